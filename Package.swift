@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // The decision crosses four modules; without this every small accessor would be a call.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+let package = Package(
+    name: "tollgate",
+    products: [.executable(name: "tollgate", targets: ["tollgate"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .target(name: "CLinux"),
+        .target(name: "Events", swiftSettings: strict),
+        .target(name: "Ledger", dependencies: ["Events"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
+        .target(name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
+        .target(
+            name: "Gate",
+            dependencies: [
+                "Events", "Ledger", "Wire", "Journal", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "tollgate",
+            dependencies: [
+                "Gate", "Events", "Wire", "Ledger", "Journal", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .testTarget(name: "EventsTests", dependencies: ["Events", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LedgerTests", dependencies: ["Ledger", "Events", "Wire", "TestSupport", "CMallocCount"],
+            swiftSettings: strict),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Events", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "JournalTests", dependencies: ["Journal", "Events", "CLinux", "TestSupport"],
+            swiftSettings: strict),
+        // Through the socket of the built daemon.
+        .testTarget(
+            name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
+            resources: [.copy("Foreign")], swiftSettings: strict),
+        .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,68 @@
+/// What the ledger says to a request. Borrowed bytes point into the book's names and stay valid
+/// until the next command.
+package enum Answer: Sendable {
+    /// A hold was placed, or the same request had placed it before.
+    case allowed(hold: HoldName, model: Bytes, usd: Nanodollars, until: Instant)
+    /// `CHECK`: a hold would be placed.
+    case wouldAllow(model: Bytes, usd: Nanodollars)
+    case denied(Denial)
+    /// `left` is the least that any `usd` limit on the path has left; nil where none is set.
+    case settled(hold: HoldName, usd: Nanodollars, left: Nanodollars?, late: Bool)
+    case released(hold: HoldName)
+    case charged(charge: HoldName, usd: Nanodollars, left: Nanodollars?)
+    case failed(Failure)
+}
+
+/// A refusal with its numbers.
+package struct Denial: Sendable {
+    package var reason: Refusal
+    /// The account that refuses; empty where the reason has none.
+    package var scope = Bytes.empty
+    /// The limit that binds, with its numbers in nano-dollars, tokens or requests.
+    package var limit: LimitKind?
+    package var amount: Int64 = 0
+    package var used: Int64 = 0
+    package var held: Int64 = 0
+    /// When the window opens anew, or the minute has room again; nil where nothing resets by itself.
+    package var resets: Instant?
+    /// The instant of the decision, from which `retry_after` counts.
+    package var now: Instant
+    /// The model as it was understood, for the reasons that speak of one.
+    package var model = Bytes.empty
+
+    package init(_ reason: Refusal, now: Instant) {
+        self.reason = reason
+        self.now = now
+    }
+}
+
+/// An error reply: `-CODE text`.
+package struct Failure: Error, Sendable {
+    package enum Code: Sendable {
+        case error, conflict, unknownHold, gone, readOnly, noPermission, noAuth, wrongPassword
+        case noProtocol, busy, unavailable
+
+        package var name: StaticString {
+            switch self {
+            case .error: "ERR"
+            case .conflict: "CONFLICT"
+            case .unknownHold: "NOHOLD"
+            case .gone: "GONE"
+            case .readOnly: "READONLY"
+            case .noPermission: "NOPERM"
+            case .noAuth: "NOAUTH"
+            case .wrongPassword: "WRONGPASS"
+            case .noProtocol: "NOPROTO"
+            case .busy: "TRYAGAIN"
+            case .unavailable: "UNAVAILABLE"
+            }
+        }
+    }
+    package var code: Code
+    /// One line that names the fix; it never holds a secret.
+    package var text: String
+    package init(_ code: Code, _ text: String) {
+        self.code = code
+        self.text = text
+    }
+}

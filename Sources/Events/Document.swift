@@ -1,0 +1,311 @@
+/// The payloads of the rare events, which are stored as canonical JSON: what an admin appends
+/// (DESIGN.md section 8) and what the daemon itself notes.
+package enum Document: Sendable {
+    case ledgerCreated(LedgerCreated)
+    case epochStarted(EpochStarted)
+    case windowOpened(WindowOpened)
+    case accountCreated(AccountCreated)
+    case limitsSet(LimitsSet)
+    case permissionsSet(PermissionsSet)
+    case priceSet(PriceSet)
+    case aliasSet(AliasSet)
+    case operatorCreated(OperatorCreated)
+    case operatorRevoked(OperatorRevoked)
+
+    /// Reads a payload.
+    ///
+    /// - Parameter strict: refuse unknown fields, as for an appended payload; a stored one is read
+    ///   leniently, because a later version may have added fields.
+    package init(type: EventType, _ json: JSON, strict: Bool) throws(Failure) {
+        var fields = try FieldReader(json, of: type)
+        switch type {
+        case .ledgerCreated: self = .ledgerCreated(try LedgerCreated(&fields))
+        case .epochStarted: self = .epochStarted(try EpochStarted(&fields))
+        case .windowOpened: self = .windowOpened(try WindowOpened(&fields))
+        case .orgCreated: self = .accountCreated(try AccountCreated(&fields, tier: .org))
+        case .teamCreated: self = .accountCreated(try AccountCreated(&fields, tier: .team))
+        case .keyCreated: self = .accountCreated(try AccountCreated(&fields, tier: .key))
+        case .limitsSet: self = .limitsSet(try LimitsSet(&fields))
+        case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
+        case .priceSet: self = .priceSet(try PriceSet(&fields))
+        case .aliasSet: self = .aliasSet(try AliasSet(&fields))
+        case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
+        case .operatorRevoked: self = .operatorRevoked(try OperatorRevoked(&fields))
+        case .holdPlaced, .holdRefused, .holdSettled, .holdReleased, .holdLapsed,
+            .chargeRecorded, .refusalsSummed:
+            throw Failure(.error, "\(type.name) is not a document: its layout is fixed")
+        }
+        // What an admin may say with every event.
+        _ = try fields.optionalText("id")
+        _ = try fields.optionalText("reason", max: Bounds.longTextBytesMax)
+        if strict { try fields.refuseUnread() }
+    }
+}
+
+package struct LedgerCreated: Sendable {
+    /// 32 hexadecimal digits; binds ring, journal and checkpoints to one another.
+    package var ledger: String
+    package var version: String
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        ledger = try fields.text("ledger")
+        version = try fields.text("version")
+    }
+}
+
+package struct EpochStarted: Sendable {
+    package var version: String
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        version = try fields.text("version")
+    }
+}
+
+/// A calendar window of an org began; `end` is the first instant that no longer belongs to it.
+package struct WindowOpened: Sendable {
+    package var account: String
+    package var zone: String
+    package var window: Window
+    package var start: Instant
+    package var end: Instant
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        account = try fields.text("account")
+        zone = try fields.text("zone")
+        let name = try fields.text("window")
+        guard let window = name.withBytes({ Window($0) }) else {
+            throw Failure(.error, "window \"\(name)\" is not one of minute … total")
+        }
+        self.window = window
+        start = try fields.instant("start")
+        end = try fields.instant("end")
+    }
+}
+
+/// What a hold costs that nobody settled.
+package enum LapsePolicy: UInt8, CaseIterable, Sendable {
+    case release = 0
+    case chargeInput = 1
+    case chargeHold = 2
+
+    package var name: String {
+        switch self {
+        case .release: "release"
+        case .chargeInput: "charge_input"
+        case .chargeHold: "charge_hold"
+        }
+    }
+}
+
+/// `org.created`, `team.created` and `key.created`.
+package struct AccountCreated: Sendable {
+    package var tier: Tier
+    package var account: String
+    package var limits: [LimitChange] = []
+    /// Nil inherits; empty allows nothing.
+    package var models: [String]?
+    package var scopes: [String]?
+    // Orgs only.
+    package var zone = "UTC"
+    package var allowsUnpriced = false
+    package var onLapse = LapsePolicy.release
+    // Keys only.
+    package var expires: Instant?
+    package var expiresInSeconds: Int64?
+    /// 32 bytes.
+    package var secretDigest: [UInt8]?
+
+    fileprivate init(_ fields: inout FieldReader, tier: Tier) throws(Failure) {
+        self.tier = tier
+        account = try fields.account("account", tier: tier)
+        _ = try fields.optionalText("name")
+        limits = try fields.limits("limits") ?? []
+        models = try fields.optionalStrings("models")
+        scopes = try fields.optionalStrings("scopes")
+        switch tier {
+        case .org:
+            zone = try fields.optionalText("zone") ?? "UTC"
+            switch try fields.optionalText("unpriced") ?? "deny" {
+            case "deny": allowsUnpriced = false
+            case "allow": allowsUnpriced = true
+            case let other: throw Failure(.error, "unpriced is \"\(other)\": say \"deny\" or \"allow\"")
+            }
+            let lapse = try fields.optionalText("on_lapse") ?? "release"
+            guard let policy = LapsePolicy.allCases.first(where: { $0.name == lapse }) else {
+                throw Failure(.error, 
+                    "on_lapse is \"\(lapse)\": say release, charge_input or charge_hold")
+            }
+            onLapse = policy
+        case .team: break
+        case .key:
+            _ = try fields.optionalText("owner")
+            _ = try fields.optionalText("environment")
+            expires = try fields.optionalInstant("expires")
+            expiresInSeconds = try fields.optionalInteger("expires_in", 1...(200 * 366 * 86_400))
+            if expires != nil, expiresInSeconds != nil {
+                throw Failure(.error, "give expires or expires_in, not both")
+            }
+            secretDigest = try fields.optionalDigest("secret_sha256")
+        }
+    }
+}
+
+/// One limit to set; nil removes it. Money in nano-dollars, everything else a count.
+package struct LimitChange: Hashable, Sendable {
+    package var kind: LimitKind
+    package var amount: Int64?
+}
+
+package struct LimitsSet: Sendable {
+    package var account: String
+    package var limits: [LimitChange]
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        account = try fields.account("account", tier: nil)
+        guard let limits = try fields.limits("limits"), !limits.isEmpty else {
+            throw Failure(.error, "limits is missing: {\"usd.day\":\"500\",\"requests.minute\":1200}")
+        }
+        self.limits = limits
+    }
+}
+
+package struct PermissionsSet: Sendable {
+    /// Leave a list as it is, inherit the parent's, or replace it.
+    package enum Change: Sendable {
+        case keep
+        case inherit
+        case list([String])
+    }
+    package var account: String
+    package var models: Change
+    package var scopes: Change
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        account = try fields.account("account", tier: nil)
+        models = try fields.listChange("models")
+        scopes = try fields.listChange("scopes")
+        if case .keep = models, case .keep = scopes {
+            throw Failure(.error, "give models, scopes or both (null inherits the parent's)")
+        }
+    }
+}
+
+/// Prices a token of each class, in pico-dollars, the request's own price apart.
+package struct PriceClasses: Hashable, Sendable {
+    package var input: PicoPrice
+    package var output: PicoPrice
+    package var cached: PicoPrice
+    package var cacheWrite: PicoPrice
+    package var reasoning: PicoPrice
+    package var request: Nanodollars
+
+    fileprivate init(_ fields: inout FieldReader, request base: Nanodollars?) throws(Failure) {
+        input = try fields.price("in")
+        output = try fields.price("out")
+        cached = try fields.optionalPrice("cached") ?? input
+        cacheWrite = try fields.optionalPrice("cache_write") ?? input
+        reasoning = try fields.optionalPrice("reasoning") ?? output
+        request = try fields.optionalMoney("request") ?? base ?? .zero
+    }
+}
+
+package struct PriceSet: Sendable {
+    package struct Variant: Hashable, Sendable {
+        package var tier: ServiceTier
+        /// It applies to prompts of more tokens than this.
+        package var above: Int64
+        package var prices: PriceClasses
+    }
+    /// Lower case.
+    package var model: String
+    package var prices: PriceClasses
+    package var maxOutput: Int64?
+    package var context: Int64?
+    package var variants: [Variant]
+
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
+        guard model.withBytes({ ModelName.isQualified($0) }) else {
+            throw Failure(.error, "model \"\(model)\" is not provider/model")
+        }
+        prices = try PriceClasses(&fields, request: nil)
+        maxOutput = try fields.optionalInteger("max_out", 1...Bounds.tokensMax)
+        context = try fields.optionalInteger("context", 1...Bounds.tokensMax)
+        variants = []
+        for item in try fields.optionalArray("variants") ?? [] {
+            var inner = try FieldReader(item, of: .priceSet)
+            var tier = ServiceTier.standard
+            if let name = try inner.optionalText("tier") {
+                guard let found = name.withBytes({ ServiceTier($0) }) else {
+                    throw Failure(.error, "tier \"\(name)\" is not standard, batch, flex or priority")
+                }
+                tier = found
+            }
+            let above = try inner.optionalInteger("above", 0...Bounds.tokensMax)
+            if above == nil, tier == .standard {
+                throw Failure(.error, "a variant needs tier, above or both")
+            }
+            let classes = try PriceClasses(&inner, request: prices.request)
+            try inner.refuseUnread()
+            let variant = Variant(tier: tier, above: above ?? 0, prices: classes)
+            guard !variants.contains(where: { $0.tier == tier && $0.above == variant.above }) else {
+                throw Failure(.error, "two variants for tier \(tier.name) above \(variant.above) tokens")
+            }
+            variants.append(variant)
+        }
+        guard variants.count <= 64 else { throw Failure(.error, "more than 64 variants") }
+    }
+}
+
+package struct AliasSet: Sendable {
+    /// Lower case.
+    package var alias: String
+    package var model: String
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        alias = try fields.text("alias", max: Bounds.modelBytesMax).lowercased()
+        guard alias.withBytes({ ModelName.isAlias($0) }) else {
+            throw Failure(.error, "alias \"\(alias)\" must be a bare name without '/'")
+        }
+        model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
+        guard model.withBytes({ ModelName.isQualified($0) }) else {
+            throw Failure(.error, "model \"\(model)\" is not provider/model")
+        }
+    }
+}
+
+/// What an operator may do; see DESIGN.md section 8.
+package enum Role: UInt8, CaseIterable, Sendable {
+    case admin = 0
+    case relay = 1
+    case auditor = 2
+    case finance = 3
+
+    package var name: String {
+        switch self {
+        case .admin: "admin"
+        case .relay: "relay"
+        case .auditor: "auditor"
+        case .finance: "finance"
+        }
+    }
+}
+
+package struct OperatorCreated: Sendable {
+    package var name: String
+    package var role: Role
+    package var secretDigest: [UInt8]?
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        name = try fields.text("operator")
+        guard name.withBytes({ AccountPath.isName($0) }) else {
+            throw Failure(.error, "operator \"\(name)\": names are [a-z0-9][a-z0-9._-]{0,62}")
+        }
+        let text = try fields.text("role")
+        guard let role = Role.allCases.first(where: { $0.name == text }) else {
+            throw Failure(.error, "role \"\(text)\" is not admin, relay, auditor or finance")
+        }
+        self.role = role
+        secretDigest = try fields.optionalDigest("secret_sha256")
+    }
+}
+
+package struct OperatorRevoked: Sendable {
+    package var name: String
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        name = try fields.text("operator")
+    }
+}

@@ -1,0 +1,187 @@
+/// What happened. The raw numbers stand in the log: never renumbered, never reused.
+package enum EventType: UInt8, CaseIterable, Sendable {
+    case ledgerCreated = 1
+    case epochStarted = 2
+    case windowOpened = 3
+
+    case orgCreated = 10
+    case teamCreated = 11
+    case keyCreated = 12
+
+    case limitsSet = 20
+    case permissionsSet = 21
+
+    case priceSet = 30
+    case aliasSet = 31
+
+    case operatorCreated = 40
+    case operatorRevoked = 41
+
+    case holdPlaced = 50
+    case holdRefused = 51
+    case holdSettled = 53
+    case holdReleased = 54
+    case holdLapsed = 55
+    case chargeRecorded = 56
+    case refusalsSummed = 58
+
+    package var name: StaticString {
+        switch self {
+        case .ledgerCreated: "ledger.created"
+        case .epochStarted: "epoch.started"
+        case .windowOpened: "window.opened"
+        case .orgCreated: "org.created"
+        case .teamCreated: "team.created"
+        case .keyCreated: "key.created"
+        case .limitsSet: "limits.set"
+        case .permissionsSet: "permissions.set"
+        case .priceSet: "price.set"
+        case .aliasSet: "alias.set"
+        case .operatorCreated: "operator.created"
+        case .operatorRevoked: "operator.revoked"
+        case .holdPlaced: "hold.placed"
+        case .holdRefused: "hold.refused"
+        case .holdSettled: "hold.settled"
+        case .holdReleased: "hold.released"
+        case .holdLapsed: "hold.lapsed"
+        case .chargeRecorded: "charge.recorded"
+        case .refusalsSummed: "refusals.summed"
+        }
+    }
+    package init?(_ name: Bytes) {
+        guard let found = EventType.allCases.first(where: { name == $0.name }) else { return nil }
+        self = found
+    }
+    /// Whether the body is `u32 number` and then canonical JSON, rather than a fixed layout.
+    package var carriesJSON: Bool { rawValue < EventType.holdPlaced.rawValue }
+}
+
+/// The first 32 bytes of every stored event, little-endian:
+///
+///     0  u16 length of the whole event    2  u8 type    3  u8 flags, by type
+///     4  u32 epoch    8  u64 seq    16  i64 time (ns since 1970)
+///     24 u32 actor    28 u32 account (2³²−1: none)    32 … body
+package struct EventHeader: Hashable, Sendable {
+    package static let byteCount = 32
+
+    package var type: EventType
+    package var flags: UInt8 = 0
+    package var epoch: UInt32
+    package var seq: UInt64
+    package var time: Instant
+    package var actor: Actor
+    package var account: AccountNumber
+
+    package init(
+        type: EventType, epoch: UInt32, seq: UInt64, time: Instant, actor: Actor,
+        account: AccountNumber
+    ) {
+        self.type = type
+        self.epoch = epoch
+        self.seq = seq
+        self.time = time
+        self.actor = actor
+        self.account = account
+    }
+}
+
+/// Why bytes are no event.
+package enum EventError: Error, Sendable {
+    case truncated
+    case unknownType(UInt8)
+    case malformed(StaticString)
+
+    package var explanation: String {
+        switch self {
+        case .truncated: "the event is cut short"
+        case .unknownType(let raw): "event type \(raw) is not known to this version of tollgate"
+        case .malformed(let what): "the event has a malformed \(what)"
+        }
+    }
+}
+
+/// A stored event, borrowed: its header read, its body still bytes.
+package struct StoredEvent: Sendable {
+    package var header: EventHeader
+    package var body: Bytes
+    /// The whole event, header included: what is hashed and proven.
+    package var bytes: Bytes
+
+    /// Reads the event that starts at the front of `bytes`; longer input is allowed.
+    package init(_ bytes: Bytes) throws(EventError) {
+        guard bytes.count >= EventHeader.byteCount else { throw .truncated }
+        let base = bytes.base.unsafelyUnwrapped
+        let length = Int(UInt16(littleEndian: base.loadUnaligned(as: UInt16.self)))
+        guard length >= EventHeader.byteCount, length <= bytes.count else { throw .truncated }
+        let rawType = base.load(fromByteOffset: 2, as: UInt8.self)
+        guard let type = EventType(rawValue: rawType) else { throw .unknownType(rawType) }
+        func u32(_ offset: Int) -> UInt32 {
+            UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        }
+        func u64(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        header = EventHeader(
+            type: type, epoch: u32(4), seq: u64(8),
+            time: Instant(nanoseconds: Int64(bitPattern: u64(16))),
+            actor: Actor(raw: u32(24)), account: AccountNumber(u32(28)))
+        header.flags = base.load(fromByteOffset: 3, as: UInt8.self)
+        self.bytes = bytes.slice(0, length)
+        body = bytes.slice(EventHeader.byteCount, length)
+    }
+
+    /// The length that stands at the front of a stored event; nil when there are too few bytes.
+    package static func length(_ bytes: Bytes) -> Int? {
+        guard bytes.count >= EventHeader.byteCount else { return nil }
+        return Int(UInt16(littleEndian: bytes.base.unsafelyUnwrapped.loadUnaligned(as: UInt16.self)))
+    }
+}
+
+extension ByteBuffer {
+    /// Writes the header with room for the length; `endEvent(from:)` fills it in.
+    package mutating func beginEvent(_ header: EventHeader) -> Int {
+        let start = count
+        reserve(EventHeader.byteCount + 256)
+        append(uint16: 0)
+        append(header.type.rawValue)
+        append(header.flags)
+        append(uint32: header.epoch)
+        append(uint64: header.seq)
+        append(int64: header.time.nanoseconds)
+        append(uint32: header.actor.raw)
+        append(uint32: header.account.raw)
+        return start
+    }
+    package mutating func endEvent(from start: Int) {
+        let length = count - start
+        precondition(length <= Bounds.eventBytesMax, "an event must fit its 16-bit length")
+        overwrite(uint16: UInt16(length), at: start)
+    }
+}
+
+/// An event whose body is a number that the fold assigned (an account's, a model's, an operator's;
+/// 0 where there is none) and canonical JSON.
+package struct DocumentEvent: Sendable {
+    package var header: EventHeader
+    package var number: UInt32
+    package var json: Bytes
+
+    package init(header: EventHeader, number: UInt32, json: Bytes) {
+        self.header = header
+        self.number = number
+        self.json = json
+    }
+    package init(_ event: StoredEvent) throws(EventError) {
+        guard event.header.type.carriesJSON, event.body.count >= 6 else { throw .malformed("body") }
+        var reader = ByteReader(event.body)
+        header = event.header
+        number = reader.uint32()
+        json = reader.bytes(reader.remaining)
+    }
+    package func encode(into buffer: inout ByteBuffer) {
+        let start = buffer.beginEvent(header)
+        buffer.append(uint32: number)
+        buffer.append(json)
+        buffer.endEvent(from: start)
+    }
+}

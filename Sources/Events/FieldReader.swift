@@ -1,0 +1,177 @@
+/// Takes a payload's fields one by one and says what is wrong with the first that is wrong.
+struct FieldReader {
+    private let members: [JSON.Member]
+    private var read: [Bool]
+    private let type: EventType
+
+    init(_ json: JSON, of type: EventType) throws(Failure) {
+        guard case .object(let members) = json else {
+            throw Failure(.error, "the payload of \(type.name) must be a JSON object")
+        }
+        self.members = members
+        self.type = type
+        read = Array(repeating: false, count: members.count)
+    }
+
+    mutating func take(_ name: String) -> JSON? {
+        guard let i = members.firstIndex(where: { $0.name == name }) else { return nil }
+        read[i] = true
+        return members[i].value
+    }
+    func refuseUnread() throws(Failure) {
+        let unknown = members.indices.filter { !read[$0] }.map { "\"\(members[$0].name)\"" }
+        guard unknown.isEmpty else {
+            throw Failure(.error, "\(type.name) has no field \(unknown.joined(separator: ", "))")
+        }
+    }
+
+    mutating func text(_ name: String, max: Int = Bounds.textBytesMax) throws(Failure) -> String {
+        guard let value = try optionalText(name, max: max) else {
+            throw Failure(.error, "\(type.name) needs \"\(name)\"")
+        }
+        return value
+    }
+    mutating func optionalText(
+        _ name: String, max: Int = Bounds.textBytesMax
+    ) throws(Failure) -> String? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let text = value.string, !text.isEmpty, text.utf8.count <= max,
+            text.withBytes({ $0.isPlainText })
+        else {
+            throw Failure(.error, "\"\(name)\" must be a text of 1 to \(max) bytes in one line")
+        }
+        return text
+    }
+    mutating func account(_ name: String, tier: Tier?) throws(Failure) -> String {
+        let path = try text(name, max: 3 * Bounds.nameBytesMax + 2)
+        guard let found = path.withBytes({ AccountPath.tier($0) }) else {
+            throw Failure(.error, "account \"\(path)\": \(AccountPath.rule)")
+        }
+        if let tier, found != tier {
+            throw Failure(.error, 
+                "account \"\(path)\" names a \(found.name): a \(tier.name) has "
+                    + "\(tier.rawValue + 1) name\(tier == .org ? "" : "s") in its path")
+        }
+        return path
+    }
+    mutating func optionalInteger(
+        _ name: String, _ range: ClosedRange<Int64>
+    ) throws(Failure) -> Int64? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let number = value.integer, range.contains(number) else {
+            throw Failure(.error, 
+                "\"\(name)\" must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+    mutating func optionalMoney(_ name: String) throws(Failure) -> Nanodollars? {
+        guard let value = take(name), !value.isNull else { return nil }
+        return try FieldReader.money(value, name)
+    }
+    static func money(_ value: JSON, _ name: String) throws(Failure) -> Nanodollars {
+        guard let text = value.string else {
+            throw Failure(.error, "\"\(name)\" must be a decimal string such as \"12.50\"")
+        }
+        do throws(MoneyError) {
+            return try text.withBytes { (bytes) throws(MoneyError) in try Nanodollars(parsing: bytes) }
+        } catch {
+            throw Failure(.error, "\"\(name)\" \(error.explanation)")
+        }
+    }
+    mutating func price(_ name: String) throws(Failure) -> PicoPrice {
+        guard let price = try optionalPrice(name) else {
+            throw Failure(.error, "\(type.name) needs \"\(name)\", in US dollars a million tokens")
+        }
+        return price
+    }
+    mutating func optionalPrice(_ name: String) throws(Failure) -> PicoPrice? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let text = value.string else {
+            throw Failure(.error, "\"\(name)\" must be a decimal string such as \"2.50\"")
+        }
+        do throws(MoneyError) {
+            return try text.withBytes { (bytes) throws(MoneyError) in
+                try PicoPrice(parsingPerMillion: bytes)
+            }
+        } catch {
+            throw Failure(.error, "\"\(name)\" \(error.explanation)")
+        }
+    }
+    mutating func instant(_ name: String) throws(Failure) -> Instant {
+        guard let instant = try optionalInstant(name) else {
+            throw Failure(.error, "\(type.name) needs \"\(name)\"")
+        }
+        return instant
+    }
+    mutating func optionalInstant(_ name: String) throws(Failure) -> Instant? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let text = value.string, let instant = text.withBytes({ Instant(parsing: $0) }) else {
+            throw Failure(.error, "\"\(name)\" must be an instant such as \"2026-11-22T10:00:00Z\"")
+        }
+        return instant
+    }
+    mutating func optionalArray(_ name: String) throws(Failure) -> [JSON]? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let items = value.array else { throw Failure(.error, "\"\(name)\" must be a list") }
+        return items
+    }
+    mutating func optionalStrings(_ name: String) throws(Failure) -> [String]? {
+        guard let items = try optionalArray(name) else { return nil }
+        var texts: [String] = []
+        for item in items {
+            guard let text = item.string, !text.isEmpty,
+                text.utf8.count <= Bounds.modelBytesMax, text.withBytes({ $0.isPlainText })
+            else {
+                throw Failure(.error, 
+                    "\"\(name)\" must be a list of texts of 1 to \(Bounds.modelBytesMax) bytes")
+            }
+            if !texts.contains(text) { texts.append(text) }
+        }
+        guard texts.count <= 1_000 else { throw Failure(.error, "\"\(name)\" has more than 1000 entries") }
+        return texts
+    }
+    mutating func listChange(_ name: String) throws(Failure) -> PermissionsSet.Change {
+        guard members.contains(where: { $0.name == name }) else { return .keep }
+        guard let texts = try optionalStrings(name) else { return .inherit }
+        return .list(texts)
+    }
+    mutating func optionalDigest(_ name: String) throws(Failure) -> [UInt8]? {
+        guard let text = try optionalText(name) else { return nil }
+        var digest: [UInt8] = []
+        let digits = Array(text.utf8)
+        for i in stride(from: 0, to: digits.count - 1, by: 2) {
+            guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else { break }
+            digest.append(high << 4 | low)
+        }
+        guard digits.count == 64, digest.count == 32 else {
+            throw Failure(.error, "\"\(name)\" must be the 64 hexadecimal digits of a SHA-256")
+        }
+        return digest
+    }
+    mutating func limits(_ name: String) throws(Failure) -> [LimitChange]? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard let members = value.members else {
+            throw Failure(.error, "\"\(name)\" must be an object such as {\"usd.day\":\"500\"}")
+        }
+        var changes: [LimitChange] = []
+        for member in members {
+            guard let kind = member.name.withBytes({ LimitKind($0) }) else {
+                throw Failure(.error, 
+                    "limit \"\(member.name)\" is not usd, tokens or requests with .minute, .hour, "
+                        + ".day, .week, .month or .total, nor concurrency")
+            }
+            if member.value.isNull {
+                changes.append(LimitChange(kind: kind, amount: nil))
+            } else if kind.isMoney {
+                let money = try FieldReader.money(member.value, member.name)
+                changes.append(LimitChange(kind: kind, amount: money.raw))
+            } else {
+                guard let count = member.value.integer, count >= 0 else {
+                    throw Failure(.error, "\"\(member.name)\" must be a whole number, 0 or more")
+                }
+                changes.append(LimitChange(kind: kind, amount: count))
+            }
+        }
+        return changes.sorted { $0.kind.raw < $1.kind.raw }
+    }
+}

@@ -1,0 +1,54 @@
+/// Money in `Int64` nano-dollars: one billionth of a US dollar. Reaches about ±9.2 billion dollars.
+///
+/// No floating point ever touches it; text in and out is an exact decimal string.
+package struct Nanodollars: Hashable, Comparable, Sendable {
+    package var raw: Int64
+    package init(_ raw: Int64) { self.raw = raw }
+    package static let zero = Nanodollars(0)
+    package static func < (a: Nanodollars, b: Nanodollars) -> Bool { a.raw < b.raw }
+}
+
+/// A price in pico-dollars (10⁻¹² dollars) a token. One dollar a million tokens is 1,000,000.
+package struct PicoPrice: Hashable, Comparable, Sendable {
+    package var raw: Int64
+    package init(_ raw: Int64) { self.raw = raw }
+    package static func < (a: PicoPrice, b: PicoPrice) -> Bool { a.raw < b.raw }
+}
+
+/// An event's time: nanoseconds since 1970-01-01T00:00:00Z, never backwards within a log.
+package struct Instant: Hashable, Comparable, Sendable {
+    package var nanoseconds: Int64
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    package init(seconds: Int64) { self.nanoseconds = seconds * 1_000_000_000 }
+    package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+    package static let distantFuture = Instant(nanoseconds: .max)
+    package static let distantPast = Instant(nanoseconds: .min)
+
+    /// Whole seconds since 1970, rounded down.
+    package var second: Int64 {
+        let (quotient, remainder) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+}
+
+/// The numbers that DESIGN.md fixes for everybody who counts tokens or writes requests.
+package enum Bounds {
+    /// Most tokens of one class in one request (10¹²); more is refused, so that counts fit 40 bits.
+    package static let tokensMax: Int64 = 1_000_000_000_000
+    /// Longest account name, in bytes.
+    package static let nameBytesMax = 63
+    /// Longest model name or alias, in bytes.
+    package static let modelBytesMax = 200
+    /// Longest request id, user, project, environment or address, in bytes.
+    package static let textBytesMax = 128
+    /// Longest user agent or reason, in bytes.
+    package static let longTextBytesMax = 250
+    /// Longest stored event, in bytes: it must fit the 16-bit length of an event and of a tile's entry.
+    package static let eventBytesMax = 65_000
+    /// How long a hold lives when its request does not say, in seconds.
+    package static let holdSecondsDefault: Int64 = 600
+    /// The longest life a request may ask for, in seconds.
+    package static let holdSecondsMax: Int64 = 86_400
+    /// Output tokens held when neither the request nor the price book says how many there may be.
+    package static let outputTokensDefault: Int64 = 4_096
+}

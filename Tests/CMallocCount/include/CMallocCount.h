@@ -1,0 +1,1 @@
+long tg_malloc_count(void);
