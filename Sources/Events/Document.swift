@@ -80,7 +80,7 @@ package struct WindowOpened: Sendable {
 }
 
 /// What a hold costs that nobody settled.
-package enum LapsePolicy: UInt8, CaseIterable, Sendable {
+package enum LapsePolicy: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case release = 0
     case chargeInput = 1
     case chargeHold = 2

@@ -1,5 +1,5 @@
 /// Turns the numbers in stored events back into names; what it does not know reads `#<number>`.
-package protocol EventNames {
+package protocol EventNames: ~Copyable {
     func accountName(_ number: AccountNumber) -> String?
     func modelName(_ number: ModelNumber) -> String?
     func operatorName(_ number: UInt32) -> String?
@@ -9,7 +9,7 @@ extension ByteBuffer {
     /// The exported form of an event: one JSON object in one line, with names and without numbers of
     /// ours, money as strings. `schemas/events/` describes every type.
     package mutating func append(
-        exported event: StoredEvent, names: some EventNames
+        exported event: StoredEvent, names: borrowing some EventNames & ~Copyable
     ) throws(EventError) {
         let start = count
         do throws(EventError) {
@@ -100,7 +100,7 @@ package struct ObjectWriter {
 
 extension ObjectWriter {
     fileprivate mutating func head(
-        _ header: EventHeader, _ names: some EventNames, into b: inout ByteBuffer
+        _ header: EventHeader, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
     ) {
         field("seq", Int64(bitPattern: header.seq), into: &b)
         field("time", header.time, full: true, into: &b)
@@ -121,7 +121,7 @@ extension ObjectWriter {
         field("actor", actor, into: &b)
     }
     fileprivate mutating func body(
-        _ event: HoldPlaced, _ names: some EventNames, into b: inout ByteBuffer
+        _ event: HoldPlaced, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
     ) {
         field("hold", event.name, into: &b)
         model(event.model, event.modelText, names, into: &b)
@@ -134,7 +134,7 @@ extension ObjectWriter {
         texts(event.scope, event.text, into: &b)
     }
     fileprivate mutating func body(
-        _ event: HoldRefused, _ names: some EventNames, into b: inout ByteBuffer
+        _ event: HoldRefused, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
     ) {
         if !event.askedKey.isEmpty { field("key", event.askedKey, into: &b) }
         field("status", event.reason.status, into: &b)
@@ -183,7 +183,7 @@ extension ObjectWriter {
         field("usd", event.usd, into: &b)
     }
     fileprivate mutating func body(
-        _ event: ChargeRecorded, _ names: some EventNames, into b: inout ByteBuffer
+        _ event: ChargeRecorded, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
     ) {
         field("charge", event.name, into: &b)
         if let hold = event.hold { field("hold", hold, into: &b) }
@@ -211,7 +211,7 @@ extension ObjectWriter {
         }
     }
     private mutating func model(
-        _ number: ModelNumber, _ text: Bytes, _ names: some EventNames, into b: inout ByteBuffer
+        _ number: ModelNumber, _ text: Bytes, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
     ) {
         if number != .none {
             field("model", names.modelName(number) ?? "#\(number.raw)", into: &b)

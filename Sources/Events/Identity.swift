@@ -1,5 +1,5 @@
 /// How deep an account stands: an org, a team of it, or a key of a team.
-package enum Tier: UInt8, Sendable, CaseIterable {
+package enum Tier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case org = 0
     case team = 1
     case key = 2

@@ -1,5 +1,5 @@
 /// The service tier that a request asks its provider for; prices may differ by it.
-package enum ServiceTier: UInt8, CaseIterable, Sendable {
+package enum ServiceTier: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case standard = 0
     case batch = 1
     case flex = 2
@@ -20,7 +20,7 @@ package enum ServiceTier: UInt8, CaseIterable, Sendable {
 }
 
 /// How well the numbers of a settlement are known.
-package enum Outcome: UInt8, CaseIterable, Sendable {
+package enum Outcome: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case exact = 0
     case partial = 1
     case estimated = 2

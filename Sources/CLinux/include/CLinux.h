@@ -1,1 +1,73 @@
-void placeholder(void);
+// What Swift cannot see of Linux: feature-test macros, variadic calls, and CRC-32C in hardware.
+#ifndef TOLLGATE_CLINUX_H
+#define TOLLGATE_CLINUX_H
+
+// No _GNU_SOURCE here: Swift's Glibc module is built without it, and the two would disagree about
+// types (fd_set). What only _GNU_SOURCE shows is wrapped in functions.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <time.h>
+#include <unistd.h>
+
+/// CRC-32C (Castagnoli) of `count` bytes. `seed` is the CRC of the bytes before them, 0 at the start.
+/// Uses the processor's instruction (SSE4.2, ARMv8) where there is one.
+uint32_t tg_crc32c(uint32_t seed, const void *_Nullable bytes, size_t count);
+/// The same by table, whatever the processor can do; for tests.
+uint32_t tg_crc32c_portable(uint32_t seed, const void *_Nullable bytes, size_t count);
+/// Which of the two `tg_crc32c` uses: "sse4.2", "armv8" or "table".
+const char *_Nonnull tg_crc32c_kind(void);
+
+/// `accept4`, which <sys/socket.h> hides behind a feature-test macro.
+int tg_accept4(int descriptor, struct sockaddr *_Nullable address, socklen_t *_Nullable length, int flags);
+/// Who is at the other end of a Unix socket, as the kernel knows it (SO_PEERCRED). 0, or -1 with errno.
+int tg_peer_credentials(int descriptor, int32_t *_Nonnull pid, uint32_t *_Nonnull uid, uint32_t *_Nonnull gid);
+/// `ppoll` without a signal mask; nil waits for ever.
+int tg_ppoll(struct pollfd *_Nonnull descriptors, unsigned long count, const struct timespec *_Nullable timeout);
+/// This thread's kernel id, as `top -H` shows it.
+int32_t tg_thread_id(void);
+/// Names the calling thread; at most 15 bytes.
+int tg_name_thread(const char *_Nonnull name);
+
+/// Makes a file's range read as zeros and keeps its blocks allocated: FALLOC_FL_ZERO_RANGE.
+/// 0, or -1 with errno (EOPNOTSUPP where the filesystem cannot).
+int tg_zero_range(int descriptor, int64_t offset, int64_t count);
+/// Maps `count` bytes of the page range in for writing at once (MADV_POPULATE_WRITE). 0, or -1 with
+/// errno (EINVAL before Linux 5.14).
+int tg_populate(void *_Nonnull base, size_t count);
+
+/// A read-write lock that lets a waiting writer in before later readers. 0 or an errno.
+int tg_rwlock_init(pthread_rwlock_t *_Nonnull lock);
+/// A condition variable whose timed waits count CLOCK_MONOTONIC. 0 or an errno.
+int tg_cond_init(pthread_cond_t *_Nonnull condition);
+
+static inline int tg_set_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL, 0);
+    return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+static inline int tg_ioctl_int(int descriptor, unsigned long request, int *_Nonnull value) {
+    extern int ioctl(int, unsigned long, ...);
+    return ioctl(descriptor, request, value);
+}
+
+#endif

@@ -1,0 +1,77 @@
+import CLinux
+import Events
+import Glibc
+
+/// A data directory, held by this process alone:
+///
+///     lock            flock; the holder's pid in decimal
+///     ring            what is staged
+///     journal/        data.mdb, lock.mdb: the log
+///     checkpoints/    <seq>.book
+struct DataDirectory: ~Copyable {
+    let path: String
+    var ring: String { path + "/ring" }
+    var journal: String { path + "/journal" }
+    var journalData: String { path + "/journal/data.mdb" }
+    var checkpoints: String { path + "/checkpoints" }
+    private let lock: File
+
+    /// Creates what is missing and takes the lock, which lasts until this value ends.
+    init(_ path: String) throws(JournalError) {
+        let isNew = try DataDirectory.make(path)
+        let lock = try DataDirectory.lock(path + "/lock")
+        var made = try DataDirectory.make(path + "/journal")
+        made = try DataDirectory.make(path + "/checkpoints") || made
+        if made { try syncDirectory(path) }
+        if isNew { try syncDirectory(path + "/..") }
+        self.path = path
+        self.lock = lock
+    }
+
+    /// Whether there is neither a journal nor anything that only a journal leaves behind.
+    ///
+    /// LMDB takes an empty data.mdb for a new one, so a log cut to nothing would quietly begin again
+    /// from seq 1; what else lies in the directory tells the two apart.
+    func isUntouched() throws(JournalError) -> Bool {
+        if let size = fileSize(journalData), size > 0 { return false }
+        let traces = fileSize(ring) != nil
+            || directoryEntries(checkpoints).contains { $0.hasSuffix(".book") }
+        guard traces else { return true }
+        throw JournalError(
+            .damaged,
+            "\(journalData) is missing or empty although this directory has been in use: restore it "
+                + "from a backup, or move \(path) away to begin a new ledger")
+    }
+
+    private static func make(_ path: String) throws(JournalError) -> Bool {
+        if mkdir(path, 0o700) == 0 { return true }
+        guard errno == EEXIST else { throw systemError("cannot create \(path)") }
+        return false
+    }
+
+    private static func lock(_ path: String) throws(JournalError) -> File {
+        let file = try File(opening: path, O_RDWR | O_CREAT)
+        guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            guard errno == EWOULDBLOCK else { throw systemError("cannot lock \(path)") }
+            throw JournalError(
+                .busy,
+                "\(path) is held by process \(pid(in: file)): another tollgate serves this directory; "
+                    + "stop it, or name another directory")
+        }
+        var text = ByteBuffer()
+        text.append(decimal: Int64(getpid()))
+        text.append(UInt8(ascii: "\n"))
+        try file.truncate(to: 0)
+        try file.write(text.bytes, at: 0)
+        return file
+    }
+    private static func pid(in file: borrowing File) -> String {
+        withUnsafeTemporaryAllocation(byteCount: 32, alignment: 1) { buffer in
+            let n = (try? file.read(into: buffer.baseAddress!, count: 32, at: 0)) ?? 0
+            let digits = Bytes(buffer.baseAddress, count: n)
+            guard let end = digits.firstIndex(of: 0x0A), let pid = digits.slice(0, end).unsignedDecimal
+            else { return "(unknown)" }
+            return String(pid)
+        }
+    }
+}

@@ -1,0 +1,371 @@
+import CLMDB
+import CLinux
+import Events
+import Glibc
+import Synchronization
+
+/// A failed LMDB call.
+struct LMDBError: Error {
+    let code: Int32
+    let action: StaticString
+    var text: String { "\(action): \(String(cString: mdb_strerror(code)))" }
+    var isMapFull: Bool { code == MDB_MAP_FULL }
+}
+
+/// The sub-databases of a journal.
+enum Database: Int, CaseIterable {
+    /// u64 first seq → a page: frames of consecutive events.
+    case events
+    /// kind byte, u32 number big-endian → name.
+    case names
+    /// text → what holds for the whole ledger.
+    case meta
+
+    var name: StaticString {
+        switch self {
+        case .events: "events"
+        case .names: "names"
+        case .meta: "meta"
+        }
+    }
+    var flags: UInt32 { self == .events ? UInt32(MDB_INTEGERKEY) : 0 }
+}
+
+/// The LMDB environment of a journal: opened once a process, closed and opened again after a failed
+/// commit, its map enlarged when it is full. Transactions are managed: they end with the closure
+/// they are given to.
+///
+/// Unchecked, because `handle` and `databases` change only under the exclusive lock, which waits for
+/// every read transaction; write transactions and those changes come from one thread, the committer.
+final class Environment: @unchecked Sendable {
+    private let directory: String
+    private let lock = ReadWriteLock()
+    private var handle: OpaquePointer?
+    private var databases: [MDB_dbi] = []
+    private let map: Atomic<Int>
+    /// For tests: what the next commits should answer instead of success, and whether they happen.
+    var commitFaults: [CommitFault] = []
+
+    struct CommitFault {
+        var code: Int32
+        /// Whether the transaction is durable all the same: a failed meta write leaves that open.
+        var lands: Bool
+    }
+
+    var mapBytes: Int { map.load(ordering: .relaxed) }
+    var isOpen: Bool { handle != nil }
+
+    init(directory: String, mapBytes: Int) {
+        self.directory = directory
+        map = Atomic(mapBytes)
+    }
+    deinit { close() }
+
+    /// Opens the environment; true when it holds no journal yet (`create()` is then next).
+    func open() throws(JournalError) -> Bool {
+        lock.exclusively { precondition(handle == nil, "one open of an environment a process") }
+        var created: OpaquePointer?
+        var code = mdb_env_create(&created)
+        guard code == 0, let fresh = created else { throw openError(code) }
+        var failed = true
+        defer { if failed { mdb_env_close(fresh) } }
+        _ = mdb_env_set_assert(fresh) { _, message in Environment.explainAssertion(message) }
+        mdb_env_set_maxdbs(fresh, MDB_dbi(Database.allCases.count))
+        code = mdb_env_set_mapsize(fresh, mapBytes)
+        // No MDB_NORDAHEAD: what reads much here reads in order. NOTLS: read transactions belong to
+        // whoever holds them, not to a thread. Never WRITEMAP, NOSYNC or NOMETASYNC (DESIGN.md 6).
+        if code == 0 { code = mdb_env_open(fresh, directory, UInt32(MDB_NOTLS), 0o600) }
+        guard code == 0 else { throw openError(code) }
+        try refuseTruncated(fresh)
+        // A store into the lock file's mapping must never find the disk full.
+        try File(opening: directory + "/lock.mdb", O_RDWR).allocate(2 * 4096)
+        var dead: Int32 = 0
+        mdb_reader_check(fresh, &dead)
+        let opened = try openDatabases(fresh)
+        failed = false
+        lock.exclusively {
+            handle = fresh
+            databases = opened ?? []
+        }
+        return opened == nil
+    }
+    /// Creates the sub-databases in an environment that has none.
+    func create(_ body: (borrowing WriteTransaction) throws(LMDBError) -> Void) throws(LMDBError) {
+        precondition(databases.isEmpty)
+        var made: [MDB_dbi] = []
+        try write { txn throws(LMDBError) in
+            for database in Database.allCases {
+                made.append(try txn.createDatabase(database))
+            }
+            try body(WriteTransaction(txn.raw, made))
+        }
+        lock.exclusively { databases = made }
+    }
+    func close() {
+        lock.exclusively {
+            if let handle { mdb_env_close(handle) }
+            handle = nil
+            databases = []
+        }
+    }
+    /// Maps `bytes` instead; waits for the readers of this process.
+    func resizeMap(to bytes: Int) throws(LMDBError) {
+        let code = lock.exclusively { handle.map { mdb_env_set_mapsize($0, bytes) } ?? EINVAL }
+        guard code == 0 else { throw LMDBError(code: code, action: "enlarging the journal's map") }
+        map.store(bytes, ordering: .relaxed)
+    }
+    /// Bytes of the map that hold pages.
+    var mapUsedBytes: Int {
+        lock.shared {
+            var info = MDB_envinfo()
+            guard let handle, mdb_env_info(handle, &info) == 0 else { return 0 }
+            return (info.me_last_pgno + 1) * Environment.pageBytes(handle)
+        }
+    }
+
+    /// Runs `body` in a read transaction. It must be short, must not block and must not open another:
+    /// a reader keeps the committer from enlarging the map, and pages from being used again.
+    func read<R>(
+        _ body: (borrowing ReadTransaction) throws(JournalError) -> R
+    ) throws(JournalError) -> R {
+        lock.lockShared()
+        defer { lock.unlock() }
+        guard let handle, !databases.isEmpty else {
+            throw JournalError(.io, "the journal is closed; the log says why, if nobody stopped it")
+        }
+        var txn: OpaquePointer?
+        let code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &txn)
+        guard code == 0, let txn else {
+            throw readError(code)
+        }
+        defer { mdb_txn_abort(txn) }
+        return try body(ReadTransaction(txn, databases))
+    }
+    /// Runs `body` in the write transaction, commits it and returns once it is durable. On any error
+    /// nothing of it is there, except that after a failed commit only a new `open()` can tell.
+    func write<R>(
+        _ body: (borrowing WriteTransaction) throws(LMDBError) -> R
+    ) throws(LMDBError) -> R {
+        guard let handle else { throw LMDBError(code: MDB_PANIC, action: "beginning to write the journal") }
+        var begun: OpaquePointer?
+        var code = mdb_txn_begin(handle, nil, 0, &begun)
+        guard code == 0, let txn = begun else {
+            throw LMDBError(code: code, action: "beginning to write the journal")
+        }
+        let result: R
+        do throws(LMDBError) {
+            result = try body(WriteTransaction(txn, databases))
+        } catch {
+            mdb_txn_abort(txn)
+            throw error
+        }
+        if let fault = commitFaults.first {
+            commitFaults.removeFirst()
+            if fault.lands { _ = mdb_txn_commit(txn) } else { mdb_txn_abort(txn) }
+            code = fault.code
+        } else {
+            code = mdb_txn_commit(txn)
+        }
+        guard code == 0 else { throw LMDBError(code: code, action: "committing to the journal") }
+        return result
+    }
+
+    private func openDatabases(_ handle: OpaquePointer) throws(JournalError) -> [MDB_dbi]? {
+        var begun: OpaquePointer?
+        var code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun)
+        guard code == 0, let txn = begun else { throw openError(code) }
+        var opened: [MDB_dbi] = []
+        for database in Database.allCases {
+            var dbi = MDB_dbi()
+            code = mdb_dbi_open(txn, database.name.cString, database.flags, &dbi)
+            guard code == 0 else {
+                mdb_txn_abort(txn)
+                if code == MDB_NOTFOUND, opened.isEmpty { return nil }
+                throw openError(code)
+            }
+            opened.append(dbi)
+        }
+        // Committing is what keeps the handles open.
+        code = mdb_txn_commit(txn)
+        guard code == 0 else { throw openError(code) }
+        return opened
+    }
+    /// LMDB believes its meta page: reading past the file's end would be a SIGBUS later.
+    private func refuseTruncated(_ handle: OpaquePointer) throws(JournalError) {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        let path = directory + "/data.mdb"
+        let needed = (info.me_last_pgno + 1) * Environment.pageBytes(handle)
+        let size = fileSize(path) ?? 0
+        guard size >= needed else {
+            throw JournalError(
+                .damaged,
+                "\(path) is truncated: \(size) bytes of \(needed); restore it from a backup")
+        }
+    }
+    private func openError(_ code: Int32) -> JournalError {
+        let path = directory + "/data.mdb"
+        switch code {
+        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND:
+            return JournalError(.damaged, "\(path) is no journal or is damaged; restore it from a backup")
+        case MDB_VERSION_MISMATCH:
+            return JournalError(
+                .format, "\(path) was written by another LMDB format; use the tollgate that wrote it")
+        case ENOMEM:
+            return JournalError(
+                .io,
+                "cannot map \(mapBytes) bytes for \(path): lift the limit on address space "
+                    + "(LimitAS, ulimit -v), or choose a smaller map")
+        default:
+            return systemErrorOrLMDB("cannot open \(path)", code)
+        }
+    }
+    private func systemErrorOrLMDB(_ what: String, _ code: Int32) -> JournalError {
+        code > 0
+            ? systemError(what, code)
+            : JournalError(.io, "\(what): \(String(cString: mdb_strerror(code)))")
+    }
+    private static func pageBytes(_ handle: OpaquePointer) -> Int {
+        var stat = MDB_stat()
+        mdb_env_stat(handle, &stat)
+        return Int(stat.ms_psize)
+    }
+    /// LMDB aborts the process right after this.
+    private static func explainAssertion(_ message: UnsafePointer<CChar>?) {
+        var text = ByteBuffer()
+        text.append("tollgate: LMDB found the journal inconsistent and stops the daemon: ")
+        text.append(message.map { String(cString: $0) } ?? "no reason given")
+        text.append(
+            """
+            . What was committed is still on disk and what was staged in the ring: start again; if \
+            this comes back, check the disk and restore journal/data.mdb from a backup.\n
+            """)
+        _ = Glibc.write(2, text.bytes.base, text.count)
+    }
+}
+
+/// A read transaction, lent to a closure; values it hands out are valid inside it.
+struct ReadTransaction: ~Copyable {
+    private let raw: OpaquePointer
+    private let databases: [MDB_dbi]
+
+    fileprivate init(_ raw: OpaquePointer, _ databases: [MDB_dbi]) {
+        self.raw = raw
+        self.databases = databases
+    }
+    func value(_ database: Database, key: Bytes) throws(JournalError) -> Bytes? {
+        var key = MDB_val(key)
+        var value = MDB_val()
+        let code = mdb_get(raw, databases[database.rawValue], &key, &value)
+        if code == MDB_NOTFOUND { return nil }
+        guard code == 0 else { throw readError(code) }
+        return Bytes(value)
+    }
+    func cursor(_ database: Database) throws(JournalError) -> Cursor {
+        try Cursor(raw, databases[database.rawValue])
+    }
+}
+
+/// The write transaction, lent to a closure on the thread that began it.
+struct WriteTransaction: ~Copyable {
+    fileprivate let raw: OpaquePointer
+    private let databases: [MDB_dbi]
+
+    fileprivate init(_ raw: OpaquePointer, _ databases: [MDB_dbi]) {
+        self.raw = raw
+        self.databases = databases
+    }
+    /// Adds a page of events behind all others.
+    func appendPage(first: UInt64, _ frames: Bytes) throws(LMDBError) {
+        var seq = UInt(first)
+        let code = withUnsafeMutableBytes(of: &seq) { seq in
+            var key = MDB_val(mv_size: seq.count, mv_data: seq.baseAddress)
+            var value = MDB_val(frames)
+            return mdb_put(raw, databases[Database.events.rawValue], &key, &value, UInt32(MDB_APPEND))
+        }
+        guard code == 0 else { throw LMDBError(code: code, action: "appending to the journal") }
+    }
+    /// Puts a row; one that is there already stays, unless it is to be replaced.
+    func put(
+        _ database: Database, key: Bytes, _ value: Bytes, replacing: Bool = false
+    ) throws(LMDBError) {
+        var key = MDB_val(key)
+        var value = MDB_val(value)
+        let flags = replacing ? 0 : UInt32(MDB_NOOVERWRITE)
+        let code = mdb_put(raw, databases[database.rawValue], &key, &value, flags)
+        guard code == 0 || code == MDB_KEYEXIST else {
+            throw LMDBError(code: code, action: "writing to the journal")
+        }
+    }
+    fileprivate func createDatabase(_ database: Database) throws(LMDBError) -> MDB_dbi {
+        var dbi = MDB_dbi()
+        let code = mdb_dbi_open(raw, database.name.cString, database.flags | UInt32(MDB_CREATE), &dbi)
+        guard code == 0 else { throw LMDBError(code: code, action: "creating the journal") }
+        return dbi
+    }
+}
+
+/// A place among the pages of events; ends before its transaction.
+struct Cursor: ~Copyable {
+    private let raw: OpaquePointer
+
+    struct Row {
+        var first: UInt64
+        var frames: Bytes
+    }
+
+    fileprivate init(_ txn: OpaquePointer, _ dbi: MDB_dbi) throws(JournalError) {
+        var opened: OpaquePointer?
+        let code = mdb_cursor_open(txn, dbi, &opened)
+        guard code == 0, let opened else { throw readError(code) }
+        raw = opened
+    }
+    deinit { mdb_cursor_close(raw) }
+
+    func last() throws(JournalError) -> Row? { try move(MDB_LAST) }
+    func next() throws(JournalError) -> Row? { try move(MDB_NEXT) }
+    /// The page that holds `seq`, or would hold it: the last one that does not begin behind it.
+    func page(holding seq: UInt64) throws(JournalError) -> Row? {
+        if let row = try move(MDB_SET_RANGE, seq) {
+            return row.first == seq ? row : try move(MDB_PREV)
+        }
+        return try last()
+    }
+
+    private func move(_ operation: MDB_cursor_op, _ seq: UInt64 = 0) throws(JournalError) -> Row? {
+        var seq = UInt(seq)
+        var value = MDB_val()
+        return try withUnsafeMutableBytes(of: &seq) { seq throws(JournalError) -> Row? in
+            var key = MDB_val(mv_size: seq.count, mv_data: seq.baseAddress)
+            let code = mdb_cursor_get(raw, &key, &value, operation)
+            if code == MDB_NOTFOUND { return nil }
+            guard code == 0, key.mv_size == 8 else {
+                throw readError(code == 0 ? MDB_CORRUPTED : code)
+            }
+            return Row(first: Frame.u64(key.mv_data), frames: Bytes(value))
+        }
+    }
+}
+
+private func readError(_ code: Int32) -> JournalError {
+    let text = LMDBError(code: code, action: "reading the journal").text
+    return switch code {
+    case MDB_READERS_FULL: JournalError(.io, "\(text); stop the tools that hold journal/data.mdb open")
+    case ..<0: JournalError(.damaged, "\(text); restore journal/data.mdb from a backup")
+    default: JournalError(.io, "\(text); check the disk")
+    }
+}
+
+extension MDB_val {
+    fileprivate init(_ bytes: Bytes) {
+        self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.base))
+    }
+}
+extension Bytes {
+    fileprivate init(_ value: MDB_val) { self.init(value.mv_data, count: value.mv_size) }
+}
+extension StaticString {
+    fileprivate var cString: UnsafePointer<CChar> {
+        UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+}

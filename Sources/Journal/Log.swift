@@ -1,0 +1,206 @@
+import Events
+import Glibc
+
+/// The log of events in LMDB: pages of frames under their first seq, the names of what events only
+/// number, and what holds for the whole ledger.
+///
+/// Unchecked: `environment` guards itself, the rest never changes after `open`.
+final class Log: @unchecked Sendable {
+    /// The layout of journal, ring and checkpoints together.
+    static let format: UInt32 = 1
+    /// Four overflow pages of LMDB, less their header: what large batches are cut into.
+    static let pageBytesMax = 4 * 4096 - 16
+    /// The largest value two of which share a 4 KiB leaf: what the rest of a batch is cut into. One
+    /// byte more would cost a whole overflow page.
+    static let inlineBytesMax = 2_022
+
+    let environment: Environment
+    let ledgerID: LedgerID
+    let isNew: Bool
+
+    /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
+    init(directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool) throws(JournalError) {
+        environment = Environment(directory: directory.journal, mapBytes: mapBytes)
+        isNew = try environment.open()
+        if isNew {
+            guard mayCreate else {
+                throw JournalError(
+                    .damaged,
+                    "\(directory.journalData) holds no journal; restore it from a backup")
+            }
+            ledgerID = .random()
+            try Log.create(environment, ledgerID)
+            try syncDirectory(directory.journal)
+        } else {
+            ledgerID = try Log.readMeta(environment, directory.path)
+        }
+    }
+
+    /// Opens the environment again after a failed commit.
+    func reopen() throws(JournalError) {
+        environment.close()
+        if try environment.open() {
+            environment.close()
+            throw JournalError(.damaged, "the journal has lost its tables; restore it from a backup")
+        }
+    }
+
+    private static let formatKey = Bytes("format")
+    private static let ledgerKey = Bytes("ledger")
+    private static let createdKey = Bytes("created")
+
+    private static func create(_ environment: Environment, _ id: LedgerID) throws(JournalError) {
+        do throws(LMDBError) {
+            try environment.create { txn throws(LMDBError) in
+                var format = ByteBuffer()
+                format.append(uint32: Log.format)
+                try txn.put(.meta, key: formatKey, format.bytes)
+                var ledger = ByteBuffer()
+                id.append(to: &ledger)
+                try txn.put(.meta, key: ledgerKey, ledger.bytes)
+                var created = ByteBuffer()
+                created.append(int64: Int64(time(nil)) * 1_000_000_000)
+                try txn.put(.meta, key: createdKey, created.bytes)
+            }
+        } catch {
+            throw JournalError(.io, "cannot create the journal: \(error.text)")
+        }
+    }
+    private static func readMeta(
+        _ environment: Environment, _ path: String
+    ) throws(JournalError) -> LedgerID {
+        try environment.read { txn throws(JournalError) in
+            var format = ByteReader(try txn.value(.meta, key: formatKey) ?? .empty)
+            let number = format.uint32()
+            guard number == Log.format else {
+                throw JournalError(.format, formatMessage(path, number))
+            }
+            var ledger = ByteReader(try txn.value(.meta, key: ledgerKey) ?? .empty)
+            let id = LedgerID(reading: &ledger)
+            guard !ledger.failed else {
+                throw JournalError(
+                    .damaged, "the journal in \(path) names no ledger; restore it from a backup")
+            }
+            return id
+        }
+    }
+    static func formatMessage(_ path: String, _ number: UInt32) -> String {
+        "\(path) is a data directory of format \(number); this tollgate reads format \(Log.format): "
+            + (number > Log.format
+                ? "run the tollgate that wrote it, or a later one"
+                : "run the tollgate that wrote it, or restore it from a backup")
+    }
+}
+
+/// What one transaction added.
+struct Appended {
+    var end: LogEnd
+    var count: UInt64
+}
+
+extension Log {
+    /// Appends whole frames of consecutive events in one durable transaction, and the names that
+    /// their events give.
+    func append(_ frames: Bytes) throws(LMDBError) -> Appended {
+        try environment.write { txn throws(LMDBError) in
+            var at = 0
+            var count: UInt64 = 0
+            var last: Frame?
+            while at < frames.count {
+                let rest = frames.count - at
+                let most = rest >= Log.pageBytesMax ? Log.pageBytesMax : Log.inlineBytesMax
+                let start = at
+                let first = Log.frame(frames, at)
+                var next = first
+                repeat {
+                    if Log.givesName(next.rawType) { try Log.putName(next, txn) }
+                    at += next.count
+                    count += 1
+                    last = next
+                    guard at < frames.count else { break }
+                    next = Log.frame(frames, at)
+                } while at - start + next.count <= most
+                try txn.appendPage(first: first.seq, frames.slice(start, at))
+            }
+            return Appended(end: LogEnd(last!), count: count)
+        }
+    }
+    /// The same, with a larger map each time the map is full.
+    func appendGrowing(_ frames: Bytes) throws(LMDBError) -> Appended {
+        while true {
+            do throws(LMDBError) {
+                return try append(frames)
+            } catch {
+                guard error.isMapFull else { throw error }
+                try environment.resizeMap(to: environment.mapBytes * 2)
+            }
+        }
+    }
+    /// How many bytes at the front of `frames` are whole frames and together at most `most`.
+    static func wholeFrames(_ frames: Bytes, most: Int) -> Int {
+        guard frames.count > most else { return frames.count }
+        var at = 0
+        while true {
+            let next = frame(frames, at).count
+            if at + next > most { return at }
+            at += next
+        }
+    }
+
+    private static func frame(_ frames: Bytes, _ at: Int) -> Frame {
+        guard let frame = Frame(frames.base.unsafelyUnwrapped + at, count: frames.count - at) else {
+            preconditionFailure("the ring holds whole frames")
+        }
+        return frame
+    }
+}
+
+/// What a number in an event's header or body stands for.
+enum NameKind: UInt8 {
+    case account = 1
+    case model = 2
+    case operatorName = 3
+}
+
+extension Log {
+    func name(_ kind: NameKind, _ number: UInt32) throws(JournalError) -> String? {
+        try environment.read { txn throws(JournalError) in
+            try Log.withNameKey(kind, number) { key throws(JournalError) in
+                try txn.value(.names, key: key)?.string
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func givesName(_ rawType: UInt8) -> Bool { nameKind(rawType) != nil }
+    private static func nameKind(_ rawType: UInt8) -> (kind: NameKind, field: String)? {
+        switch EventType(rawValue: rawType) {
+        case .orgCreated, .teamCreated, .keyCreated: (.account, "account")
+        case .priceSet: (.model, "model")
+        case .operatorCreated: (.operatorName, "operator")
+        default: nil
+        }
+    }
+    // Out of line: few events give a name, and reading JSON must not dilute the loop above.
+    @inline(never)
+    private static func putName(
+        _ frame: Frame, _ txn: borrowing WriteTransaction
+    ) throws(LMDBError) {
+        // The gate has validated what it stages; an event without its name still belongs in the log.
+        guard let (kind, field) = nameKind(frame.rawType),
+            let event = try? StoredEvent(frame.event), let document = try? DocumentEvent(event),
+            let name = (try? JSON(parsing: document.json))?[field]?.string, !name.isEmpty
+        else { return }
+        try withNameKey(kind, document.number) { key throws(LMDBError) in
+            try name.withBytes { name throws(LMDBError) in try txn.put(.names, key: key, name) }
+        }
+    }
+    private static func withNameKey<R, E: Error>(
+        _ kind: NameKind, _ number: UInt32, _ body: (Bytes) throws(E) -> R
+    ) throws(E) -> R {
+        var key = ByteBuffer(capacity: 16)
+        key.append(kind.rawValue)
+        key.append(uint32: number.byteSwapped)
+        return try body(key.bytes)
+    }
+}

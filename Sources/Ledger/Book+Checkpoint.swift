@@ -1,0 +1,434 @@
+import Events
+
+// A book as bytes, field by field and in a fixed order, so that equal books are equal bytes: the
+// digest of a live book and of one folded elsewhere must agree. Indexes and deadlines are rebuilt.
+
+extension Book {
+    /// The layout's number; a checkpoint of another one is not read but folded anew from the log.
+    package static let checkpointVersion: UInt32 = 1
+
+    /// A 128-bit digest of everything the fold made.
+    package func digest() -> Hash128 {
+        var buffer = ByteBuffer(capacity: 1 << 20)
+        encode(into: &buffer)
+        return Hash128(buffer.bytes)
+    }
+
+    package func encode(into b: inout ByteBuffer) {
+        b.append(uint32: Book.checkpointVersion)
+        b.append(uint64: seq)
+        b.append(int64: time.nanoseconds)
+        b.append(uint32: epoch)
+        encodeTables(into: &b)
+        encodeAccounts(into: &b)
+        encodePrices(into: &b)
+        encodeHolds(into: &b)
+    }
+
+    /// Reads a book back; nil when the bytes are not one of this version.
+    package init?(decoding bytes: Bytes) {
+        self.init()
+        var r = ByteReader(bytes)
+        guard r.uint32() == Book.checkpointVersion else { return nil }
+        seq = r.uint64()
+        time = Instant(nanoseconds: r.int64())
+        epoch = r.uint32()
+        guard decodeTables(&r), decodeModels(&r), decodeAccounts(&r), decodePrices(&r),
+            decodeHolds(&r), !r.failed, r.remaining == 0
+        else { return nil }
+    }
+
+    // MARK: Small tables
+
+    private func encodeTables(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(epochs.count))
+        for start in epochs {
+            b.append(uint32: start.epoch)
+            b.append(uint64: start.seq)
+        }
+        b.append(uint32: UInt32(operators.count))
+        for entry in operators {
+            b.append(text: entry.name)
+            b.append(entry.role.rawValue)
+            entry.digest.withUnsafeBytes { b.append(Bytes($0)) }
+            b.append(entry.isRevoked ? 1 : 0)
+        }
+        b.append(uint32: UInt32(documentIDs.count))
+        for id in documentIDs {
+            b.append(text: id)
+            b.append(uint64: documents[id]!.seq)
+            b.append(uint64: documents[id]!.asked)
+        }
+        // Models before accounts: allow-lists mark the models they admit.
+        b.append(uint32: UInt32(prices.models.count))
+        for i in 0..<prices.models.count { b.append(text: names[prices.models.pointer(i).pointee.name]) }
+    }
+    private mutating func decodeTables(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 12) {
+            let epoch = r.uint32()
+            epochs.append(EpochStart(epoch: epoch, seq: r.uint64()))
+        }
+        for _ in 0..<r.count(of: 37) {
+            let name = r.text().string
+            guard let role = Role(rawValue: r.uint8()) else { return false }
+            let digest = r.bytes(32)
+            guard !r.failed else { return false }
+            operators.append(
+                OperatorRow(
+                    name: name, role: role, digest: (0..<32).map { digest[$0] },
+                    isRevoked: r.uint8() != 0))
+        }
+        for _ in 0..<r.count(of: 20) {
+            let id = r.text().string
+            let seq = r.uint64()
+            documents[id] = DocumentMemory(seq: seq, asked: r.uint64())
+            documentIDs.append(id)
+        }
+        return !r.failed
+    }
+    private mutating func decodeModels(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 4) {
+            let name = names.add(r.text())
+            _ = prices.addModel(name, in: names)
+            lists.addModel(names[name], names: names)
+        }
+        return !r.failed
+    }
+
+    // MARK: Accounts
+
+    private func encodeAccounts(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(lists.count))
+        for list in 1..<max(lists.count, 1) {
+            let entries = lists.entries(UInt32(list), names) ?? []
+            b.append(uint32: UInt32(entries.count))
+            for entry in entries { b.append(text: entry) }
+        }
+        b.append(uint32: UInt32(accounts.orgs.count))
+        for i in 0..<accounts.orgs.count {
+            let org = accounts.orgs.pointer(i).pointee
+            b.append(uint32: org.account)
+            b.append(text: accounts.zones[i])
+            for cell in 0..<WindowCell.calendarCount {
+                b.append(int64: org.start[cell])
+                b.append(int64: org.end[cell])
+                b.append(uint32: org.ordinals[cell])
+            }
+            b.append(int64: org.nextBoundary)
+            b.append(org.onLapse.rawValue)
+            b.append(org.allowsUnpriced ? 1 : 0)
+        }
+        b.append(uint32: UInt32(accounts.limitAmounts.count))
+        for i in 0..<accounts.limitAmounts.count {
+            let amounts = accounts.limitAmounts.pointer(i).pointee
+            for kind in 0..<LimitKind.count { b.append(int64: amounts.values[kind]) }
+        }
+        b.append(uint32: UInt32(accounts.minutes.count))
+        for i in 0..<accounts.minutes.count { encode(accounts.minutes.pointer(i), into: &b) }
+        b.append(uint32: UInt32(accounts.rows.count))
+        for i in 0..<accounts.rows.count { encode(accounts.rows.pointer(i), into: &b) }
+        b.append(uint32: UInt32(accounts.secrets.count))
+        for i in 0..<accounts.secrets.count {
+            let secret = accounts.secrets.pointer(i)
+            for byte in 0..<32 { b.append(secret.pointee.digest[byte]) }
+            b.append(uint32: secret.pointee.key)
+        }
+    }
+    private func encode(_ ring: UnsafeMutablePointer<MinuteRing>, into b: inout ByteBuffer) {
+        b.append(int64: ring.pointee.second)
+        b.append(uint64: ring.pointee.sinceSeq)
+        for i in 0..<60 {
+            b.append(int64: ring.pointee.usd[i])
+            b.append(int64: ring.pointee.tokens[i])
+            b.append(int64: ring.pointee.requests[i])
+        }
+    }
+    private func encode(_ row: UnsafeMutablePointer<AccountRow>, into b: inout ByteBuffer) {
+        b.append(text: names[row.pointee.name])
+        b.append(text: names[row.pointee.details])
+        b.append(row.pointee.tier.rawValue)
+        for number in [
+            row.pointee.parent, row.pointee.org, row.pointee.models, row.pointee.scopes,
+            row.pointee.limitMask, row.pointee.limits, row.pointee.minute,
+        ] {
+            b.append(uint32: number)
+        }
+        b.append(int64: row.pointee.openHolds)
+        b.append(int64: row.pointee.createdAt)
+        b.append(int64: row.pointee.expires)
+        for cell in 0..<WindowCell.calendarCount { b.append(uint32: row.pointee.usage.ordinals[cell]) }
+        for i in 0..<25 { b.append(int64: row.pointee.usage.values[i]) }
+    }
+
+    private mutating func decodeAccounts(_ r: inout ByteReader) -> Bool {
+        let listCount = Int(r.uint32())
+        guard listCount >= 1, listCount <= r.remaining + 1 else { return false }
+        for _ in 1..<listCount {
+            var entries: [String] = []
+            for _ in 0..<r.count(of: 4) { entries.append(r.text().string) }
+            guard !r.failed else { return false }
+            _ = lists.intern(entries, names: &names, prices: prices)
+        }
+        guard lists.count == listCount else { return false }
+        for _ in 0..<r.count(of: 90) {
+            var org = OrgRow(account: r.uint32())
+            accounts.zones.append(r.text().string)
+            for cell in 0..<WindowCell.calendarCount {
+                org.start[cell] = r.int64()
+                org.end[cell] = r.int64()
+                org.ordinals[cell] = r.uint32()
+            }
+            org.nextBoundary = r.int64()
+            guard let policy = LapsePolicy(rawValue: r.uint8()) else { return false }
+            org.onLapse = policy
+            org.allowsUnpriced = r.uint8() != 0
+            _ = accounts.orgs.append(org)
+        }
+        for _ in 0..<r.count(of: 8 * LimitKind.count) {
+            var amounts = LimitAmounts()
+            for kind in 0..<LimitKind.count { amounts.values[kind] = r.int64() }
+            _ = accounts.limitAmounts.append(amounts)
+        }
+        for _ in 0..<r.count(of: 1_456) {
+            let second = r.int64()
+            var ring = MinuteRing(second: second, sinceSeq: r.uint64())
+            for i in 0..<60 {
+                ring.usd[i] = r.int64()
+                ring.tokens[i] = r.int64()
+                ring.requests[i] = r.int64()
+                ring.sums[0] &+= ring.usd[i]
+                ring.sums[1] &+= ring.tokens[i]
+                ring.sums[2] &+= ring.requests[i]
+            }
+            _ = accounts.minutes.append(ring)
+        }
+        for _ in 0..<r.count(of: 277) { guard decodeAccount(&r) else { return false } }
+        for _ in 0..<r.count(of: 36) {
+            let digest = r.bytes(32)
+            let key = r.uint32()
+            guard !r.failed, key < UInt32(accounts.rows.count) else { return false }
+            accounts.addSecret((0..<32).map { digest[$0] }, key: key)
+        }
+        return !r.failed
+    }
+    private mutating func decodeAccount(_ r: inout ByteReader) -> Bool {
+        let name = names.add(r.text())
+        let details = names.add(r.text())
+        guard let tier = Tier(rawValue: r.uint8()) else { return false }
+        let parent = r.uint32()
+        let org = r.uint32()
+        let number = UInt32(accounts.rows.count)
+        guard !r.failed, org < UInt32(accounts.orgs.count),
+            tier == .org ? parent == number : parent < number
+        else { return false }
+        var row = AccountRow(name: name, tier: tier, parent: parent, org: org, createdAt: 0)
+        row.details = details
+        row.models = r.uint32()
+        row.scopes = r.uint32()
+        row.limitMask = r.uint32()
+        row.limits = r.uint32()
+        row.minute = r.uint32()
+        row.openHolds = r.int64()
+        row.createdAt = r.int64()
+        row.expires = r.int64()
+        for cell in 0..<WindowCell.calendarCount { row.usage.ordinals[cell] = r.uint32() }
+        for i in 0..<25 { row.usage.values[i] = r.int64() }
+        guard row.models < UInt32(lists.count), row.scopes < UInt32(lists.count),
+            row.limits == .max || row.limits < UInt32(accounts.limitAmounts.count),
+            row.limitMask == 0 || row.limits != .max,
+            row.minute == .max || row.minute < UInt32(accounts.minutes.count)
+        else { return false }
+        _ = accounts.add(row, names)
+        return true
+    }
+
+    // MARK: Prices
+
+    private func encodePrices(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(prices.variants.count))
+        for i in 0..<prices.variants.count {
+            let variant = prices.variants.pointer(i).pointee
+            b.append(variant.tier.rawValue)
+            b.append(int64: variant.above)
+            b.append(amounts: variant.classes)
+        }
+        b.append(uint32: UInt32(prices.prices.count))
+        for i in 0..<prices.prices.count {
+            let price = prices.prices.pointer(i).pointee
+            b.append(uint32: price.model)
+            b.append(uint32: price.version)
+            b.append(uint32: price.previous)
+            b.append(amounts: price.classes)
+            b.append(int64: price.maxOutput)
+            b.append(int64: price.context)
+            b.append(uint32: price.firstVariant)
+            b.append(uint32: price.variantCount)
+        }
+        for i in 0..<prices.models.count { b.append(uint32: prices.models.pointer(i).pointee.price) }
+        b.append(uint32: UInt32(prices.aliases.count))
+        for i in 0..<prices.aliases.count {
+            b.append(text: names[prices.aliases.pointer(i).pointee.name])
+            b.append(uint32: prices.aliases.pointer(i).pointee.model)
+        }
+    }
+    private mutating func decodePrices(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 57) {
+            guard let tier = ServiceTier(rawValue: r.uint8()) else { return false }
+            let above = r.int64()
+            _ = prices.variants.append(VariantRow(tier: tier, above: above, classes: r.amounts()))
+        }
+        for i in 0..<r.count(of: 84) {
+            let model = r.uint32()
+            let version = r.uint32()
+            let previous = r.uint32()
+            let classes = r.amounts()
+            let maxOutput = r.int64()
+            let context = r.int64()
+            let row = PriceRow(
+                model: model, version: version, previous: previous, classes: classes,
+                maxOutput: maxOutput, context: context, firstVariant: r.uint32(),
+                variantCount: r.uint32())
+            guard model < UInt32(prices.models.count), previous == .max || previous < UInt32(i),
+                UInt64(row.firstVariant) + UInt64(row.variantCount) <= UInt64(prices.variants.count)
+            else { return false }
+            _ = prices.prices.append(row)
+        }
+        for i in 0..<prices.models.count {
+            let price = r.uint32()
+            guard price < UInt32(prices.prices.count) else { return false }
+            prices.models.pointer(i).pointee.price = price
+        }
+        for _ in 0..<r.count(of: 8) {
+            let name = names.add(r.text())
+            let model = r.uint32()
+            guard model < UInt32(prices.models.count) else { return false }
+            prices.addAlias(name, model: model, in: names)
+        }
+        return !r.failed
+    }
+
+    // MARK: Holds
+
+    private func encodeHolds(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(holds.rows.count))
+        for i in 0..<holds.rows.count {
+            let row = holds.rows.pointer(i)
+            b.append(row.pointee.state.rawValue)
+            if row.pointee.state != .free { encode(row, into: &b) }
+        }
+        b.append(uint32: UInt32(holds.freeSlots.count))
+        for slot in holds.freeSlots { b.append(uint32: slot) }
+        b.append(uint32: UInt32(holds.ended.count))
+        for i in 0..<holds.ended.count { b.append(uint32: holds.ended[i]) }
+    }
+    private func encode(_ row: UnsafeMutablePointer<HoldRow>, into b: inout ByteBuffer) {
+        b.append(uint64: row.pointee.seq)
+        b.append(uint32: row.pointee.epoch)
+        b.append(row.pointee.tier.rawValue)
+        b.append(row.pointee.isLate ? 1 : 0)
+        b.append(uint32: row.pointee.key)
+        b.append(uint32: row.pointee.model)
+        if row.pointee.model == .max { b.append(text: names[row.pointee.modelName]) }
+        b.append(uint32: row.pointee.price)
+        b.append(uint32: row.pointee.until)
+        for number in [
+            row.pointee.placedAt, row.pointee.input, row.pointee.output, row.pointee.usd,
+            row.pointee.spentUSD, row.pointee.spentTokens, row.pointee.left,
+        ] {
+            b.append(int64: number)
+        }
+        for number in [
+            row.pointee.countedSeq, row.pointee.asked, row.pointee.settled, row.pointee.id.low,
+            row.pointee.id.high,
+        ] {
+            b.append(uint64: number)
+        }
+    }
+    private mutating func decodeHolds(_ r: inout ByteReader) -> Bool {
+        var rows: [HoldRow] = []
+        for _ in 0..<r.count(of: 1) {
+            guard let state = HoldState(rawValue: r.uint8()) else { return false }
+            var row = HoldRow()
+            if state != .free {
+                guard decode(&row, &r) else { return false }
+                row.state = state
+            }
+            rows.append(row)
+        }
+        var free: [UInt32] = []
+        for _ in 0..<r.count(of: 4) { free.append(r.uint32()) }
+        var ended: [UInt32] = []
+        for _ in 0..<r.count(of: 4) { ended.append(r.uint32()) }
+        let inRange = { (slot: UInt32) in slot < UInt32(rows.count) }
+        guard !r.failed, free.allSatisfy(inRange), ended.allSatisfy(inRange) else { return false }
+        holds.restore(rows: rows, free: free, ended: ended)
+        return true
+    }
+    private mutating func decode(_ row: inout HoldRow, _ r: inout ByteReader) -> Bool {
+        row.seq = r.uint64()
+        row.epoch = r.uint32()
+        guard let tier = ServiceTier(rawValue: r.uint8()) else { return false }
+        row.tier = tier
+        row.isLate = r.uint8() != 0
+        row.key = r.uint32()
+        row.model = r.uint32()
+        if row.model == .max { row.modelName = names.add(r.text()) }
+        row.price = r.uint32()
+        row.until = r.uint32()
+        row.placedAt = r.int64()
+        row.input = r.int64()
+        row.output = r.int64()
+        row.usd = r.int64()
+        row.spentUSD = r.int64()
+        row.spentTokens = r.int64()
+        row.left = r.int64()
+        row.countedSeq = r.uint64()
+        row.asked = r.uint64()
+        row.settled = r.uint64()
+        let low = r.uint64()
+        row.id = .stored(low: low, high: r.uint64())
+        return !r.failed && row.key < UInt32(accounts.rows.count)
+            && accounts.rows.pointer(row.key).pointee.tier == .key
+            && (row.model == .max || row.model < UInt32(prices.models.count))
+            && (row.price == .max || row.price < UInt32(prices.prices.count))
+    }
+}
+
+extension ByteBuffer {
+    fileprivate mutating func append(text: Bytes) {
+        append(uint32: UInt32(text.count))
+        append(text)
+    }
+    fileprivate mutating func append(text: String) { text.withBytes { append(text: $0) } }
+    fileprivate mutating func append(amounts: PriceAmounts) {
+        for price in [
+            amounts.input, amounts.output, amounts.cached, amounts.cacheWrite, amounts.reasoning,
+            amounts.request,
+        ] {
+            append(int64: price)
+        }
+    }
+}
+
+extension ByteReader {
+    /// A count of things of at least `size` bytes each; fewer bytes than that mean damage.
+    fileprivate mutating func count(of size: Int) -> Int {
+        let count = Int(uint32())
+        if count * size > remaining {
+            _ = bytes(remaining + 1)
+            return 0
+        }
+        return count
+    }
+    fileprivate mutating func text() -> Bytes { bytes(Int(uint32())) }
+    fileprivate mutating func amounts() -> PriceAmounts {
+        var amounts = PriceAmounts()
+        amounts.input = int64()
+        amounts.output = int64()
+        amounts.cached = int64()
+        amounts.cacheWrite = int64()
+        amounts.reasoning = int64()
+        amounts.request = int64()
+        return amounts
+    }
+}

@@ -1,0 +1,80 @@
+import Events
+
+/// Everything the ledger knows: the fold of the log, and nothing else.
+///
+/// `apply` is its only writer and reads no clock, no environment and no unordered collection, so the
+/// same events make the same book wherever they are folded. One thread owns a book.
+package struct Book: ~Copyable {
+    /// The last event folded; 0 in an empty book.
+    package internal(set) var seq: UInt64 = 0
+    /// That event's time: the next one is never earlier.
+    package internal(set) var time = Instant(nanoseconds: 0)
+    package internal(set) var epoch: UInt32 = 0
+
+    var names = NameArena()
+    var accounts = AccountTable()
+    var prices = PriceBook()
+    var lists = PatternLists()
+    var holds = HoldTable()
+    var operators: [OperatorRow] = []
+    /// Where each epoch began, in order; tells a hold that ended long ago from one that was lost.
+    var epochs: [EpochStart] = []
+    /// Admin events by their caller's id.
+    var documents: [String: DocumentMemory] = [:]  // unordered: never iterated
+    var documentIDs: [String] = []
+
+    package init() {}
+}
+
+struct OperatorRow {
+    var name: String
+    var role: Role
+    var digest: [UInt8]
+    var isRevoked: Bool
+}
+
+struct EpochStart {
+    var epoch: UInt32
+    var seq: UInt64
+}
+
+struct DocumentMemory {
+    var seq: UInt64
+    /// Of the payload as it was asked for.
+    var asked: UInt64
+}
+
+extension Book {
+    package var accountCount: Int { accounts.rows.count }
+    package var modelCount: Int { prices.models.count }
+    package var openHolds: Int { holds.openCount }
+    package var rememberedHolds: Int { holds.ended.count }
+
+    /// The event in which each epoch began.
+    package func epochStart(_ epoch: UInt32) -> UInt64? {
+        epochs.last { $0.epoch == epoch }?.seq
+    }
+    package func path(of account: AccountNumber) -> Bytes? {
+        account.raw < UInt32(accounts.rows.count)
+            ? names[accounts.rows.pointer(account.raw).pointee.name] : nil
+    }
+    package func name(of model: ModelNumber) -> Bytes? {
+        model.raw < UInt32(prices.models.count)
+            ? names[prices.models.pointer(model.raw).pointee.name] : nil
+    }
+    /// Who an operator is, if the digest of the secret is right and nobody revoked it.
+    package func authenticate(_ name: Bytes, digest: [UInt8]) -> (actor: Actor, role: Role)? {
+        guard let i = operators.firstIndex(where: { $0.name.withBytes { $0 == name } }) else {
+            return nil
+        }
+        // Every byte is looked at, so that the time tells nothing about where they differ.
+        var difference: UInt8 = operators[i].digest.count == digest.count ? 0 : 1
+        for (a, b) in zip(operators[i].digest, digest) { difference |= a ^ b }
+        guard difference == 0, !operators[i].isRevoked else { return nil }
+        return (.operatorNumber(UInt32(i)), operators[i].role)
+    }
+    /// Whether an operator that has authenticated before still may; for long-lived connections.
+    package func isRevoked(_ actor: Actor) -> Bool {
+        actor.operatorNumber.map { operators[Int($0)].isRevoked } ?? false
+    }
+}

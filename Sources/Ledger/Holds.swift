@@ -1,0 +1,272 @@
+import Events
+
+/// Where a request stands. The raw values stand in checkpoints.
+package enum HoldState: UInt8, BitwiseCopyable, Sendable {
+    case free = 0
+    case open = 1
+    case settled = 2
+    case released = 3
+    case lapsed = 4
+    /// A charge without a hold, remembered so that the same id is not charged twice.
+    case charge = 5
+
+    package var name: StaticString {
+        switch self {
+        case .free: "free"
+        case .open: "open"
+        case .settled: "settled"
+        case .released: "released"
+        case .lapsed: "lapsed"
+        case .charge: "charge"
+        }
+    }
+}
+
+/// An open hold, or one that has ended and is still remembered to answer repeats.
+struct HoldRow: BitwiseCopyable {
+    var seq: UInt64 = 0
+    var epoch: UInt32 = 0
+    var state: HoldState = .free
+    var tier: ServiceTier = .standard
+    /// The settlement came after a release or lapse, or its hold was never known.
+    var isLate = false
+    var key: UInt32 = 0
+    /// `.max`: a model without a price.
+    var model: UInt32 = 0
+    var modelName = NameRef.none
+    var price: UInt32 = 0
+    var until: UInt32 = 0
+    var placedAt: Int64 = 0
+    /// The event that counted it; a minute recorded only since then does not hold it.
+    var countedSeq: UInt64 = 0
+    var input: Int64 = 0
+    var output: Int64 = 0
+    var usd: Int64 = 0
+    /// What is counted as spent after the end.
+    var spentUSD: Int64 = 0
+    var spentTokens: Int64 = 0
+    /// What was left when it was settled; `.min` where no limit bound.
+    var left: Int64 = .min
+    /// Tells a repeat from the same id with other arguments.
+    var asked: UInt64 = 0
+    /// The same of the settlement's numbers.
+    var settled: UInt64 = 0
+    var id = IDHash.none
+    /// Neighbours in the deadline wheel's list of one second.
+    var wheelNext: UInt32 = .max
+    var wheelPrevious: UInt32 = .max
+
+    var name: HoldName { HoldName(epoch: epoch, seq: seq) }
+    var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
+    var tokens: Int64 { input + output }
+    /// What its end gives back: the hold while it is open, what was spent after.
+    var countedUSD: Int64 { state == .open ? usd : spentUSD }
+    var countedTokens: Int64 { state == .open ? tokens : spentTokens }
+}
+
+/// A caller's id, hashed together with its key and the kind of verb.
+struct IDHash: BitwiseCopyable, Equatable {
+    enum Kind: UInt64 {
+        case hold = 0x484F
+        case charge = 0x4348
+    }
+    var low: UInt64
+    var high: UInt64
+    static let none = IDHash(low: 0, high: 0)
+    var isNone: Bool { low == 0 && high == 0 }
+
+    private init(low: UInt64, high: UInt64) {
+        self.low = low
+        self.high = high
+    }
+    init(_ kind: Kind, key: UInt32, _ id: Bytes) {
+        let hash = Hash128(id, seed: kind.rawValue << 32 | UInt64(key))
+        // All-zero means "no id", so no id may hash to it.
+        low = hash.low | 1
+        high = hash.high
+    }
+    static func stored(low: UInt64, high: UInt64) -> IDHash { IDHash(low: low, high: high) }
+}
+
+/// All holds, found by name, by caller's id and by deadline.
+///
+/// Ended holds are remembered, the last `endedMax` of them, and then forgotten in the order in which
+/// they ended: part of the fold, so every replay forgets the same ones.
+struct HoldTable: ~Copyable {
+    static let endedMax = 1 << 20
+    private static let wheelSlots = 1 << 17
+
+    private(set) var rows = Rows<HoldRow>()
+    private var free: [UInt32] = []
+    private(set) var ended = SlotQueue()
+    private(set) var openCount = 0
+    private var byName = SlotIndex(capacity: 1_024)
+    private var byID = SlotIndex(capacity: 1_024)
+    /// First and last open hold of each second's list, in placing order.
+    private var wheelFirst: UnsafeMutablePointer<UInt32>
+    private var wheelLast: UnsafeMutablePointer<UInt32>
+    /// Every open hold's deadline is at or after this second.
+    private var cursor: UInt32 = 0
+
+    init() {
+        precondition(Int(Bounds.holdSecondsMax) + 2 < HoldTable.wheelSlots, "deadlines fit the wheel")
+        wheelFirst = .allocate(capacity: HoldTable.wheelSlots)
+        wheelFirst.initialize(repeating: .max, count: HoldTable.wheelSlots)
+        wheelLast = .allocate(capacity: HoldTable.wheelSlots)
+        wheelLast.initialize(repeating: .max, count: HoldTable.wheelSlots)
+    }
+    deinit {
+        wheelFirst.deallocate()
+        wheelLast.deallocate()
+    }
+
+    private static func hash(_ name: HoldName) -> UInt64 {
+        // Sequence numbers are ours and dense; a multiplication spreads them.
+        (name.seq ^ UInt64(name.epoch) << 40) &* 0x9E37_79B9_7F4A_7C15
+    }
+
+    func row(_ slot: UInt32) -> UnsafeMutablePointer<HoldRow> { rows.pointer(slot) }
+
+    func find(_ name: HoldName) -> UInt32? {
+        byName.find(HoldTable.hash(name)) {
+            let row = rows.pointer($0)
+            return row.pointee.seq == name.seq && row.pointee.epoch == name.epoch
+        }
+    }
+    func find(_ id: IDHash) -> UInt32? {
+        byID.find(id.low) { rows.pointer($0).pointee.id == id }
+    }
+
+    /// Adds an open hold.
+    mutating func place(_ row: HoldRow) {
+        let slot = store(row)
+        byName.insert(HoldTable.hash(row.name), slot)
+        link(slot)
+        openCount += 1
+    }
+    /// Adds something that is over from the start: a charge, or the settlement of an unknown hold.
+    mutating func addEnded(_ row: HoldRow, named: Bool) {
+        let slot = store(row)
+        if named { byName.insert(HoldTable.hash(row.name), slot) }
+        remember(slot)
+    }
+    /// Takes an open hold off the deadline wheel; the caller sets what became of it.
+    mutating func end(_ slot: UInt32) {
+        unlink(slot)
+        openCount -= 1
+        remember(slot)
+    }
+
+    private mutating func store(_ row: HoldRow) -> UInt32 {
+        let slot: UInt32
+        if let reused = free.popLast() {
+            slot = reused
+            rows.pointer(slot).pointee = row
+        } else {
+            slot = rows.append(row)
+        }
+        if !row.id.isNone {
+            // The id now names this request; the older one stays known by its hold's name.
+            if let older = find(row.id), older != slot {
+                byID.remove(row.id.low, older)
+                rows.pointer(older).pointee.id = .none
+            }
+            byID.insert(row.id.low, slot)
+        }
+        return slot
+    }
+    private mutating func remember(_ slot: UInt32) {
+        if ended.count == HoldTable.endedMax { forget(ended.removeFirst()) }
+        ended.append(slot)
+    }
+    private mutating func forget(_ slot: UInt32) {
+        let row = rows.pointer(slot)
+        if row.pointee.state != .charge { byName.remove(HoldTable.hash(row.pointee.name), slot) }
+        if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
+        row.pointee = HoldRow()
+        free.append(slot)
+    }
+
+    // MARK: Deadlines
+
+    private func link(_ slot: UInt32) {
+        let row = rows.pointer(slot)
+        let second = Int(row.pointee.until) & (HoldTable.wheelSlots - 1)
+        row.pointee.wheelNext = .max
+        row.pointee.wheelPrevious = wheelLast[second]
+        if wheelLast[second] == .max {
+            wheelFirst[second] = slot
+        } else {
+            rows.pointer(wheelLast[second]).pointee.wheelNext = slot
+        }
+        wheelLast[second] = slot
+    }
+    private func unlink(_ slot: UInt32) {
+        let row = rows.pointer(slot)
+        let second = Int(row.pointee.until) & (HoldTable.wheelSlots - 1)
+        let (next, previous) = (row.pointee.wheelNext, row.pointee.wheelPrevious)
+        if previous == .max {
+            wheelFirst[second] = next
+        } else {
+            rows.pointer(previous).pointee.wheelNext = next
+        }
+        if next == .max {
+            wheelLast[second] = previous
+        } else {
+            rows.pointer(next).pointee.wheelPrevious = previous
+        }
+        row.pointee.wheelNext = .max
+        row.pointee.wheelPrevious = .max
+    }
+    /// An open hold whose deadline has come; the earliest deadline first, then the order of placing.
+    mutating func nextDue(at now: Instant) -> UInt32? {
+        let second = UInt32(clamping: now.second)
+        guard openCount > 0 else {
+            cursor = max(cursor, second)
+            return nil
+        }
+        // After a long silence one turn of the wheel visits everything there is.
+        if second > cursor, Int(second - cursor) >= HoldTable.wheelSlots {
+            cursor = second - UInt32(HoldTable.wheelSlots - 1)
+        }
+        while cursor <= second {
+            let slot = wheelFirst[Int(cursor) & (HoldTable.wheelSlots - 1)]
+            if slot != .max, rows.pointer(slot).pointee.until <= second { return slot }
+            if cursor == second { return nil }
+            cursor += 1
+        }
+        return nil
+    }
+    /// A second before which no open hold lapses; nil when none is open.
+    func nextDeadline(after now: Instant) -> Int64? {
+        guard openCount > 0 else { return nil }
+        let second = now.second
+        for step in 1...64 where wheelFirst[Int(second + Int64(step)) & (HoldTable.wheelSlots - 1)] != .max {
+            return second + Int64(step)
+        }
+        return second + 64
+    }
+
+    // MARK: Checkpoints
+
+    /// The slots that nothing uses, in the order in which they will be given out again.
+    var freeSlots: [UInt32] { free }
+
+    /// Builds the table from the rows of a checkpoint.
+    mutating func restore(rows restored: [HoldRow], free: [UInt32], ended: [UInt32]) {
+        precondition(rows.count == 0, "only an empty table is restored")
+        var open: [UInt32] = []
+        for row in restored {
+            let slot = rows.append(row)
+            guard row.state != .free else { continue }
+            if row.state != .charge { byName.insert(HoldTable.hash(row.name), slot) }
+            if !row.id.isNone { byID.insert(row.id.low, slot) }
+            if row.state == .open { open.append(slot) }
+        }
+        self.free = free
+        for slot in ended { self.ended.append(slot) }
+        open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }
+        for slot in open { link(slot) }
+        openCount = open.count
+    }
+}

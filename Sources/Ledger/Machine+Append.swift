@@ -1,0 +1,249 @@
+import Events
+
+/// What became of an admin's event.
+package enum Appended: Sendable {
+    /// It is the last event in the outbox.
+    case stored(seq: UInt64)
+    /// The same payload with the same `id` was stored before.
+    case repeated(seq: UInt64)
+}
+
+extension Machine {
+    /// The event types an admin may append.
+    package static let appendable: [EventType] = [
+        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .priceSet, .aliasSet,
+        .operatorCreated, .operatorRevoked,
+    ]
+
+    /// Validates an admin's payload against the book and appends it.
+    ///
+    /// - Parameter secret: the SHA-256 of a fresh secret, for a key or operator that brings none.
+    /// - Throws: `Failure` that lists every violation of a parent's rights in one message.
+    package mutating func append(
+        _ type: EventType, _ payload: JSON, secret: [UInt8]
+    ) throws(Failure) -> Appended {
+        guard Machine.appendable.contains(type) else {
+            let names = Machine.appendable.map { "\($0.name)" }.joined(separator: ", ")
+            throw Failure(.error, "\(type.name) is not for admins to append; these are: \(names)")
+        }
+        let document = try Document(type: type, payload, strict: true)
+        var payload = Payload(payload)
+        resolveNames(document, &payload)
+        if let id = payload["id"]?.string, let known = book.documents[id] {
+            guard known.asked == Book.fingerprint(type, asked: payload.json) else {
+                throw Failure(
+                    .conflict,
+                    "id \"\(id)\" named another event before; use a new id for a new event")
+            }
+            return .repeated(seq: known.seq)
+        }
+        var account = AccountNumber.none
+        var number: UInt32 = 0
+        switch document {
+        case .accountCreated(let created):
+            try checkCreation(created)
+            number = UInt32(book.accountCount)
+            account = AccountNumber(number)
+            if created.tier == .key { complete(created, secret, &payload) }
+        case .limitsSet(let set):
+            let target = try existing(set.account)
+            account = AccountNumber(target)
+            try refuse(limitViolations(set.limits, ancestors: ancestors(of: target)))
+        case .permissionsSet(let set):
+            let target = try existing(set.account)
+            account = AccountNumber(target)
+            let above = ancestors(of: target)
+            try refuse(
+                listViolations("models", payload.list("models"), above, \.models)
+                    + listViolations("scopes", payload.list("scopes"), above, \.scopes))
+        case .priceSet(let set):
+            number =
+                set.model.withBytes { book.prices.model(named: $0, in: book.names) }
+                ?? UInt32(book.modelCount)
+        case .aliasSet(let set):
+            guard set.model.withBytes({ book.prices.model(named: $0, in: book.names) }) != nil else {
+                throw Failure(
+                    .error, "model \"\(set.model)\" has no price; append its price.set first")
+            }
+        case .operatorCreated(let created):
+            guard !book.operators.contains(where: { $0.name == created.name }) else {
+                throw Failure(.error, "operator \"\(created.name)\" exists already; names are for ever")
+            }
+            number = UInt32(book.operators.count)
+            if created.secretDigest == nil { payload["secret_sha256"] = .string(hex(secret)) }
+        case .operatorRevoked(let revoked):
+            guard let i = book.operators.firstIndex(where: { $0.name == revoked.name }) else {
+                throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
+            }
+            number = UInt32(i)
+        case .ledgerCreated, .epochStarted, .windowOpened:
+            preconditionFailure("not appendable")
+        }
+        var size = ByteBuffer(capacity: 1_024)
+        size.append(canonical: payload.json)
+        guard size.count + EventHeader.byteCount + 4 <= Bounds.eventBytesMax else {
+            throw Failure(.error, "the payload is longer than \(Bounds.eventBytesMax) bytes")
+        }
+
+        // The point of no return.
+        emit(type, account: account, number: number, payload.json)
+        return .stored(seq: book.seq)
+    }
+
+    /// The payload's members, to be completed before they are stored.
+    private struct Payload {
+        private(set) var members: [JSON.Member]
+        init(_ json: JSON) { members = json.members ?? [] }
+        var json: JSON { .object(members) }
+        subscript(name: String) -> JSON? {
+            get { members.first { $0.name == name }?.value }
+            set {
+                members.removeAll { $0.name == name }
+                if let newValue { members.append(JSON.Member(name, newValue)) }
+            }
+        }
+        func list(_ name: String) -> [String]? {
+            self[name]?.array.map { $0.compactMap(\.string) }
+        }
+    }
+
+    /// Writes models as the price book knows them: lower case, aliases resolved.
+    private func resolveNames(_ document: Document, _ payload: inout Payload) {
+        switch document {
+        case .accountCreated, .permissionsSet:
+            guard let models = payload.list("models") else { return }
+            payload["models"] = .strings(models.map { resolved($0) })
+        case .priceSet(let set): payload["model"] = .string(set.model)
+        case .aliasSet(let set):
+            payload["alias"] = .string(set.alias)
+            payload["model"] = .string(set.model)
+        default: break
+        }
+    }
+    private func resolved(_ name: String) -> String {
+        let lower = name.lowercased()
+        return lower.withBytes { bytes in
+            guard bytes.firstIndex(of: UInt8(ascii: "/")) == nil,
+                let alias = book.prices.alias(named: bytes, in: book.names)
+            else { return lower }
+            let model = book.prices.aliases.pointer(alias).pointee.model
+            return book.names[book.prices.models.pointer(model).pointee.name].string
+        }
+    }
+
+    private func complete(
+        _ created: AccountCreated, _ secret: [UInt8], _ payload: inout Payload
+    ) {
+        if let seconds = created.expiresInSeconds {
+            payload["expires_in"] = nil
+            let expires = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
+            payload["expires"] = .string(
+                Instant(nanoseconds: expires.overflow ? .max : expires.partialValue).description)
+        }
+        if created.secretDigest == nil { payload["secret_sha256"] = .string(hex(secret)) }
+    }
+    private func hex(_ bytes: [UInt8]) -> String {
+        precondition(bytes.count == 32, "a SHA-256")
+        var text = ByteBuffer(capacity: 64)
+        bytes.withUnsafeBytes { text.append(hex: Bytes($0)) }
+        return text.string
+    }
+
+    // MARK: Checks
+
+    private func existing(_ path: String) throws(Failure) -> UInt32 {
+        guard let account = path.withBytes({ book.accounts.find($0, book.names) }) else {
+            throw Failure(.error, "no account \"\(path)\"; create it first")
+        }
+        return account
+    }
+    private func ancestors(of account: UInt32) -> [UInt32] {
+        Array(book.accounts.lineage(account).dropFirst())
+    }
+
+    private func checkCreation(_ created: AccountCreated) throws(Failure) {
+        if created.account.withBytes({ book.accounts.find($0, book.names) }) != nil {
+            throw Failure(
+                .error, "account \"\(created.account)\" exists already; a path is for ever")
+        }
+        if let digest = created.secretDigest,
+            digest.withUnsafeBytes({ book.accounts.key(withSecret: Bytes($0)) }) != nil
+        {
+            throw Failure(.error, "another key has this secret_sha256 already")
+        }
+        guard created.tier != .org else {
+            guard calendar.knows(created.zone) else {
+                throw Failure(
+                    .error, "zone \"\(created.zone)\" is no IANA time zone such as Europe/Berlin")
+            }
+            try refuse(
+                listViolations("models", created.models?.map { resolved($0) }, [], \.models))
+            return
+        }
+        let parentPath = created.account.withBytes { AccountPath.parent($0).string }
+        guard let parent = parentPath.withBytes({ book.accounts.find($0, book.names) }) else {
+            let tier = created.tier == .team ? "org" : "team"
+            throw Failure(.error, "no \(tier) \"\(parentPath)\"; append \(tier).created first")
+        }
+        let above = book.accounts.lineage(parent)
+        try refuse(
+            limitViolations(created.limits, ancestors: above)
+                + listViolations("models", created.models?.map { resolved($0) }, above, \.models)
+                + listViolations("scopes", created.scopes, above, \.scopes))
+    }
+
+    private func refuse(_ violations: [String]) throws(Failure) {
+        guard violations.isEmpty else { throw Failure(.error, violations.joined(separator: "; ")) }
+    }
+
+    /// Limits above the tightest that an ancestor has.
+    private func limitViolations(_ changes: [LimitChange], ancestors: [UInt32]) -> [String] {
+        changes.compactMap { change in
+            guard let amount = change.amount else { return nil }
+            var tightest: (amount: Int64, account: UInt32)?
+            for account in ancestors {
+                let row = book.accounts.rows.pointer(account)
+                if let limit = book.accounts.limit(row, change.kind), limit < tightest?.amount ?? .max {
+                    tightest = (limit, account)
+                }
+            }
+            guard let tightest, amount > tightest.amount else { return nil }
+            return "\(change.kind.name) \(text(amount, change.kind)) exceeds \(describe(tightest.account))'s "
+                + text(tightest.amount, change.kind)
+        }
+    }
+    /// Entries that no pattern of some ancestor's list covers.
+    private func listViolations(
+        _ what: String, _ entries: [String]?, _ ancestors: [UInt32],
+        _ list: KeyPath<AccountRow, UInt32>
+    ) -> [String] {
+        guard let entries else { return [] }
+        var violations: [String] = []
+        if what == "models" {
+            let bad = entries.filter { !$0.withBytes { ModelName.isPattern($0) } }
+            if !bad.isEmpty {
+                violations.append(
+                    "models [\(bad.joined(separator: ", "))] are neither provider/model, provider/*, "
+                        + "* nor known aliases")
+            }
+        }
+        for account in ancestors {
+            let number = book.accounts.rows.pointer(account).pointee[keyPath: list]
+            let outside = entries.filter { entry in
+                !entry.withBytes { book.lists.matches(number, $0, book.names) }
+            }
+            guard !outside.isEmpty else { continue }
+            violations.append(
+                "cannot assign \(what) [\(outside.joined(separator: ", "))]: not in "
+                    + "\(describe(account))'s allow-list")
+        }
+        return violations
+    }
+    private func describe(_ account: UInt32) -> String {
+        let row = book.accounts.rows.pointer(account)
+        return "\(row.pointee.tier.name) \(book.names[row.pointee.name].string)"
+    }
+    private func text(_ amount: Int64, _ kind: LimitKind) -> String {
+        kind.isMoney ? Nanodollars(amount).description : String(amount)
+    }
+}

@@ -1,0 +1,227 @@
+import Events
+
+extension Machine {
+    /// May this request proceed? Places a hold on key, team and org, or refuses for one reason.
+    package mutating func reserve(_ request: ReserveRequest) -> Answer {
+        decide(request, placing: true)
+    }
+    /// The answer `reserve` would give, with nothing held and nothing logged.
+    package mutating func check(_ request: ReserveRequest) -> Answer {
+        decide(request, placing: false)
+    }
+
+    /// What is being asked for, as far as it is understood.
+    private struct Asked {
+        var key: UInt32 = .max
+        var model = ModelNumber.none
+        var price: UInt32 = .max
+        /// The folded name, as asked or as the alias resolved.
+        var name = Bytes.empty
+        var input: Int64 = 0
+        var output: Int64 = 0
+        var usd: Int64 = 0
+    }
+
+    private mutating func decide(_ request: ReserveRequest, placing: Bool) -> Answer {
+        var asked = Asked()
+        let key = book.key(request.key)
+        asked.name = fold(request.model)
+        let resolved = book.resolve(model: asked.name)
+        if case .priced(let model, let price) = resolved {
+            asked.model = ModelNumber(model)
+            asked.price = price
+            asked.name = book.names[book.prices.models.pointer(model).pointee.name]
+        }
+        asked.input = request.input ?? request.bytes.map { ($0 + 3) / 4 } ?? 0
+        asked.output = request.output ?? defaultOutput(asked.price)
+
+        if placing, let key, !request.text.id.isEmpty,
+            let answer = answerRepeat(request, key, asked, malformed: isMalformed(resolved))
+        {
+            return answer
+        }
+        if isPaused { return .denied(Denial(.paused, now: now)) }
+
+        // The refusals in the order of their numbers.
+        guard let key else { return refuse(.keyUnknown, request, asked, placing: placing) }
+        asked.key = key
+        let chain = book.accounts.chain(ofKey: key)
+        if now.nanoseconds >= chain.key.pointee.expires {
+            return refuse(.keyExpired, request, asked, by: chain.key, placing: placing)
+        }
+        switch resolved {
+        case .priced: break
+        case .malformed: return refuse(.modelMalformed, request, asked, placing: placing)
+        case .unpriced:
+            if !chain.orgRow.pointee.allowsUnpriced {
+                return refuse(.modelUnpriced, request, asked, placing: placing)
+            }
+        }
+        if !request.scope.isEmpty, let account = book.lacking(scope: request.scope, chain) {
+            return refuse(.scopeDenied, request, asked, by: account, placing: placing)
+        }
+        if let account = book.denying(model: asked.model.raw, named: asked.name, chain) {
+            return refuse(.modelDenied, request, asked, by: account, placing: placing)
+        }
+        let tokens = asked.input + asked.output
+        guard let usd = book.prices.cost(
+            asked.price, tier: request.tier, TokenUsage(input: asked.input, output: asked.output)),
+            book.hasRoom(chain, usd: usd, tokens: tokens)
+        else {
+            return .failed(
+                Failure(.error, "in=\(asked.input) out=\(asked.output) would overflow; ask for fewer tokens"))
+        }
+        asked.usd = usd
+        if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
+            return refuse(binding, chain, request, asked, placing: placing)
+        }
+        guard placing else { return .wouldAllow(model: asked.name, usd: Nanodollars(usd)) }
+
+        // The point of no return: every check is above this line, every write below it.
+        return place(request, asked, chain)
+    }
+
+    private mutating func place(
+        _ request: ReserveRequest, _ asked: Asked, _ chain: AccountChain
+    ) -> Answer {
+        openWindows(chain.orgRow)
+        let ttl = request.ttl ?? Bounds.holdSecondsDefault
+        // Rounded up to a whole second, so that a hold never lives shorter than it was promised.
+        let until = (now.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
+        var header = header(.holdPlaced, AccountNumber(asked.key))
+        header.flags = request.tier.rawValue
+        var event = HoldPlaced(
+            header: header, model: asked.model,
+            price: asked.price == .max ? 0 : book.prices.prices.pointer(asked.price).pointee.version,
+            input: asked.input, output: asked.output, usd: Nanodollars(asked.usd),
+            until: UInt32(clamping: until))
+        if asked.model == .none { event.modelText = asked.name }
+        event.scope = request.scope
+        event.text = request.text
+        event.encode(into: &outbox)
+        book.apply(event)
+        return .allowed(
+            hold: event.name, model: asked.name, usd: event.usd, until: event.untilInstant)
+    }
+
+    private func isMalformed(_ resolved: ResolvedModel) -> Bool {
+        if case .malformed = resolved { true } else { false }
+    }
+    private func defaultOutput(_ price: UInt32) -> Int64 {
+        guard price != .max else { return Bounds.outputTokensDefault }
+        let most = book.prices.prices.pointer(price).pointee.maxOutput
+        return most > 0 ? most : Bounds.outputTokensDefault
+    }
+
+    /// The model's name with ASCII letters in lower case; valid until the next command.
+    func fold(_ name: Bytes) -> Bytes {
+        var hasUpper = false
+        for i in 0..<name.count where name[i] &- 65 < 26 { hasUpper = true }
+        guard hasUpper, name.count <= 256 else { return name }
+        for i in 0..<name.count { folded[i] = name[i] &- 65 < 26 ? name[i] | 0x20 : name[i] }
+        return Bytes(folded, count: name.count)
+    }
+
+    /// What the same id was answered before; nil when it names nothing that still stands.
+    private func answerRepeat(
+        _ request: ReserveRequest, _ key: UInt32, _ asked: Asked, malformed: Bool
+    ) -> Answer? {
+        guard let slot = book.holds.find(IDHash(.hold, key: key, request.text.id)) else { return nil }
+        let row = book.holds.row(slot)
+        // A hold that was given back protects nothing any more, so the id asks anew.
+        guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
+        let same =
+            !malformed
+            && row.pointee.asked
+                == Book.fingerprint(
+                    model: asked.model, text: asked.model == .none ? asked.name : .empty,
+                    input: asked.input, output: asked.output, tier: request.tier)
+        guard same else {
+            return .failed(
+                Failure(
+                    .conflict,
+                    "this id named hold \(row.pointee.name) with another model or other numbers; "
+                        + "use a new id for a new request"))
+        }
+        return .allowed(
+            hold: row.pointee.name, model: book.modelName(of: row), usd: Nanodollars(row.pointee.usd),
+            until: Instant(seconds: Int64(row.pointee.until)))
+    }
+
+    // MARK: Refusals
+
+    private mutating func refuse(
+        _ reason: Refusal, _ request: ReserveRequest, _ asked: Asked,
+        by account: UnsafeMutablePointer<AccountRow>? = nil, placing: Bool
+    ) -> Answer {
+        var denial = Denial(reason, now: now)
+        if let account { denial.scope = book.names[account.pointee.name] }
+        switch reason {
+        case .modelMalformed, .modelUnpriced, .modelDenied:
+            if asked.name.isPlainText { denial.model = asked.name }
+        default: break
+        }
+        if placing { log(denial, request, asked, tier: account?.pointee.tier) }
+        return .denied(denial)
+    }
+
+    private mutating func refuse(
+        _ binding: BindingLimit, _ chain: AccountChain, _ request: ReserveRequest, _ asked: Asked,
+        placing: Bool
+    ) -> Answer {
+        var denial = Denial(binding.reason, now: now)
+        denial.scope = book.names[binding.account.pointee.name]
+        denial.limit = binding.kind
+        denial.amount = binding.amount
+        denial.used = binding.used
+        denial.held = binding.held
+        let amount: Int64 =
+            switch binding.kind.unit {
+            case .usd: asked.usd
+            case .tokens: asked.input + asked.output
+            case .requests, nil: 1
+            }
+        denial.resets = book.resets(
+            binding, asked: amount, chain.orgRow, at: now, calendar: calendar)
+        if placing { log(denial, request, asked, tier: binding.account.pointee.tier) }
+        return .denied(denial)
+    }
+
+    private mutating func log(
+        _ denial: Denial, _ request: ReserveRequest, _ asked: Asked, tier: Tier?
+    ) {
+        guard floods.shouldLog(key: asked.key, denial.reason, at: now.second) else { return }
+        if asked.key != .max { openWindows(book.accounts.chain(ofKey: asked.key).orgRow) }
+        var header = header(.holdRefused, AccountNumber(asked.key))
+        header.flags = request.tier.rawValue
+        var event = HoldRefused(
+            header: header, reason: denial.reason, model: asked.model, input: asked.input,
+            output: asked.output, usd: Nanodollars(asked.usd))
+        event.limit = denial.limit
+        event.scopeTier = tier
+        event.amount = denial.amount
+        event.used = denial.used
+        event.held = denial.held
+        event.resets = denial.resets
+        if asked.key == .max, case .path(let path) = request.key, AccountPath.tier(path) != nil {
+            event.askedKey = path
+        }
+        if asked.model == .none, asked.name.count <= Bounds.modelBytesMax, asked.name.isPlainText {
+            event.modelText = asked.name
+        }
+        event.scope = request.scope
+        event.text = request.text
+        event.encode(into: &outbox)
+        book.seq = event.header.seq
+        book.time = event.header.time
+        book.epoch = event.header.epoch
+    }
+}
+
+extension Book {
+    func modelName(of row: UnsafeMutablePointer<HoldRow>) -> Bytes {
+        row.pointee.model == .max
+            ? names[row.pointee.modelName]
+            : names[prices.models.pointer(row.pointee.model).pointee.name]
+    }
+}

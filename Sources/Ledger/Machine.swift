@@ -1,0 +1,216 @@
+import Events
+
+/// The ledger as a deterministic machine: commands and the time in, answers and events out.
+///
+/// It decides on the book, writes what it decided as events into `outbox` and folds them at once. It
+/// has no thread, socket, disk or clock; the gate (or a simulator) tells it the time once a turn,
+/// moves the outbox into the ring, and only then lets the answers go.
+package struct Machine: ~Copyable {
+    package internal(set) var book: Book
+    /// The events of this turn, whole and in order; the gate stages them and empties it.
+    package var outbox = ByteBuffer(capacity: 1 << 20)
+    /// The event time of this turn.
+    package internal(set) var now: Instant
+    /// Who asks; the gate sets it before each command.
+    package var actor = Actor.daemon
+    /// Whether reserves are refused because the disk is nearly full.
+    package var isPaused = false
+
+    let calendar: ZoneCalendar
+    var epoch: UInt32
+    var floods = RefusalFloods()
+    /// A lower-case copy of the model that was asked for.
+    var folded: UnsafeMutablePointer<UInt8> = .allocate(capacity: 256)
+
+    /// - Parameter book: as folded from the log; a fresh one for a new ledger.
+    package init(book: consuming Book, calendar: ZoneCalendar) {
+        now = book.time
+        epoch = book.epoch
+        self.book = book
+        self.calendar = calendar
+    }
+    deinit { folded.deallocate() }
+
+    /// Begins an epoch: this run's first event, and the ledger's own for a new one.
+    ///
+    /// - Parameter ledger: 32 hexadecimal digits that name the data directory.
+    package mutating func start(ledger: String, version: String) {
+        epoch = book.epoch + 1
+        if book.seq == 0 {
+            emit(
+                .ledgerCreated,
+                .object([
+                    JSON.Member("ledger", .string(ledger)), JSON.Member("version", .string(version)),
+                ]))
+        }
+        emit(.epochStarted, .object([JSON.Member("version", .string(version))]))
+    }
+
+    /// Begins a turn: time moves on, sums of refused floods are written, holds that are due lapse.
+    ///
+    /// - Parameter lapsesMax: how many lapses one turn may write; the rest follow in the next.
+    /// - Returns: whether more are due.
+    @discardableResult
+    package mutating func advance(to wall: Instant, lapsesMax: Int = 4_096) -> Bool {
+        now = max(now, wall)
+        if floods.second < now.second { writeRefusalSums() }
+        var lapses = 0
+        while let slot = book.holds.nextDue(at: now) {
+            if lapses == lapsesMax { return true }
+            lapse(slot)
+            lapses += 1
+        }
+        return false
+    }
+    /// The next instant at which a turn is due although nobody asks; nil when there is none.
+    package var nextDeadline: Instant? {
+        var second = book.holds.nextDeadline(after: now)
+        if floods.hasSums { second = min(second ?? .max, floods.second + 1) }
+        return second.map { Instant(seconds: $0) }
+    }
+
+    // MARK: Events
+
+    func header(_ type: EventType, _ account: AccountNumber = .none) -> EventHeader {
+        EventHeader(
+            type: type, epoch: epoch, seq: book.seq + 1, time: now, actor: actor, account: account)
+    }
+    mutating func emit(
+        _ type: EventType, account: AccountNumber = .none, number: UInt32 = 0, _ payload: JSON
+    ) {
+        var text = ByteBuffer(capacity: 512)
+        text.append(canonical: payload)
+        let event = DocumentEvent(header: header(type, account), number: number, json: text.bytes)
+        event.encode(into: &outbox)
+        do throws(EventError) {
+            try book.apply(event)
+        } catch {
+            // It was checked before it was written, so this is our own mistake; the log must not
+            // go on with a book that disagrees with it.
+            preconditionFailure("a decided \(type.name) does not fold: \(error.explanation)")
+        }
+    }
+
+    private mutating func lapse(_ slot: UInt32) {
+        let row = book.holds.row(slot)
+        let org = book.accounts.chain(ofKey: row.pointee.key).orgRow
+        var tokens: Int64 = 0
+        var usd: Int64 = 0
+        switch org.pointee.onLapse {
+        case .release: break
+        case .chargeInput:
+            tokens = row.pointee.input
+            let input = TokenUsage(input: row.pointee.input, output: 0)
+            // It is at most the hold's own price, which fitted.
+            usd = book.prices.cost(row.pointee.price, tier: row.pointee.tier, input) ?? row.pointee.usd
+        case .chargeHold:
+            tokens = row.pointee.tokens
+            usd = row.pointee.usd
+        }
+        let asker = actor
+        actor = .daemon
+        let event = HoldLapsed(
+            header: header(.holdLapsed, AccountNumber(row.pointee.key)), hold: row.pointee.name,
+            tokens: tokens, usd: Nanodollars(usd))
+        event.encode(into: &outbox)
+        book.apply(event, to: slot)
+        actor = asker
+    }
+
+    /// Opens the calendar windows of an org that are over, before an event that crosses into them.
+    mutating func openWindows(_ org: UnsafeMutablePointer<OrgRow>) {
+        if now.nanoseconds >= org.pointee.nextBoundary { openElapsedWindows(org) }
+    }
+    // Out of line: once an hour for each org.
+    @inline(never) private mutating func openElapsedWindows(_ org: UnsafeMutablePointer<OrgRow>) {
+        let account = org.pointee.account
+        let zone = book.accounts.zones[Int(book.accounts.rows.pointer(account).pointee.org)]
+        let asker = actor
+        actor = .daemon
+        for cell in 0..<WindowCell.calendarCount where !org.pointee.isOpen(cell, at: now) {
+            let window = WindowCell.window(cell)
+            let bounds = calendar.bounds(zone, window, now)
+            precondition(bounds.start <= now && now < bounds.end, "a window holds its instant")
+            emit(
+                .windowOpened, account: AccountNumber(account),
+                .object([
+                    JSON.Member("account", .string(book.path(of: AccountNumber(account))!.string)),
+                    JSON.Member("zone", .string(zone)),
+                    JSON.Member("window", .string("\(window.name)")),
+                    JSON.Member("start", .string(bounds.start.description)),
+                    JSON.Member("end", .string(bounds.end.description)),
+                ]))
+        }
+        actor = asker
+    }
+
+    private mutating func writeRefusalSums() {
+        let asker = actor
+        actor = .daemon
+        for i in 0..<floods.summedCount {
+            let sum = floods.summed(i)
+            let event = RefusalsSummed(
+                header: header(.refusalsSummed, AccountNumber(sum.key)), reason: sum.reason,
+                refusals: sum.extra, second: floods.second)
+            event.encode(into: &outbox)
+            // A sum moves no money, so folding it is only counting on.
+            book.seq = event.header.seq
+            book.time = event.header.time
+            book.epoch = event.header.epoch
+        }
+        floods.begin(second: now.second)
+        actor = asker
+    }
+}
+
+/// Counts the refusals of the current second by key and reason, so that a flood of them does not
+/// fill the disk: ten are written in full, the rest of the second becomes one sum.
+struct RefusalFloods: ~Copyable {
+    static let loggedMax: UInt32 = 10
+
+    struct Entry {
+        var key: UInt32
+        var reason: Refusal
+        var logged: UInt32
+        var extra: UInt32
+    }
+    private(set) var second: Int64 = .min
+    private var entries: [Entry] = []
+    private var index: [UInt64: Int] = [:]  // unordered: never iterated
+    /// Entries with a sum, in the order in which they first needed one.
+    private var withSum: [Int] = []
+
+    init() {
+        entries.reserveCapacity(64)
+        index.reserveCapacity(64)
+        withSum.reserveCapacity(64)
+    }
+
+    var hasSums: Bool { !withSum.isEmpty }
+    var summedCount: Int { withSum.count }
+    func summed(_ i: Int) -> Entry { entries[withSum[i]] }
+
+    mutating func begin(second: Int64) {
+        self.second = second
+        entries.removeAll(keepingCapacity: true)
+        index.removeAll(keepingCapacity: true)
+        withSum.removeAll(keepingCapacity: true)
+    }
+    /// Whether this refusal is to be written in full; otherwise it has been counted.
+    mutating func shouldLog(key: UInt32, _ reason: Refusal, at now: Int64) -> Bool {
+        assert(now == second)
+        let name = UInt64(key) << 8 | UInt64(reason.rawValue)
+        guard let i = index[name] else {
+            index[name] = entries.count
+            entries.append(Entry(key: key, reason: reason, logged: 1, extra: 0))
+            return true
+        }
+        if entries[i].logged < RefusalFloods.loggedMax {
+            entries[i].logged += 1
+            return true
+        }
+        if entries[i].extra == 0 { withSum.append(i) }
+        entries[i].extra += 1
+        return false
+    }
+}

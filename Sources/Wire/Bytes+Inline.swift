@@ -1,0 +1,39 @@
+import Events
+
+// The parser's own view of `Bytes`. Across a module border Swift 6.3 calls `Bytes[i]` and `slice` as
+// functions even with cross-module optimisation; here they must be one instruction (measured: 200 ns
+// a RESERVE with the calls, see `Tests/WireTests` and PERFORMANCE.md for the present number).
+extension Bytes {
+    /// Byte `i`; the caller has compared it with `count`.
+    @inline(__always)
+    subscript(at i: Int) -> UInt8 {
+        assert(i >= 0 && i < count)
+        return base.unsafelyUnwrapped.load(fromByteOffset: i, as: UInt8.self)
+    }
+    /// The bytes from `from` up to `to` of a run that is not empty.
+    @inline(__always)
+    func cut(_ from: Int, _ to: Int) -> Bytes {
+        assert(from >= 0 && from <= to && to <= count)
+        return Bytes(base.unsafelyUnwrapped + from, count: to - from)
+    }
+    /// Whether the bytes are `text`.
+    @inline(__always)
+    func isExactly(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        let other = text.utf8Start
+        for i in 0..<count where self[at: i] != other[i] { return false }
+        return true
+    }
+    /// A run of 1 to 18 decimal digits, which cannot overflow; nil when it is anything else.
+    @inline(__always)
+    var shortDecimal: Int64? {
+        guard count >= 1, count <= 18 else { return nil }
+        var value: Int64 = 0
+        for i in 0..<count {
+            let digit = self[at: i] &- 48
+            guard digit <= 9 else { return nil }
+            value = value &* 10 &+ Int64(digit)
+        }
+        return value
+    }
+}

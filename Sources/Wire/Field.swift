@@ -1,0 +1,260 @@
+import Events
+
+/// The names of the `name=value` arguments, of all verbs together; lower case only.
+enum Field: UInt8, CaseIterable {
+    case input, bytes, output, scope, tier, ttl, ack
+    case id, user, project, environment, address, userAgent
+    case cached, cacheWrite, reasoning, milliseconds, outcome, key, model
+    case why, under, after, limit, from, to, type, account
+
+    var name: StaticString {
+        switch self {
+        case .input: "in"
+        case .bytes: "bytes"
+        case .output: "out"
+        case .scope: "scope"
+        case .tier: "tier"
+        case .ttl: "ttl"
+        case .ack: "ack"
+        case .id: "id"
+        case .user: "user"
+        case .project: "project"
+        case .environment: "env"
+        case .address: "ip"
+        case .userAgent: "ua"
+        case .cached: "cached"
+        case .cacheWrite: "cache_write"
+        case .reasoning: "reasoning"
+        case .milliseconds: "ms"
+        case .outcome: "outcome"
+        case .key: "key"
+        case .model: "model"
+        case .why: "why"
+        case .under: "under"
+        case .after: "after"
+        case .limit: "limit"
+        case .from: "from"
+        case .to: "to"
+        case .type: "type"
+        case .account: "account"
+        }
+    }
+    /// Bytes of the longest name, `cache_write`.
+    static let nameBytesMax = 11
+
+    /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
+    @inline(__always)
+    init?(_ argument: Bytes, value: inout Bytes) {
+        guard argument.count >= 3, let candidate = Field.candidate(argument) else { return nil }
+        let name = candidate.name
+        let length = name.utf8CodeUnitCount
+        guard argument.count > length, argument[at: length] == UInt8(ascii: "=") else { return nil }
+        for i in 0..<length where argument[at: i] != name.utf8Start[i] { return nil }
+        value = argument.cut(length + 1, argument.count)
+        self = candidate
+    }
+
+    /// The only field the argument can name, by its first bytes; the caller compares the rest.
+    /// At least three bytes, so that the second and third may be looked at.
+    private static func candidate(_ a: Bytes) -> Field? {
+        switch a[at: 0] {
+        case UInt8(ascii: "i"):
+            switch a[at: 1] {
+            case UInt8(ascii: "n"): return .input
+            case UInt8(ascii: "d"): return .id
+            default: return .address
+            }
+        case UInt8(ascii: "o"): return a[at: 2] == UInt8(ascii: "t") && a.count > 3 && a[at: 3] == UInt8(ascii: "=") ? .output : .outcome
+        case UInt8(ascii: "b"): return .bytes
+        case UInt8(ascii: "s"): return .scope
+        case UInt8(ascii: "t"):
+            switch a[at: 1] {
+            case UInt8(ascii: "i"): return .tier
+            case UInt8(ascii: "t"): return .ttl
+            case UInt8(ascii: "o"): return .to
+            default: return .type
+            }
+        case UInt8(ascii: "a"):
+            if a[at: 1] == UInt8(ascii: "f") { return .after }
+            return a[at: 2] == UInt8(ascii: "k") ? .ack : .account
+        case UInt8(ascii: "u"):
+            switch a[at: 1] {
+            case UInt8(ascii: "s"): return .user
+            case UInt8(ascii: "a"): return .userAgent
+            default: return .under
+            }
+        case UInt8(ascii: "p"): return .project
+        case UInt8(ascii: "e"): return .environment
+        case UInt8(ascii: "c"):
+            return a.count > 5 && a[at: 5] == UInt8(ascii: "d") ? .cached : .cacheWrite
+        case UInt8(ascii: "r"): return .reasoning
+        case UInt8(ascii: "m"): return a[at: 1] == UInt8(ascii: "s") ? .milliseconds : .model
+        case UInt8(ascii: "k"): return .key
+        case UInt8(ascii: "w"): return .why
+        case UInt8(ascii: "l"): return .limit
+        case UInt8(ascii: "f"): return .from
+        default: return nil
+        }
+    }
+}
+
+/// Goes through a request's `name=value` arguments and keeps the rules they share: every name once,
+/// no empty value, nothing unknown. Each verb says with a `switch` which names it takes.
+struct FieldCursor {
+    let arguments: Arguments
+    let verb: Verb
+    private var at: Int
+    private var seen: UInt32 = 0
+    /// The field that `next` returned last.
+    private(set) var field = Field.input
+    private(set) var value = Bytes.empty
+
+    /// - Parameter first: where the positional arguments end.
+    init(_ arguments: Arguments, of verb: Verb, from first: Int) {
+        self.arguments = arguments
+        self.verb = verb
+        at = first
+    }
+
+    @inline(__always)
+    mutating func next() throws(Failure) -> Field? {
+        guard at < arguments.count else { return nil }
+        guard let found = Field(arguments[at], value: &value) else { throw notAField() }
+        let bit: UInt32 = 1 << UInt32(found.rawValue)
+        field = found
+        guard seen & bit == 0, !value.isEmpty else { throw repeatedOrEmpty() }
+        seen |= bit
+        at += 1
+        return found
+    }
+    func has(_ field: Field) -> Bool { seen & 1 << UInt32(field.rawValue) != 0 }
+    func require(_ field: Field) throws(Failure) {
+        guard has(field) else { throw missing(field) }
+    }
+
+    // MARK: Values
+
+    @inline(__always)
+    func number(_ range: ClosedRange<Int64>) throws(Failure) -> Int64 {
+        // Eighteen digits hold every bound of ours but the sequence numbers', whose 19 digits go the
+        // longer way.
+        if let number = value.shortDecimal, range.contains(number) { return number }
+        guard value.count == 19, let number = value.unsignedDecimal,
+            let signed = Int64(exactly: number), range.contains(signed)
+        else { throw notANumber(range) }
+        return signed
+    }
+    @inline(__always)
+    func tokens() throws(Failure) -> Int64 { try number(0...Bounds.tokensMax) }
+    @inline(__always)
+    func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
+        guard value.count <= max, value.isPlainTextFast else { throw notAText(max) }
+        return value
+    }
+    func serviceTier() throws(Failure) -> ServiceTier {
+        guard let tier = ServiceTier(value) else {
+            throw notOneOf("standard, batch, flex or priority")
+        }
+        return tier
+    }
+    func outcome() throws(Failure) -> Outcome {
+        guard let outcome = Outcome(value) else { throw notOneOf("exact, partial or estimated") }
+        return outcome
+    }
+    func acknowledgement() throws(Failure) -> Acknowledgement {
+        if value == "ring" { return .ring }
+        guard value == "disk" else { throw notOneOf("ring or disk") }
+        return .disk
+    }
+    func path() throws(Failure) -> Bytes {
+        guard AccountPath.tier(value) != nil else {
+            throw failure("\(field.name)='\(echo(value))' is no account: \(AccountPath.rule)")
+        }
+        return value
+    }
+    func eventType() throws(Failure) -> EventType {
+        guard let type = EventType(value) else {
+            throw notOneOf(EventType.allCases.map { "\($0.name)" }.joined(separator: ", "))
+        }
+        return type
+    }
+
+    // MARK: What is wrong
+    // Out of line: errors build Strings, and their code must not dilute the parsing loop.
+
+    @inline(never) func failure(_ text: String) -> Failure { Failure(.error, text) }
+    @inline(never) func unknown() -> Failure {
+        failure("\(verb.name) has no field \(field.name)=; the syntax is \(verb.syntax)")
+    }
+    @inline(never) private func notAField() -> Failure {
+        let argument = arguments[at]
+        guard let equals = argument.firstIndex(of: UInt8(ascii: "=")), equals > 0 else {
+            return failure(
+                "'\(echo(argument))' is no name=value field; the syntax is \(verb.syntax)")
+        }
+        return failure(
+            "\(verb.name) has no field \(echo(argument.cut(0, equals)))=; "
+                + "the syntax is \(verb.syntax)")
+    }
+    @inline(never) private func repeatedOrEmpty() -> Failure {
+        if has(field) { return failure("\(field.name)= is given twice; the syntax is \(verb.syntax)") }
+        return failure(
+            "\(field.name)= has no value: leave it out or give one; the syntax is \(verb.syntax)")
+    }
+    @inline(never) private func missing(_ field: Field) -> Failure {
+        failure("\(verb.name) needs \(field.name)=; the syntax is \(verb.syntax)")
+    }
+    @inline(never) private func notANumber(_ range: ClosedRange<Int64>) -> Failure {
+        failure(
+            "\(field.name)= must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    @inline(never) private func notAText(_ max: Int) -> Failure {
+        failure(
+            "\(field.name)= must be 1 to \(max) bytes of UTF-8 without control characters")
+    }
+    @inline(never) private func notOneOf(_ words: String) -> Failure {
+        failure("\(field.name)= must be \(words)")
+    }
+}
+
+extension Arguments {
+    /// Refuses a wrong number of arguments in Redis's own words, which clients look for.
+    @inline(__always)
+    func checkCount(_ verb: Verb) throws(Failure) {
+        let arity = verb.arity
+        guard arity < 0 ? count >= -arity : count == arity else {
+            throw Failure.wrongCount(verb.commandName)
+        }
+    }
+    /// What names a key: a path, a secret, or neither.
+    @inline(__always)
+    static func key(_ text: Bytes) -> KeyReference {
+        for i in 0..<text.count where text[at: i] == UInt8(ascii: "/") { return .path(text) }
+        return text.hasPrefix("tg_") ? .secret(text) : .malformed
+    }
+    @inline(__always)
+    static func model(_ text: Bytes) throws(Failure) -> Bytes {
+        guard text.count >= 1, text.count <= WireLimits.modelBytesMax else {
+            throw Failure.modelLength()
+        }
+        return text
+    }
+    static func hold(_ text: Bytes) throws(Failure) -> HoldName {
+        guard let hold = HoldName(parsing: text) else {
+            throw Failure(
+                .error,
+                "'\(echo(text))' is no hold: a hold is <epoch>-<seq>, such as 3-184467, "
+                    + "as RESERVE answered it")
+        }
+        return hold
+    }
+}
+
+extension Failure {
+    @inline(never) static func wrongCount(_ command: String) -> Failure {
+        Failure(.error, "wrong number of arguments for '\(command)' command")
+    }
+    @inline(never) static func modelLength() -> Failure {
+        Failure(.error, "the model must be 1 to \(WireLimits.modelBytesMax) bytes long")
+    }
+}

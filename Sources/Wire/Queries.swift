@@ -1,0 +1,211 @@
+import Events
+
+// What the reading verbs and APPEND ask. Borrowed bytes point into the parser's arguments.
+
+/// `GET <account>` or `GET account|hold|price|alias|operator <name>`.
+package enum GetQuery {
+    case account(Bytes)
+    case hold(HoldName)
+    case price(model: Bytes)
+    case alias(Bytes)
+    case `operator`(Bytes)
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.get)
+        if arguments.count == 2 {
+            self = .account(try arguments.path(1))
+            return
+        }
+        guard arguments.count == 3 else { throw Failure.wrongCount(Verb.get.commandName) }
+        let kind = arguments[1]
+        if kind == "account" {
+            self = .account(try arguments.path(2))
+        } else if kind == "hold" {
+            self = .hold(try Arguments.hold(arguments[2]))
+        } else if kind == "price" {
+            self = .price(model: try arguments.name(2))
+        } else if kind == "alias" {
+            self = .alias(try arguments.name(2))
+        } else if kind == "operator" {
+            self = .operator(try arguments.name(2))
+        } else {
+            throw Failure(
+                .error, "GET knows no '\(echo(kind))'; the syntax is \(Verb.get.syntax)")
+        }
+    }
+}
+
+/// `LIST <kind> [under= after= limit=]`: names in order, a page at a time.
+package struct ListQuery {
+    package enum Kind: UInt8, CaseIterable, Sendable {
+        case orgs, teams, keys, prices, aliases, operators
+
+        package var name: StaticString {
+            switch self {
+            case .orgs: "orgs"
+            case .teams: "teams"
+            case .keys: "keys"
+            case .prices: "prices"
+            case .aliases: "aliases"
+            case .operators: "operators"
+            }
+        }
+    }
+    package var kind: Kind
+    /// Only accounts in this one's subtree; empty for all.
+    package var under = Bytes.empty
+    /// Only names that come after this one; empty for the first page.
+    package var after = Bytes.empty
+    package var limit = WireLimits.listLimitDefault
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.list)
+        let word = arguments[1]
+        guard let kind = Kind.allCases.first(where: { word == $0.name }) else {
+            throw Failure(
+                .error, "LIST knows no '\(echo(word))'; the syntax is \(Verb.list.syntax)")
+        }
+        self.kind = kind
+        var fields = FieldCursor(arguments, of: .list, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .under: under = try fields.path()
+            case .after: after = try fields.text(max: WireLimits.nameBytesMax)
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.listLimitMax)))
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `EVENTS [from= to= limit= type= account=]`: the log itself, a page at a time.
+package struct EventsQuery {
+    /// The first sequence number that may be answered.
+    package var from: UInt64 = 1
+    /// The last one; nil for as far as the log goes.
+    package var to: UInt64?
+    package var limit = WireLimits.eventsLimitDefault
+    package var type: EventType?
+    /// Only events of accounts in this one's subtree; empty for all.
+    package var account = Bytes.empty
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .events, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .to: to = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.eventsLimitMax)))
+            case .type: type = try fields.eventType()
+            case .account: account = try fields.path()
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `USAGE <account>`.
+package struct UsageQuery {
+    package var account: Bytes
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.usage)
+        account = try arguments.path(1)
+    }
+}
+
+/// `APPEND <type> <json>`; the payload is still text.
+package struct AppendRequest {
+    package var type: EventType
+    package var json: Bytes
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        // The one mistake everybody makes at a terminal deserves more than a count.
+        guard arguments.count <= 3 else {
+            throw Failure(
+                .error, "APPEND takes a type and one JSON text: put the JSON in single quotes, "
+                    + "APPEND org.created '{\"account\": \"acme\"}'")
+        }
+        try arguments.checkCount(.append)
+        guard let type = EventType(arguments[1]), AppendRequest.types.contains(type) else {
+            let known = AppendRequest.types.map { "\($0.name)" }.joined(separator: ", ")
+            throw Failure(.error, "APPEND takes no '\(echo(arguments[1]))': say one of \(known)")
+        }
+        self.type = type
+        json = arguments[2]
+    }
+
+    /// What a caller may append: the documents, but for those that only the daemon writes, which
+    /// stand below `org.created`.
+    package static let types = EventType.allCases.filter {
+        $0.carriesJSON && $0.rawValue >= EventType.orgCreated.rawValue
+    }
+}
+
+/// `AUTH <name> <secret>`.
+package struct Credentials {
+    package var name: Bytes
+    /// As it came; never repeated in any answer.
+    package var secret: Bytes
+
+    package init(name: Bytes, secret: Bytes) {
+        self.name = name
+        self.secret = secret
+    }
+    package init(_ arguments: Arguments) throws(Failure) {
+        guard arguments.count != 2 else {
+            throw Failure(.error, "AUTH needs an operator's name and secret: AUTH <name> <secret>")
+        }
+        try arguments.checkCount(.auth)
+        self.init(name: arguments[1], secret: arguments[2])
+    }
+}
+
+/// `HELLO [2|3 [AUTH <name> <secret>] [SETNAME <name>]]`.
+package struct HelloQuery {
+    /// Nil leaves the connection's version as it is.
+    package var version: ProtocolVersion?
+    package var credentials: Credentials?
+    package var clientName: Bytes?
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        guard arguments.count > 1 else { return }
+        guard let number = arguments[1].unsignedDecimal else {
+            throw Failure(.error, "Protocol version is not an integer or out of range")
+        }
+        guard number == 2 || number == 3 else {
+            throw Failure(.noProtocol, "unsupported protocol version")
+        }
+        version = number == 2 ? .two : .three
+        var at = 2
+        while at < arguments.count {
+            if arguments[at].equalsIgnoringCase("AUTH"), arguments.count - at > 2 {
+                credentials = Credentials(name: arguments[at + 1], secret: arguments[at + 2])
+                at += 3
+            } else if arguments[at].equalsIgnoringCase("SETNAME"), arguments.count - at > 1 {
+                clientName = try Handshake.clientName(arguments[at + 1])
+                at += 2
+            } else {
+                throw Failure(.error, "Syntax error in HELLO option '\(echo(arguments[at]))'")
+            }
+        }
+    }
+}
+
+extension Arguments {
+    fileprivate func path(_ i: Int) throws(Failure) -> Bytes {
+        guard self[i].count > 0, AccountPath.tier(self[i]) != nil else {
+            throw Failure(.error, "'\(echo(self[i]))' is no account: \(AccountPath.rule)")
+        }
+        return self[i]
+    }
+    fileprivate func name(_ i: Int) throws(Failure) -> Bytes {
+        guard self[i].count >= 1, self[i].count <= WireLimits.nameBytesMax, self[i].isPlainText
+        else {
+            throw Failure(
+                .error, "a name is 1 to \(WireLimits.nameBytesMax) bytes of UTF-8 without "
+                    + "control characters")
+        }
+        return self[i]
+    }
+}

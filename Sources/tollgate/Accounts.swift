@@ -1,0 +1,298 @@
+import ArgumentParser
+import Events
+
+/// `tollgate org`
+struct Org: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Create, list and show organisations.",
+        discussion: """
+            Examples:
+              tollgate org create acme --zone Europe/Berlin --limit usd.month=5000
+              tollgate org list
+              tollgate org show acme
+            """,
+        subcommands: [Create.self, List.self, Show.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create an organisation.",
+            discussion: """
+                Example:
+                  tollgate org create acme --zone Europe/Berlin --limit usd.month=5000 \\
+                    --models 'openai/*,anthropic/*'
+                """)
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var change: ChangeOptions
+        @OptionGroup var rights: RightsOptions
+        @Argument(help: "The path: one name.") var account: String
+        @Option(help: "A name for people.") var name: String?
+        @Option(
+            help: ArgumentHelp("The IANA time zone of its windows (default: UTC).", valueName: "zone"))
+        var zone: String?
+        @Option(
+            help: ArgumentHelp(
+                "What happens to models without a price: deny or allow (default: deny).",
+                valueName: "rule"))
+        var unpriced: String?
+        @Option(
+            help: ArgumentHelp(
+                "What a hold costs that nobody settles: release, charge_input or charge_hold "
+                    + "(default: release).", valueName: "rule"))
+        var onLapse: String?
+
+        func run() throws {
+            var payload = try rights.payload()
+            payload.set("name", name)
+            payload.set("zone", zone)
+            payload.set("unpriced", unpriced)
+            payload.set("on_lapse", onLapse)
+            try change.create(.org, account, payload, connection)
+        }
+    }
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List all organisations.",
+            discussion: "Example:\n  tollgate org list --json")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        func run() throws { try AccountTable.print(.org, under: nil, connection, format) }
+    }
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one organisation.",
+            discussion: "Example:\n  tollgate org show acme")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Argument(help: "The path: one name.") var account: String
+        func run() throws { try AccountFacts.print(.org, account, connection, format) }
+    }
+}
+
+/// `tollgate team`
+struct Team: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Create, list and show teams.",
+        discussion: """
+            Examples:
+              tollgate team create acme/ml --limit usd.day=500 --limit concurrency=150
+              tollgate team list --under acme
+              tollgate team show acme/ml
+            """,
+        subcommands: [Create.self, List.self, Show.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create a team.",
+            discussion: """
+                Example:
+                  tollgate team create acme/ml --limit usd.month=5000 --limit usd.day=500 \\
+                    --limit requests.minute=1200 --limit concurrency=150
+                """)
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var change: ChangeOptions
+        @OptionGroup var rights: RightsOptions
+        @Argument(help: "The path: org/team.") var account: String
+        @Option(help: "A name for people.") var name: String?
+
+        func run() throws {
+            var payload = try rights.payload()
+            payload.set("name", name)
+            try change.create(.team, account, payload, connection)
+        }
+    }
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List teams.", discussion: "Example:\n  tollgate team list --under acme")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Option(help: ArgumentHelp("Only those of this org.", valueName: "account"))
+        var under: String?
+        func run() throws { try AccountTable.print(.team, under: under, connection, format) }
+    }
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one team.", discussion: "Example:\n  tollgate team show acme/ml")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Argument(help: "The path: org/team.") var account: String
+        func run() throws { try AccountFacts.print(.team, account, connection, format) }
+    }
+}
+
+/// `tollgate key`
+struct Key: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Create, list and show keys.",
+        discussion: """
+            Examples:
+              tollgate key create acme/ml/prod --owner ana@acme.example --expires-in 7776000
+              tollgate key list --under acme/ml
+              tollgate key show acme/ml/prod
+            """,
+        subcommands: [Create.self, List.self, Show.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create a key and print its secret, this once.",
+            discussion: """
+                Example:
+                  secret=$(tollgate key create acme/ml/prod --environment live)
+
+                The secret is all there is on stdout. Only its SHA-256 is stored: it cannot be
+                shown again.
+                """)
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var change: ChangeOptions
+        @OptionGroup var rights: RightsOptions
+        @Argument(help: "The path: org/team/key.") var account: String
+        @Option(help: "A name for people.") var name: String?
+        @Option(help: "Who answers for it.") var owner: String?
+        @Option(help: ArgumentHelp("Stands in the secret: tg_<environment>_….", valueName: "name"))
+        var environment: String?
+        @Option(help: ArgumentHelp("When it ends: 2027-01-01T00:00:00Z.", valueName: "instant"))
+        var expires: String?
+        @Option(help: ArgumentHelp("In how many seconds it ends.", valueName: "seconds"))
+        var expiresIn: Int64?
+        @Option(
+            help: ArgumentHelp(
+                "Bring a secret from elsewhere: the 64 hexadecimal digits of its SHA-256.",
+                valueName: "hex"))
+        var secretSha256: String?
+
+        func run() throws {
+            var payload = try rights.payload()
+            payload.set("name", name)
+            payload.set("owner", owner)
+            payload.set("environment", environment)
+            payload.set("expires", expires)
+            payload.set("expires_in", expiresIn)
+            payload.set("secret_sha256", secretSha256)
+            try change.create(.key, account, payload, connection)
+        }
+    }
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List keys.", discussion: "Example:\n  tollgate key list --under acme/ml")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Option(help: ArgumentHelp("Only those of this org or team.", valueName: "account"))
+        var under: String?
+        func run() throws { try AccountTable.print(.key, under: under, connection, format) }
+    }
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one key.", discussion: "Example:\n  tollgate key show acme/ml/prod")
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Argument(help: "The path: org/team/key.") var account: String
+        func run() throws { try AccountFacts.print(.key, account, connection, format) }
+    }
+}
+
+/// The tier that a verb is about must be the tier of the path it is given.
+func check(_ account: String, is tier: Tier) throws(CommandFailure) {
+    guard let found = account.withBytes({ AccountPath.tier($0) }) else {
+        throw CommandFailure(.usage, "\"\(account)\" is no account: \(AccountPath.rule)")
+    }
+    guard found == tier else {
+        throw CommandFailure(
+            .usage,
+            "\(account) is a path of a \(found.name): say 'tollgate \(found.name)', or a path of "
+                + "\(tier.rawValue + 1) name\(tier == .org ? "" : "s")")
+    }
+}
+
+extension ChangeOptions {
+    fileprivate func create(
+        _ tier: Tier, _ account: String, _ payload: Payload, _ connection: ConnectionOptions
+    ) throws(CommandFailure) {
+        try check(account, is: tier)
+        var payload = payload
+        payload.set("account", account)
+        try append("\(tier.name).created", payload, connection, "\(tier.name) \(account) created")
+    }
+
+    /// Appends one event and tells of it: the secret or the JSON on stdout, the notice on stderr.
+    func append(
+        _ type: String, _ payload: Payload, _ connection: ConnectionOptions, _ notice: String
+    ) throws(CommandFailure) {
+        var payload = payload
+        payload.set("id", id)
+        payload.set("reason", reason)
+        let event = try connection.connect().append(type, payload)
+        if json { event.print() }
+        Console.note("\(notice) (event \(event.cell("seq")))")
+        if let secret = event["secret"]?.string {
+            if !json { Console.print(secret) }
+            Console.note("This is the only time the secret is shown: store it now.")
+        }
+    }
+}
+
+/// `list`: one account a line.
+private enum AccountTable {
+    static func print(
+        _ tier: Tier, under: String?, _ connection: ConnectionOptions, _ format: FormatOptions
+    ) throws(CommandFailure) {
+        let items = try connection.connect().list("\(tier.name)s", under: under)
+        if format.json {
+            JSON.array(items).print()
+            return
+        }
+        var columns = [Table.Column.text("ACCOUNT"), .text("NAME")]
+        switch tier {
+        case .org: columns += [.text("ZONE"), .number("TEAMS")]
+        case .team: columns += [.number("KEYS")]
+        case .key: columns += [.text("OWNER"), .text("ENVIRONMENT"), .text("EXPIRES")]
+        }
+        columns += [.number("OPEN"), .text("MODELS"), .text("LIMITS")]
+        var table = Table(columns)
+        for item in items {
+            var cells = [item.cell("account"), item.cell("name")]
+            switch tier {
+            case .org: cells += [item.cell("zone"), item.cell("children")]
+            case .team: cells += [item.cell("children")]
+            case .key:
+                cells += [item.cell("owner"), item.cell("environment"), item.cell("expires")]
+            }
+            let models = item["models"] ?? .null
+            cells += [
+                item.cell("open_holds"), models.isNull ? "inherited" : models.plain,
+                item.cell("limits"),
+            ]
+            table.add(cells)
+        }
+        table.print()
+        if table.isEmpty {
+            Console.note("no \(tier.name) yet: make one with 'tollgate \(tier.name) create'")
+        }
+    }
+}
+
+/// `show`: all that is known of one account.
+private enum AccountFacts {
+    static func print(
+        _ tier: Tier, _ account: String, _ connection: ConnectionOptions, _ format: FormatOptions
+    ) throws(CommandFailure) {
+        try check(account, is: tier)
+        let found = try connection.connect().json(["GET", account])
+        if format.json {
+            found.print()
+            return
+        }
+        var facts = Facts()
+        for member in found.members ?? [] {
+            switch member.name {
+            case "limits":
+                if member.value.members?.isEmpty ?? true { facts.add("limits", "none") }
+                for limit in member.value.members ?? [] {
+                    facts.add("limit", "\(limit.name)=\(limit.value.plain)")
+                }
+            case "models", "scopes":
+                facts.add(member.name, member.value.isNull ? "inherited" : member.value.plain)
+            default: facts.add(member.name.replacing("_", with: " "), member.value.plain)
+            }
+        }
+        facts.print()
+    }
+}

@@ -1,0 +1,155 @@
+import ArgumentParser
+import Events
+import Glibc
+
+/// `tollgate events`
+struct EventLog: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events",
+        abstract: "Show the log, event by event.",
+        discussion: """
+            Examples:
+              tollgate events --last 20
+              tollgate events --from 1 --type hold.refused --account acme/ml
+              tollgate events --follow --json | jq .usd
+
+            Without --from it starts with event 1, with --follow at the end of the log. --json
+            prints one event a line. Only what has reached the disk is shown.
+            """
+    )
+    @OptionGroup var connection: ConnectionOptions
+    @Flag(help: "Print each event as JSON, one a line.") var json = false
+    @Flag(help: "Keep waiting for new events, until interrupted.") var follow = false
+    @Option(help: ArgumentHelp("The first event.", valueName: "seq")) var from: Int64?
+    @Option(help: ArgumentHelp("The last event.", valueName: "seq")) var to: Int64?
+    @Option(help: ArgumentHelp("Start this many events before the end.", valueName: "n"))
+    var last: Int64?
+    @Option(help: ArgumentHelp("Show at most so many.", valueName: "n")) var limit: Int64?
+    @Option(help: ArgumentHelp("Only events of this type, such as hold.refused.", valueName: "type"))
+    var type: String?
+    @Option(help: ArgumentHelp("Only events of this account.", valueName: "account"))
+    var account: String?
+
+    private static let pageEvents: Int64 = 1_000
+    private static let pollMicroseconds: UInt32 = 250_000
+
+    func run() throws {
+        if let to, follow {
+            throw CommandFailure(.usage, "--follow has no end: leave out --to \(to)")
+        }
+        if last != nil, from != nil { throw CommandFailure(.usage, "say --from or --last, not both") }
+        for (name, value) in [("from", from), ("to", to), ("last", last), ("limit", limit)] {
+            if let value, value < 1 {
+                throw CommandFailure(.usage, "--\(name) must be 1 or more")
+            }
+        }
+        let client = try connection.connect()
+        var end = try durableSeq(client)
+        var next = from ?? last.map { max(end - $0 + 1, 1) } ?? (follow ? end + 1 : 1)
+        var left = limit ?? .max
+        while true {
+            left -= try show(next...max(next, min(end, to ?? end)), atMost: left, client, end: end)
+            fflush(stdout)
+            guard follow, left > 0 else { return }
+            next = max(next, end + 1)
+            // A wait rather than a subscription: the log is the queue, and its reader keeps its place.
+            repeat {
+                usleep(Self.pollMicroseconds)
+                end = try durableSeq(client)
+            } while end < next
+        }
+    }
+
+    /// The last event that EVENTS can show: only these are read, so that a filter that finds nothing
+    /// does not read the log again with every poll.
+    private func durableSeq(_ client: Client) throws(CommandFailure) -> Int64 {
+        guard let seq = try client.info("durable_seq") else {
+            throw CommandFailure(.protocolBroken, "the daemon's INFO has no durable_seq")
+        }
+        return seq
+    }
+
+    /// Prints a range of events page by page; answers how many.
+    private func show(
+        _ range: ClosedRange<Int64>, atMost most: Int64, _ client: Client, end: Int64
+    ) throws(CommandFailure) -> Int64 {
+        guard range.lowerBound <= end else { return 0 }
+        var shown: Int64 = 0
+        var next = range.lowerBound
+        while next <= range.upperBound, shown < most {
+            var words = [
+                "EVENTS", "from=\(next)", "to=\(range.upperBound)",
+                "limit=\(min(Self.pageEvents, most - shown))",
+            ]
+            if let type { words.append("type=\(type)") }
+            if let account { words.append("account=\(account)") }
+            let events = try client.json(words).array ?? []
+            guard let lastSeq = events.last?["seq"]?.integer else { break }
+            for event in events {
+                Console.print(json ? event.compact : EventLine.text(event))
+            }
+            shown += Int64(events.count)
+            next = lastSeq + 1
+        }
+        return shown
+    }
+}
+
+/// An event in one line for people: time, seq, type, account, and what it says.
+enum EventLine {
+    private static let shownElsewhere: Set<String> = ["seq", "time", "epoch", "type", "account"]
+
+    static func text(_ event: JSON, _ style: Style = .output) -> String {
+        let type = event.cell("type")
+        let head = [
+            style.paint(time(event.cell("time")), .dim),
+            padded(event.cell("seq"), 9, right: true),
+            style.paint(padded(type, 16), ink(type)),
+            padded(event.cell("account"), 28),
+        ]
+        return head.joined(separator: "  ") + "  "
+            + Table.inOneLine(summary(event))
+    }
+
+    /// To the millisecond, in UTC, without the letters of RFC 3339.
+    private static func time(_ text: String) -> String {
+        let short = text.prefix(23)
+        return short.count == 23 ? short.replacing("T", with: " ") : text
+    }
+    private static func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
+        let padding = String(repeating: " ", count: max(0, width - text.count))
+        return right ? padding + text : text + padding
+    }
+    private static func ink(_ type: String) -> Style.Ink {
+        switch type {
+        case "hold.refused", "refusals.summed": .red
+        case "hold.lapsed", "key.revoked", "operator.revoked": .yellow
+        case "hold.placed", "hold.settled", "charge.recorded": .green
+        default: .bold
+        }
+    }
+
+    /// The fields that tell the story, in its order; every other event says all it has.
+    private static func summary(_ event: JSON) -> String {
+        let names: [String]
+        switch event.cell("type") {
+        case "hold.placed": names = ["hold", "model", "in", "out", "usd", "id", "user"]
+        case "hold.refused":
+            names = [
+                "status", "reason", "scope", "limit", "amount", "used", "held", "key", "model",
+                "in", "out", "id",
+            ]
+        case "hold.settled", "charge.recorded":
+            names = [
+                "hold", "charge", "model", "in", "out", "cached", "cache_write", "reasoning", "usd",
+                "late", "id",
+            ]
+        default:
+            names = (event.members ?? []).map(\.name).filter { !shownElsewhere.contains($0) }
+        }
+        return names.compactMap { name in
+            guard let value = event[name], value != .bool(false) else { return nil }
+            return "\(name)=\(value.plain)"
+        }.joined(separator: " ")
+    }
+}

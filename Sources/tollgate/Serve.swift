@@ -1,0 +1,117 @@
+import ArgumentParser
+import Gate
+import Ledger
+import Logging
+
+/// `tollgate serve`: the daemon itself, until SIGTERM or SIGINT.
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the daemon until SIGTERM.",
+        discussion: """
+            Examples:
+              tollgate serve
+              tollgate serve --data /var/lib/tollgate --socket /run/tollgate/tollgate.sock
+              TOLLGATE_RING_MIB=128 tollgate serve --tcp 127.0.0.1:7070
+
+            Each setting is a flag, a variable (--ring-mib, TOLLGATE_RING_MIB) or a member of the
+            config file ({"ring_mib": 128}); flags come before variables, variables before the file.
+            On SIGTERM it stops accepting, answers what it has read, commits, writes a checkpoint
+            and ends with 0.
+            """
+    )
+
+    @Option(help: ArgumentHelp("Where journal, ring and checkpoints are (default: \(Settings.dataDefault)).", valueName: "dir"))
+    var data: String?
+    @Option(help: ArgumentHelp("The Unix socket (default: DIR/tollgate.sock).", valueName: "path"))
+    var socket: String?
+    @Option(
+        help: ArgumentHelp(
+            "Listen on TCP, too; every TCP client must log in.", valueName: "host:port"))
+    var tcp: String?
+    @Option(
+        help: ArgumentHelp(
+            "A config file (JSON); default: DIR/tollgate.json if there is one.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("Size of the ring, in MiB (default: 64).", valueName: "n"))
+    var ringMib: String?
+    @Option(
+        help: ArgumentHelp("Most the journal may grow to, in GiB (default: 1024).", valueName: "n"))
+    var mapGib: String?
+    @Option(
+        help: ArgumentHelp(
+            "Refuse reserves when less of the disk is free, in MiB (default: 64).", valueName: "n"))
+    var pauseBelowMib: String?
+    @Option(
+        help: ArgumentHelp(
+            "How long a commit may wait for company, in microseconds (default: 2000).",
+            valueName: "n"))
+    var lingerUs: String?
+    @Option(help: ArgumentHelp("Most connections at a time (default: 10000).", valueName: "n"))
+    var connectionsMax: String?
+    @Option(
+        help: ArgumentHelp("Events between checkpoints (default: 1000000).", valueName: "n"))
+    var checkpointEvents: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that an unfinished line may take (default: 30).", valueName: "n"))
+    var idleLineSeconds: String?
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical (default: info).",
+            valueName: "level"))
+    var logLevel: String?
+    @Flag(help: "Log JSON lines.")
+    var logJson = false
+
+    func run() throws {
+        let settings = try Settings(
+            flags: [
+                .data: data, .socket: socket, .tcp: tcp, .ringMebibytes: ringMib,
+                .mapGibibytes: mapGib, .pauseBelowMebibytes: pauseBelowMib,
+                .lingerMicroseconds: lingerUs, .connectionsMax: connectionsMax,
+                .checkpointEvents: checkpointEvents, .idleLineSeconds: idleLineSeconds,
+                .logLevel: logLevel, .logJSON: logJson ? "true" : nil,
+            ],
+            configFile: config)
+        let options = try Self.options(settings)
+        let logger = try Self.logger(settings)
+        do throws(DaemonFailure) {
+            try Daemon.run(
+                options, calendar: .foundation, version: Tollgate.version, logger: logger)
+        } catch {
+            throw CommandFailure(
+                ExitStatus(rawValue: error.exitCode) ?? .software, error.message)
+        }
+    }
+
+    private static func options(_ settings: Settings) throws(CommandFailure) -> DaemonOptions {
+        var options = DaemonOptions(dataDirectory: settings.dataDirectory)
+        options.socketPath = settings.socketPath
+        if let (host, port) = try settings.tcpAddress() {
+            options.tcpHost = host
+            options.tcpPort = port
+        }
+        func take(
+            _ setting: Setting, _ range: ClosedRange<Int>, _ field: WritableKeyPath<DaemonOptions, Int>
+        ) throws(CommandFailure) {
+            if let value = try settings.whole(setting, range) { options[keyPath: field] = value }
+        }
+        try take(.ringMebibytes, 1...65_536, \.ringMebibytes)
+        try take(.mapGibibytes, 1...65_536, \.mapGibibytes)
+        try take(.pauseBelowMebibytes, 1...1_048_576, \.pauseBelowMebibytes)
+        try take(.lingerMicroseconds, 0...1_000_000, \.lingerMicroseconds)
+        try take(.connectionsMax, 1...1_000_000, \.connectionsMax)
+        try take(.checkpointEvents, 1_000...1_000_000_000, \.checkpointEvents)
+        try take(.idleLineSeconds, 1...86_400, \.idleLineSeconds)
+        return options
+    }
+    private static func logger(_ settings: Settings) throws(CommandFailure) -> Logger {
+        let name = settings.text(.logLevel) ?? "info"
+        guard let level = Logger.Level(rawValue: name) else {
+            let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw settings.bad(.logLevel, "say \(known)")
+        }
+        let json = try settings.isOn(.logJSON)
+        return Logger(label: "tollgate") { _ in LineLog(level: level, json: json) }
+    }
+}

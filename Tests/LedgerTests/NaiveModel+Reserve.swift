@@ -1,0 +1,249 @@
+/// RESERVE and CHECK: what is asked, and every reason to refuse it.
+extension NaiveModel {
+    struct Request {
+        let key: String
+        /// As asked, in lower case.
+        let model: String
+        let input: Amount
+        /// `nil` for the model's largest answer.
+        let output: Amount?
+        let scope: String?
+        let tier: String
+        let id: String?
+        let ttlSeconds: Int64
+    }
+
+    struct Refusal {
+        let reason: String
+        /// Everything after `+DENY `.
+        let text: String
+    }
+
+    struct Admission {
+        let model: String
+        let price: Price?
+        let usage: Usage
+        let usd: Amount
+    }
+
+    enum Decision {
+        case refused(Refusal)
+        case admitted(Admission)
+    }
+
+    mutating func reserve(_ words: [String], at now: Int64) throws(Failure) -> String {
+        let request = try parseRequest(words)
+        if let answer = try repeatedAnswer(to: request) {
+            return answer
+        }
+        switch try decide(request, at: now) {
+        case .refused(let refusal):
+            logRefusal(of: request.key, reason: refusal.reason, at: now)
+            return "+DENY \(refusal.text)"
+        case .admitted(let admission):
+            return place(request, admission, at: now)
+        }
+    }
+
+    func check(_ words: [String], at now: Int64) throws(Failure) -> String {
+        switch try decide(try parseRequest(words), at: now) {
+        case .refused(let refusal):
+            return "+DENY \(refusal.text)"
+        case .admitted(let admission):
+            return "+ALLOW - model=\(admission.model) usd=\(Self.money(admission.usd))"
+        }
+    }
+
+    func parseRequest(_ words: [String]) throws(Failure) -> Request {
+        guard words.count >= 3 else {
+            throw .error
+        }
+        let options = try Self.options(
+            words.dropFirst(3),
+            allowed: [
+                "in", "bytes", "out", "scope", "tier", "id", "ttl",
+                "user", "project", "env", "ip", "ua", "ack",
+            ])
+        let input = try Self.tokens(options["in"])
+        let bytes = try Self.tokens(options["bytes"])
+        var ttlSeconds: Amount = 600
+        if let ttl = options["ttl"] {
+            guard let seconds = Self.integer(ttl), (1...86_400).contains(seconds) else {
+                throw .error
+            }
+            ttlSeconds = seconds
+        }
+        return Request(
+            key: words[1],
+            model: words[2].lowercased(),
+            input: input ?? ((bytes ?? 0) + 3) / 4,
+            output: try Self.tokens(options["out"]),
+            scope: options["scope"],
+            tier: try Self.tier(options["tier"]) ?? "standard",
+            id: options["id"],
+            ttlSeconds: Int64(ttlSeconds))
+    }
+
+    /// What the request asks of a model: its own `out`, else the model's largest, else 4096.
+    func usage(of request: Request, model: String) -> Usage {
+        Usage(
+            input: request.input,
+            output: request.output ?? prices[model]?.maxOut ?? 4096,
+            tier: request.tier)
+    }
+
+    /// The answer of then, when the request's id names a hold that is open or settled.
+    func repeatedAnswer(to request: Request) throws(Failure) -> String? {
+        guard isKey(request.key), let id = request.id,
+            let name = holdOfID["\(request.key) \(id)"], let hold = holds[name],
+            hold.state == .open || hold.state == .settled
+        else {
+            return nil
+        }
+        guard let model = resolve(request.model), model == hold.model,
+            usage(of: request, model: model) == hold.asked
+        else {
+            throw .conflict
+        }
+        return hold.allowLine
+    }
+
+    func decide(_ request: Request, at now: Int64) throws(Failure) -> Decision {
+        func refused(_ reason: String, _ text: String) -> Decision {
+            .refused(Refusal(reason: reason, text: text))
+        }
+
+        // 10 to 13: the key.
+        guard isKey(request.key) else {
+            return refused("key_unknown", "401 key_unknown")
+        }
+        let lineage = Self.lineage(request.key)
+        let org = accounts[lineage[2]]!
+        if let expires = accounts[request.key]!.expires, now >= expires {
+            return refused("key_expired", "401 key_expired scope=\(request.key)")
+        }
+
+        // 20 to 23: the model and the rights.
+        guard let model = resolve(request.model) else {
+            return refused("model_malformed", "400 model_malformed model=\(request.model)")
+        }
+        let price = prices[model]
+        if price == nil && !org.allowsUnpriced {
+            return refused("model_unpriced", "400 model_unpriced model=\(model)")
+        }
+        if let scope = request.scope {
+            for path in lineage {
+                if let list = accounts[path]!.scopes, !Self.allows(list, scope) {
+                    return refused("scope_denied", "403 scope_denied scope=\(path)")
+                }
+            }
+        }
+        for path in lineage {
+            if let list = accounts[path]!.models, !Self.allows(list, model) {
+                return refused("model_denied", "403 model_denied scope=\(path) model=\(model)")
+            }
+        }
+
+        // What does not fit the engine's integers is an error, whatever the limits are.
+        let usage = usage(of: request, model: model)
+        let usd = Self.cost(of: usage, price: price)
+        try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
+
+        // 31 to 42: the limits.
+        for rule in Self.limitRules {
+            for path in lineage {
+                for limit in rule.limits {
+                    let asked = Self.asked(of: limit, usd: usd, usage: usage)
+                    if let text = exceeded(limit, of: path, asked: asked, at: now) {
+                        return refused(rule.reason, "\(rule.status) \(rule.reason) \(text)")
+                    }
+                }
+            }
+        }
+        return .admitted(Admission(model: model, price: price, usage: usage, usd: usd))
+    }
+
+    static let limitRules: [(status: Int, reason: String, limits: [String])] = [
+        (
+            402, "budget_exhausted",
+            ["usd.minute", "usd.hour", "usd.day", "usd.week", "usd.month", "usd.total"]
+        ),
+        (
+            429, "tokens_exhausted",
+            ["tokens.hour", "tokens.day", "tokens.week", "tokens.month", "tokens.total"]
+        ),
+        (
+            429, "requests_exhausted",
+            ["requests.hour", "requests.day", "requests.week", "requests.month", "requests.total"]
+        ),
+        (429, "requests_per_minute", ["requests.minute"]),
+        (429, "tokens_per_minute", ["tokens.minute"]),
+        (429, "concurrency", ["concurrency"]),
+    ]
+
+    static func asked(of limit: String, usd: Amount, usage: Usage) -> Amount {
+        switch unit(of: limit) {
+        case "usd": usd
+        case "tokens": usage.input + usage.output
+        default: 1
+        }
+    }
+
+    /// The words of the refusal, when `used + held + asked` is more than the account's limit.
+    func exceeded(_ limit: String, of path: String, asked: Amount, at now: Int64) -> String? {
+        let account = accounts[path]!
+        guard let amount = account.limits[limit] else {
+            return nil
+        }
+        let (used, held) = standing(of: account, in: limit, at: now)
+        guard used + held + asked > amount else {
+            return nil
+        }
+        var text = "scope=\(path) limit=\(limit)"
+        text += " amount=\(Self.amount(amount, of: limit))"
+        text += " used=\(Self.amount(used, of: limit)) held=\(Self.amount(held, of: limit))"
+        switch Self.window(of: limit) {
+        case "minute":
+            let reset = minuteReset(of: account, in: limit, asked: asked, limit: amount, at: now)
+            text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
+        case "hour", "day", "week", "month":
+            let reset = Self.bounds(of: Self.window(of: limit), at: now).end
+            text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
+        default:
+            break
+        }
+        return text
+    }
+
+    mutating func place(_ request: Request, _ admission: Admission, at now: Int64) -> String {
+        let name = appendEvent(of: request.key, at: now)
+        let untilSecond = Self.secondRoundedUp(now + request.ttlSeconds * 1_000_000_000)
+        let line =
+            "+ALLOW \(name) model=\(admission.model) usd=\(Self.money(admission.usd))"
+            + " until=\(Self.instant(second: untilSecond))"
+        let hold = Hold(
+            name: name,
+            key: request.key,
+            model: admission.model,
+            price: admission.price,
+            asked: admission.usage,
+            placed: now,
+            until: untilSecond * 1_000_000_000,
+            allowLine: line,
+            state: .open,
+            counts: Counts(
+                usdHeld: admission.usd,
+                tokensHeld: admission.usage.input + admission.usage.output,
+                requests: 1))
+        holds[name] = hold
+        openHolds.append(name)
+        if let id = request.id {
+            holdOfID["\(request.key) \(id)"] = name
+        }
+        count(hold.counts, name: name, key: hold.key, at: now)
+        for path in Self.lineage(hold.key) {
+            accounts[path]!.openHolds += 1
+        }
+        return line
+    }
+}
