@@ -28,7 +28,8 @@ extension Journal {
         precondition(seq > 0 && seq <= durableSeq, "a checkpoint is of durable events")
         guard let checksum = try log.checksum(of: seq) else {
             throw JournalError(
-                .damaged, "event \(seq) cannot be read: no checkpoint is written; check the journal")
+                .damaged, "event \(seq) cannot be read: no checkpoint is written; check the journal"
+            )
         }
         try checkpoints.write(seq: seq, eventChecksum: checksum, payload)
     }
@@ -114,11 +115,14 @@ struct Checkpoints: Sendable {
         let file = try File(opening: path, O_RDONLY)
         let size = try file.size()
         guard size >= Checkpoints.headerBytes else { return .failure(Flaw(text: "is cut short")) }
-        guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0), base != MAP_FAILED
+        guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0),
+            base != MAP_FAILED
         else { throw systemError("cannot map \(path)") }
         let checkpoint = Checkpoint(seq: seq, base: base, size: size)
         var reader = ByteReader(Bytes(base, count: size))
-        guard reader.uint64() == Checkpoints.magic else { return .failure(Flaw(text: "is no checkpoint")) }
+        guard reader.uint64() == Checkpoints.magic else {
+            return .failure(Flaw(text: "is no checkpoint"))
+        }
         let format = reader.uint32()
         let crc = reader.uint32()
         let id = LedgerID(reading: &reader)

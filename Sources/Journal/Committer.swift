@@ -177,6 +177,7 @@ final class Committer: @unchecked Sendable {
     }
 
     private func run() {
+        warmRing()
         while true {
             let isStopping = stopping.load(ordering: .sequentiallyConsistent)
             if ring.isEmpty {
@@ -197,6 +198,15 @@ final class Committer: @unchecked Sendable {
         }
     }
 
+    /// Touches the whole ring once, in pieces of about a millisecond between which commits go on.
+    private func warmRing() {
+        let piece = min(256 << 10, ring.capacity)
+        for offset in stride(from: 0, to: ring.capacity, by: piece) {
+            if stopping.load(ordering: .sequentiallyConsistent) { return }
+            ring.warm(offset, piece)
+            if !ring.isEmpty, isUrgent, !commit() { return }
+        }
+    }
     private var isUrgent: Bool {
         wantedLast.load(ordering: .sequentiallyConsistent) > durable.load(ordering: .relaxed)
             || hurrying.load(ordering: .sequentiallyConsistent) > 0
@@ -302,7 +312,9 @@ final class Committer: @unchecked Sendable {
     private func lookAtDisk() {
         let now = monotonicNanoseconds()
         let state = state
-        guard state != .normal || now - lastLookAtDisk >= Committer.diskLookNanoseconds else { return }
+        guard state != .normal || now - lastLookAtDisk >= Committer.diskLookNanoseconds else {
+            return
+        }
         lastLookAtDisk = now
         guard let free = freeDiskBytes(at: options.directory) else { return enter(.normal, "") }
         counts.freeDisk.store(free, ordering: .relaxed)
@@ -317,7 +329,8 @@ final class Committer: @unchecked Sendable {
     }
     private func enter(_ new: JournalState, _ why: String) {
         reason.withLock { $0 = why }
-        guard rawState.exchange(new.rawValue, ordering: .acquiringAndReleasing) != new.rawValue else {
+        guard rawState.exchange(new.rawValue, ordering: .acquiringAndReleasing) != new.rawValue
+        else {
             return
         }
         signal(wakeDescriptor)
@@ -333,7 +346,8 @@ final class Committer: @unchecked Sendable {
             var waited = pollfd(fd: parkDescriptor, events: Int16(POLLIN), revents: 0)
             if let nanoseconds {
                 var time = timespec(
-                    tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+                    tv_sec: Int(nanoseconds / 1_000_000_000),
+                    tv_nsec: Int(nanoseconds % 1_000_000_000))
                 tg_ppoll(&waited, 1, &time)
             } else {
                 tg_ppoll(&waited, 1, nil)

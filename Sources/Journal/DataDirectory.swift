@@ -34,7 +34,8 @@ struct DataDirectory: ~Copyable {
     /// from seq 1; what else lies in the directory tells the two apart.
     func isUntouched() throws(JournalError) -> Bool {
         if let size = fileSize(journalData), size > 0 { return false }
-        let traces = fileSize(ring) != nil
+        let traces =
+            fileSize(ring) != nil
             || directoryEntries(checkpoints).contains { $0.hasSuffix(".book") }
         guard traces else { return true }
         throw JournalError(
@@ -42,6 +43,9 @@ struct DataDirectory: ~Copyable {
             "\(journalData) is missing or empty although this directory has been in use: restore it "
                 + "from a backup, or move \(path) away to begin a new ledger")
     }
+
+    /// Lets another process have the directory.
+    func unlock() { flock(lock.descriptor, LOCK_UN) }
 
     private static func make(_ path: String) throws(JournalError) -> Bool {
         if mkdir(path, 0o700) == 0 { return true }
@@ -69,7 +73,8 @@ struct DataDirectory: ~Copyable {
         withUnsafeTemporaryAllocation(byteCount: 32, alignment: 1) { buffer in
             let n = (try? file.read(into: buffer.baseAddress!, count: 32, at: 0)) ?? 0
             let digits = Bytes(buffer.baseAddress, count: n)
-            guard let end = digits.firstIndex(of: 0x0A), let pid = digits.slice(0, end).unsignedDecimal
+            guard let end = digits.firstIndex(of: 0x0A),
+                let pid = digits.slice(0, end).unsignedDecimal
             else { return "(unknown)" }
             return String(pid)
         }

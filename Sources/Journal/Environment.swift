@@ -146,7 +146,9 @@ final class Environment: @unchecked Sendable {
     func write<R>(
         _ body: (borrowing WriteTransaction) throws(LMDBError) -> R
     ) throws(LMDBError) -> R {
-        guard let handle else { throw LMDBError(code: MDB_PANIC, action: "beginning to write the journal") }
+        guard let handle else {
+            throw LMDBError(code: MDB_PANIC, action: "beginning to write the journal")
+        }
         var begun: OpaquePointer?
         var code = mdb_txn_begin(handle, nil, 0, &begun)
         guard code == 0, let txn = begun else {
@@ -207,10 +209,12 @@ final class Environment: @unchecked Sendable {
         let path = directory + "/data.mdb"
         switch code {
         case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND:
-            return JournalError(.damaged, "\(path) is no journal or is damaged; restore it from a backup")
+            return JournalError(
+                .damaged, "\(path) is no journal or is damaged; restore it from a backup")
         case MDB_VERSION_MISMATCH:
             return JournalError(
-                .format, "\(path) was written by another LMDB format; use the tollgate that wrote it")
+                .format,
+                "\(path) was written by another LMDB format; use the tollgate that wrote it")
         case ENOMEM:
             return JournalError(
                 .io,
@@ -281,7 +285,8 @@ struct WriteTransaction: ~Copyable {
         let code = withUnsafeMutableBytes(of: &seq) { seq in
             var key = MDB_val(mv_size: seq.count, mv_data: seq.baseAddress)
             var value = MDB_val(frames)
-            return mdb_put(raw, databases[Database.events.rawValue], &key, &value, UInt32(MDB_APPEND))
+            return mdb_put(
+                raw, databases[Database.events.rawValue], &key, &value, UInt32(MDB_APPEND))
         }
         guard code == 0 else { throw LMDBError(code: code, action: "appending to the journal") }
     }
@@ -299,7 +304,8 @@ struct WriteTransaction: ~Copyable {
     }
     fileprivate func createDatabase(_ database: Database) throws(LMDBError) -> MDB_dbi {
         var dbi = MDB_dbi()
-        let code = mdb_dbi_open(raw, database.name.cString, database.flags | UInt32(MDB_CREATE), &dbi)
+        let code = mdb_dbi_open(
+            raw, database.name.cString, database.flags | UInt32(MDB_CREATE), &dbi)
         guard code == 0 else { throw LMDBError(code: code, action: "creating the journal") }
         return dbi
     }
@@ -350,7 +356,8 @@ struct Cursor: ~Copyable {
 private func readError(_ code: Int32) -> JournalError {
     let text = LMDBError(code: code, action: "reading the journal").text
     return switch code {
-    case MDB_READERS_FULL: JournalError(.io, "\(text); stop the tools that hold journal/data.mdb open")
+    case MDB_READERS_FULL:
+        JournalError(.io, "\(text); stop the tools that hold journal/data.mdb open")
     case ..<0: JournalError(.damaged, "\(text); restore journal/data.mdb from a backup")
     default: JournalError(.io, "\(text); check the disk")
     }

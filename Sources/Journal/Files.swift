@@ -31,7 +31,9 @@ struct File: ~Copyable {
         }
     }
     /// Reads until `count` bytes are there or the file ends; returns how many there were.
-    func read(into target: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(JournalError) -> Int {
+    func read(into target: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(JournalError)
+        -> Int
+    {
         var done = 0
         while done < count {
             let n = pread(descriptor, target + done, count - done, off_t(offset + done))
@@ -43,12 +45,16 @@ struct File: ~Copyable {
         return done
     }
     func truncate(to size: Int) throws(JournalError) {
-        guard ftruncate(descriptor, off_t(size)) == 0 else { throw systemError("cannot resize \(path)") }
+        guard ftruncate(descriptor, off_t(size)) == 0 else {
+            throw systemError("cannot resize \(path)")
+        }
     }
     /// Takes the file's blocks from the disk now, so that a store into a mapping can never find it full.
     func allocate(_ size: Int) throws(JournalError) {
         let code = posix_fallocate(descriptor, 0, off_t(size))
-        guard code == 0 else { throw systemError("cannot take \(size) bytes of disk for \(path)", code) }
+        guard code == 0 else {
+            throw systemError("cannot take \(size) bytes of disk for \(path)", code)
+        }
     }
     func sync() throws(JournalError) {
         guard fsync(descriptor) == 0 else { throw systemError("cannot flush \(path)") }
@@ -106,5 +112,7 @@ func monotonicNanoseconds() -> Int64 {
 func freeDiskBytes(at path: String) -> Int64? {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { return nil }
-    return Int64(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+    return Int64(
+        clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+            .partialValue)
 }

@@ -32,14 +32,18 @@ struct Frame {
     @inline(__always) var isIntact: Bool {
         tg_crc32c(0, base + Frame.overhead, count - Frame.overhead) == checksum
     }
-    @inline(__always) var event: Bytes { Bytes(base + Frame.overhead, count: count - Frame.overhead) }
+    @inline(__always) var event: Bytes {
+        Bytes(base + Frame.overhead, count: count - Frame.overhead)
+    }
 
     // The header's fields by their offsets (see `EventHeader`), for code that must not depend on
     // whether this version knows the event's type.
     @inline(__always) var rawType: UInt8 { base.load(fromByteOffset: 6, as: UInt8.self) }
     @inline(__always) var epoch: UInt32 { Frame.u32(base + 8) }
     @inline(__always) var seq: UInt64 { Frame.u64(base + 12) }
-    @inline(__always) var time: Instant { Instant(nanoseconds: Int64(bitPattern: Frame.u64(base + 20))) }
+    @inline(__always) var time: Instant {
+        Instant(nanoseconds: Int64(bitPattern: Frame.u64(base + 20)))
+    }
 
     @inline(__always) static func u16(_ p: UnsafeRawPointer) -> Int {
         Int(UInt16(littleEndian: p.loadUnaligned(as: UInt16.self)))

@@ -64,7 +64,8 @@ extension Journal {
                 } catch {
                     failure = JournalError(
                         .format,
-                        "event \(next) cannot be read: \(error.explanation); use the tollgate that wrote it")
+                        "event \(next) cannot be read: \(error.explanation); use the tollgate that wrote it"
+                    )
                     return false
                 }
             }
@@ -142,7 +143,9 @@ extension EventPage {
     fileprivate init(
         verifying row: Cursor.Row, from first: UInt64, through last: UInt64
     ) throws(JournalError) {
-        guard row.frames.count <= max(Frame.bytesMax, Log.pageBytesMax) else { throw damaged(row.first) }
+        guard row.frames.count <= max(Frame.bytesMax, Log.pageBytesMax) else {
+            throw damaged(row.first)
+        }
         guard row.first <= first else { throw missing(first) }
         let base = row.frames.base.unsafelyUnwrapped
         var at = 0

@@ -36,7 +36,8 @@ package final class Journal: Sendable {
     private init(_ options: JournalOptions) throws(JournalError) {
         directory = try DataDirectory(options.directory)
         log = try Log(
-            directory: directory, mapBytes: options.mapBytes, mayCreate: try directory.isUntouched())
+            directory: directory, mapBytes: options.mapBytes, mayCreate: try directory.isUntouched()
+        )
         var end = try log.end()
         let found = try Ring.recover(from: directory.ring, ledgerID: log.ledgerID, end: end)
         try Journal.append(found.frames.bytes, to: log, options, &end)
@@ -68,7 +69,8 @@ package final class Journal: Sendable {
                 end = try log.appendGrowing(batch).end
             } catch {
                 throw JournalError(
-                    .io, "cannot bring the ring's events into the journal: \(error.text); make room on "
+                    .io,
+                    "cannot bring the ring's events into the journal: \(error.text); make room on "
                         + "its filesystem or check the disk, then start again")
             }
             at += batch.count
@@ -101,7 +103,8 @@ package final class Journal: Sendable {
     /// Asks for `wakeDescriptor` to become readable once `seq` is durable, and for a commit at once.
     /// Answers that need no disk ask for nothing. It may wake early: look at `durableSeq`.
     package func requestDurable(_ seq: UInt64) {
-        precondition(seq <= staged.load(ordering: .relaxed), "only what is staged can become durable")
+        precondition(
+            seq <= staged.load(ordering: .relaxed), "only what is staged can become durable")
         committer.request(seq)
     }
     /// Becomes readable as asked for, and on every change of `state`; polled by the gate.
@@ -119,6 +122,7 @@ package final class Journal: Sendable {
         }
         committer.markStopped()
         log.environment.close()
+        directory.unlock()
     }
 
     // MARK: Any thread

@@ -86,7 +86,9 @@ package struct LedgerID: Hashable, Sendable, CustomStringConvertible {
         self.high = high
         self.low = low
     }
-    static func random() -> LedgerID { LedgerID(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max)) }
+    static func random() -> LedgerID {
+        LedgerID(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
+    }
 
     init(reading reader: inout ByteReader) {
         high = reader.uint64()

@@ -41,7 +41,8 @@ final class Log: @unchecked Sendable {
         environment.close()
         if try environment.open() {
             environment.close()
-            throw JournalError(.damaged, "the journal has lost its tables; restore it from a backup")
+            throw JournalError(
+                .damaged, "the journal has lost its tables; restore it from a backup")
         }
     }
 

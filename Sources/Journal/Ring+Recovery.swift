@@ -31,7 +31,9 @@ extension Ring {
         let file = try File(opening: path, O_RDONLY)
         guard let constant = try header(of: file, size, path) else {
             let aside = path + ".damaged"
-            guard rename(path, aside) == 0 else { throw systemError("cannot move \(path) to \(aside)") }
+            guard rename(path, aside) == 0 else {
+                throw systemError("cannot move \(path) to \(aside)")
+            }
             recovery.notes.append(
                 "the ring's header was damaged: kept it as \(aside) and began an empty one; events that "
                     + "were answered after seq \(end.seq) and not yet in the journal are lost")
@@ -89,7 +91,9 @@ extension Ring {
         }
         let id = LedgerID(reading: &reader)
         let capacity = reader.uint64()
-        guard capacity >= 4096, capacity <= 1 << 40, capacity.nonzeroBitCount == 1 else { return nil }
+        guard capacity >= 4096, capacity <= 1 << 40, capacity.nonzeroBitCount == 1 else {
+            return nil
+        }
         var head: Head?
         for offset in slotOffsets {
             let slot = raw.base + offset
@@ -105,24 +109,24 @@ extension Ring {
         _ file: borrowing File, _ capacity: Int, _ head: Head, _ end: LogEnd, _ path: String,
         _ recovery: inout RingRecovery
     ) throws(JournalError) {
-        // The records unrolled from the head on, once around. What a short file lacks reads as zeros,
-        // and no event has a length of zero.
-        let start = Int(head.position & UInt64(capacity - 1))
-        var records = ByteBuffer(capacity: capacity)
-        for (from, count) in [(start, capacity - start), (0, start)] {
-            let n = try read(file, into: &records, count: count, at: headerBytes + from)
-            records.reserve(count - n)
-            for _ in n..<count { records.append(0) }
-        }
+        var records = ByteBuffer(capacity: 1 << 20)
         var at = 0
         var seq = head.seq
         var epoch = end.epoch
-        while let frame = Frame(records.base + at, count: capacity - at), frame.seq == seq, frame.isIntact {
+        while true {
+            let needed = min(at + Frame.bytesMax, capacity)
+            while records.count < needed {
+                try unroll(file, capacity, head, into: &records)
+            }
+            guard let frame = Frame(records.base + at, count: records.count - at), frame.seq == seq,
+                frame.isIntact
+            else { break }
             if seq == end.seq, frame.checksum != end.checksum {
                 throw JournalError(
                     .damaged,
                     "event \(seq) in the ring is not event \(seq) in the journal: one of them is from another "
-                        + "history. Restore the journal that belongs to \(path), or move the ring away")
+                        + "history. Restore the journal that belongs to \(path), or move the ring away"
+                )
             }
             if seq > end.seq {
                 if frame.epoch != epoch {
@@ -134,6 +138,19 @@ extension Ring {
             }
             at += frame.count
             seq += 1
+        }
+    }
+    /// Adds the next piece of the records as they stand from the head on, once around. What a short
+    /// file lacks reads as zeros, and no event has a length of zero.
+    private static func unroll(
+        _ file: borrowing File, _ capacity: Int, _ head: Head, into records: inout ByteBuffer
+    ) throws(JournalError) {
+        let from = Int((head.position &+ UInt64(records.count)) & UInt64(capacity - 1))
+        let count = min(1 << 20, capacity - from, capacity - records.count)
+        let n = try read(file, into: &records, count: count, at: headerBytes + from)
+        _ = records.appendUninitialized(count - n) { rest in
+            memset(rest, 0, count - n)
+            return count - n
         }
     }
     private static func startsEpoch(_ frame: Frame) -> Bool {

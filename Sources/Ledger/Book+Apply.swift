@@ -13,7 +13,7 @@ extension Book {
         switch event.header.type {
         case .holdPlaced:
             let placed = try HoldPlaced(event)
-            guard isKey(event.header.account), holds.find(placed.name) == nil else {
+            guard isKey(event.header.account) else {
                 throw .malformed("account")
             }
             apply(placed)

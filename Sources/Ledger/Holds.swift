@@ -57,6 +57,8 @@ struct HoldRow: BitwiseCopyable {
     var wheelPrevious: UInt32 = .max
 
     var name: HoldName { HoldName(epoch: epoch, seq: seq) }
+    /// Whether it is found by its name: a charge never is, nor a settlement whose name was taken.
+    var isNamed: Bool { state != .charge && state != .free && seq != 0 }
     var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
     var tokens: Int64 { input + output }
     /// What its end gives back: the hold while it is open, what was spent after.
@@ -139,6 +141,9 @@ struct HoldTable: ~Copyable {
 
     /// Adds an open hold.
     mutating func place(_ row: HoldRow) {
+        // Somebody may have settled a name before it was given out (a ledger restored from a backup
+        // gives names out again); the name now belongs to the real hold.
+        if let foreign = find(row.name) { takeName(from: foreign) }
         let slot = store(row)
         byName.insert(HoldTable.hash(row.name), slot)
         link(slot)
@@ -175,13 +180,19 @@ struct HoldTable: ~Copyable {
         }
         return slot
     }
+    private mutating func takeName(from slot: UInt32) {
+        let row = rows.pointer(slot)
+        precondition(row.pointee.state == .settled, "only a settlement of an unknown hold gives way")
+        byName.remove(HoldTable.hash(row.pointee.name), slot)
+        row.pointee.seq = 0
+    }
     private mutating func remember(_ slot: UInt32) {
         if ended.count == HoldTable.endedMax { forget(ended.removeFirst()) }
         ended.append(slot)
     }
     private mutating func forget(_ slot: UInt32) {
         let row = rows.pointer(slot)
-        if row.pointee.state != .charge { byName.remove(HoldTable.hash(row.pointee.name), slot) }
+        if row.pointee.isNamed { byName.remove(HoldTable.hash(row.pointee.name), slot) }
         if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
         row.pointee = HoldRow()
         free.append(slot)
@@ -259,7 +270,7 @@ struct HoldTable: ~Copyable {
         for row in restored {
             let slot = rows.append(row)
             guard row.state != .free else { continue }
-            if row.state != .charge { byName.insert(HoldTable.hash(row.name), slot) }
+            if row.isNamed { byName.insert(HoldTable.hash(row.name), slot) }
             if !row.id.isNone { byID.insert(row.id.low, slot) }
             if row.state == .open { open.append(slot) }
         }

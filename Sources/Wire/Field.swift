@@ -100,7 +100,11 @@ enum Field: UInt8, CaseIterable {
 
 /// Goes through a request's `name=value` arguments and keeps the rules they share: every name once,
 /// no empty value, nothing unknown. Each verb says with a `switch` which names it takes.
-struct FieldCursor {
+///
+/// Its readers are `mutating` although they change nothing: that passes the cursor by address. By value,
+/// or even borrowed, 6.3 copies it for each call, and reads its freshly written fields back in wider
+/// words than they were stored in: a stall a field, a third of the whole parse.
+struct FieldCursor: ~Copyable {
     let arguments: Arguments
     let verb: Verb
     private var at: Int
@@ -116,7 +120,6 @@ struct FieldCursor {
         at = first
     }
 
-    @inline(__always)
     mutating func next() throws(Failure) -> Field? {
         guard at < arguments.count else { return nil }
         guard let found = Field(arguments[at], value: &value) else { throw notAField() }
@@ -134,8 +137,10 @@ struct FieldCursor {
 
     // MARK: Values
 
-    @inline(__always)
-    func number(_ range: ClosedRange<Int64>) throws(Failure) -> Int64 {
+    // Calls on purpose: copied into every `case` of a verb they make its function so large that the
+    // optimiser stops inlining the small things (measured: twice the time).
+    @inline(never)
+    mutating func number(_ range: ClosedRange<Int64>) throws(Failure) -> Int64 {
         // Eighteen digits hold every bound of ours but the sequence numbers', whose 19 digits go the
         // longer way.
         if let number = value.shortDecimal, range.contains(number) { return number }
@@ -144,35 +149,35 @@ struct FieldCursor {
         else { throw notANumber(range) }
         return signed
     }
-    @inline(__always)
-    func tokens() throws(Failure) -> Int64 { try number(0...Bounds.tokensMax) }
-    @inline(__always)
-    func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
+    @inline(never)
+    mutating func tokens() throws(Failure) -> Int64 { try number(0...Bounds.tokensMax) }
+    @inline(never)
+    mutating func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
         guard value.count <= max, value.isPlainTextFast else { throw notAText(max) }
         return value
     }
-    func serviceTier() throws(Failure) -> ServiceTier {
+    mutating func serviceTier() throws(Failure) -> ServiceTier {
         guard let tier = ServiceTier(value) else {
             throw notOneOf("standard, batch, flex or priority")
         }
         return tier
     }
-    func outcome() throws(Failure) -> Outcome {
+    mutating func outcome() throws(Failure) -> Outcome {
         guard let outcome = Outcome(value) else { throw notOneOf("exact, partial or estimated") }
         return outcome
     }
-    func acknowledgement() throws(Failure) -> Acknowledgement {
+    mutating func acknowledgement() throws(Failure) -> Acknowledgement {
         if value == "ring" { return .ring }
         guard value == "disk" else { throw notOneOf("ring or disk") }
         return .disk
     }
-    func path() throws(Failure) -> Bytes {
+    mutating func path() throws(Failure) -> Bytes {
         guard AccountPath.tier(value) != nil else {
             throw failure("\(field.name)='\(echo(value))' is no account: \(AccountPath.rule)")
         }
         return value
     }
-    func eventType() throws(Failure) -> EventType {
+    mutating func eventType() throws(Failure) -> EventType {
         guard let type = EventType(value) else {
             throw notOneOf(EventType.allCases.map { "\($0.name)" }.joined(separator: ", "))
         }

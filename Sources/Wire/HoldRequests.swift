@@ -29,7 +29,7 @@ extension ReserveRequest {
             case .tier: tier = try fields.serviceTier()
             case .ttl: ttl = try fields.number(1...Bounds.holdSecondsMax)
             case .ack: acknowledgement = try fields.acknowledgement()
-            default: try text.read(field, from: fields)
+            default: try text.read(field, from: &fields)
             }
         }
     }
@@ -53,7 +53,7 @@ extension SettleRequest {
             case .key: key = Arguments.key(fields.value)
             case .model: model = try Arguments.model(fields.value)
             case .ack: acknowledgement = try fields.acknowledgement()
-            default: try usage.read(field, from: fields)
+            default: try usage.read(field, from: &fields)
             }
         }
         try usage.check(fields)
@@ -103,8 +103,8 @@ extension ChargeRequest {
             case .milliseconds: milliseconds = try fields.milliseconds()
             case .ack: acknowledgement = try fields.acknowledgement()
             case .input, .output, .cached, .cacheWrite, .reasoning:
-                try usage.read(field, from: fields)
-            default: try text.read(field, from: fields)
+                try usage.read(field, from: &fields)
+            default: try text.read(field, from: &fields)
             }
         }
         try usage.check(fields)
@@ -114,14 +114,13 @@ extension ChargeRequest {
 }
 
 extension FieldCursor {
-    fileprivate func milliseconds() throws(Failure) -> UInt32 {
+    fileprivate mutating func milliseconds() throws(Failure) -> UInt32 {
         UInt32(try number(0...Int64(UInt32.max)))
     }
 }
 
 extension RequestText {
-    @inline(__always)
-    fileprivate mutating func read(_ field: Field, from fields: FieldCursor) throws(Failure) {
+    fileprivate mutating func read(_ field: Field, from fields: inout FieldCursor) throws(Failure) {
         switch field {
         case .id: id = try fields.text()
         case .user: user = try fields.text()
@@ -135,8 +134,7 @@ extension RequestText {
 }
 
 extension TokenUsage {
-    @inline(__always)
-    fileprivate mutating func read(_ field: Field, from fields: FieldCursor) throws(Failure) {
+    fileprivate mutating func read(_ field: Field, from fields: inout FieldCursor) throws(Failure) {
         switch field {
         case .input: input = try fields.tokens()
         case .output: output = try fields.tokens()
@@ -147,7 +145,7 @@ extension TokenUsage {
         }
     }
     /// Both wholes are there and their parts fit into them.
-    fileprivate func check(_ fields: FieldCursor) throws(Failure) {
+    fileprivate func check(_ fields: borrowing FieldCursor) throws(Failure) {
         try fields.require(.input)
         try fields.require(.output)
         guard cached + cacheWrite <= input else {

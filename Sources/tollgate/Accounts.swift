@@ -27,7 +27,8 @@ struct Org: ParsableCommand {
         @Argument(help: "The path: one name.") var account: String
         @Option(help: "A name for people.") var name: String?
         @Option(
-            help: ArgumentHelp("The IANA time zone of its windows (default: UTC).", valueName: "zone"))
+            help: ArgumentHelp(
+                "The IANA time zone of its windows (default: UTC).", valueName: "zone"))
         var zone: String?
         @Option(
             help: ArgumentHelp(
@@ -125,7 +126,7 @@ struct Key: ParsableCommand {
         abstract: "Create, list and show keys.",
         discussion: """
             Examples:
-              tollgate key create acme/ml/prod --owner ana@acme.example --expires-in 7776000
+              tollgate key create acme/ml/prod --owner ana --expires-in 7776000
               tollgate key list --under acme/ml
               tollgate key show acme/ml/prod
             """,
@@ -197,7 +198,7 @@ func check(_ account: String, is tier: Tier) throws(CommandFailure) {
     guard found == tier else {
         throw CommandFailure(
             .usage,
-            "\(account) is a path of a \(found.name): say 'tollgate \(found.name)', or a path of "
+            "\(account) is the path of \(found == .org ? "an" : "a") \(found.name): say 'tollgate \(found.name)', or a path of "
                 + "\(tier.rawValue + 1) name\(tier == .org ? "" : "s")")
     }
 }

@@ -9,7 +9,7 @@ struct Call: ParsableCommand {
             Examples:
               tollgate call RESERVE acme/ml/prod openai/gpt-4.1 in=1200 out=400
               tollgate call 'SETTLE 3-184467 in=1200 out=212'
-              tollgate call APPEND limits.set '{"account":"acme/ml","limits":{"usd.day":"500"}}'
+              tollgate call APPEND alias.set '{"alias":"4.1","model":"openai/gpt-4.1"}'
 
             A single word with spaces in it is split by the quoting rules of Redis's inline
             commands. The exit code is 3 when the answer is +DENY.

@@ -13,8 +13,8 @@ struct EventLog: ParsableCommand {
               tollgate events --from 1 --type hold.refused --account acme/ml
               tollgate events --follow --json | jq .usd
 
-            Without --from it starts with event 1, with --follow at the end of the log. --json
-            prints one event a line. Only what has reached the disk is shown.
+            Without --from it starts with event 1, with --follow at the end of the log.
+            --json prints one event a line. Only what has reached the disk is shown.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -25,7 +25,8 @@ struct EventLog: ParsableCommand {
     @Option(help: ArgumentHelp("Start this many events before the end.", valueName: "n"))
     var last: Int64?
     @Option(help: ArgumentHelp("Show at most so many.", valueName: "n")) var limit: Int64?
-    @Option(help: ArgumentHelp("Only events of this type, such as hold.refused.", valueName: "type"))
+    @Option(
+        help: ArgumentHelp("Only events of this type, such as hold.refused.", valueName: "type"))
     var type: String?
     @Option(help: ArgumentHelp("Only events of this account.", valueName: "account"))
     var account: String?
@@ -37,7 +38,9 @@ struct EventLog: ParsableCommand {
         if let to, follow {
             throw CommandFailure(.usage, "--follow has no end: leave out --to \(to)")
         }
-        if last != nil, from != nil { throw CommandFailure(.usage, "say --from or --last, not both") }
+        if last != nil, from != nil {
+            throw CommandFailure(.usage, "say --from or --last, not both")
+        }
         for (name, value) in [("from", from), ("to", to), ("last", last), ("limit", limit)] {
             if let value, value < 1 {
                 throw CommandFailure(.usage, "--\(name) must be 1 or more")
@@ -49,7 +52,7 @@ struct EventLog: ParsableCommand {
         var left = limit ?? .max
         while true {
             left -= try show(next...max(next, min(end, to ?? end)), atMost: left, client, end: end)
-            fflush(stdout)
+            Console.flush()
             guard follow, left > 0 else { return }
             next = max(next, end + 1)
             // A wait rather than a subscription: the log is the queue, and its reader keeps its place.
@@ -113,7 +116,7 @@ enum EventLine {
 
     /// To the millisecond, in UTC, without the letters of RFC 3339.
     private static func time(_ text: String) -> String {
-        let short = text.prefix(23)
+        let short = String(text.prefix(23))
         return short.count == 23 ? short.replacing("T", with: " ") : text
     }
     private static func padded(_ text: String, _ width: Int, right: Bool = false) -> String {

@@ -21,7 +21,7 @@ enum ExitStatus: Int32, CaseIterable {
     static let help = """
         Exit codes:
           0   done
-          1   the daemon refused it with an error (unknown account, wrong depth, conflict …)
+          1   refused with an error (unknown account, wrong depth, conflict …)
           3   denied: 'call RESERVE' or 'call CHECK' was answered +DENY
           64  wrong usage of the command line
           65  the data given is wrong (a payload, a price file, a trace)

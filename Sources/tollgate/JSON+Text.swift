@@ -51,7 +51,9 @@ extension JSON {
         case .array(let items): items.isEmpty ? "none" : items.map(\.plain).joined(separator: ",")
         case .object(let members):
             members.isEmpty
-                ? "-" : members.map { "\($0.name)=\($0.value.plain)" }.joined(separator: " ")
+                ? "-"
+                : members.map { "\($0.name)=\($0.value.isNull ? "none" : $0.value.plain)" }
+                    .joined(separator: " ")
         }
     }
     /// A member in a table; `-` when it is absent.

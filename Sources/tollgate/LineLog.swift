@@ -27,13 +27,12 @@ struct LineLog: LogHandler {
         let time = Self.now().description
         var line: String
         if json {
-            line = JSON.object(
-                [
-                    JSON.Member("time", .string(time)),
-                    JSON.Member("level", .string(event.level.rawValue)),
-                    JSON.Member("message", .string("\(event.message)")),
-                ] + fields
-            ).compact
+            let head = [
+                JSON.Member("time", .string(time)),
+                JSON.Member("level", .string(event.level.rawValue)),
+                JSON.Member("message", .string("\(event.message)")),
+            ]
+            line = JSON.object(head + fields).compact
         } else {
             line = "\(time) \(event.level.rawValue): \(event.message)"
             for field in fields { line += " \(field.name)=\(field.value.plain)" }

@@ -24,7 +24,8 @@ struct LiteLLMPrices {
 
     static let textModes: Set<String> = ["chat", "completion", "responses", "embedding"]
 
-    /// All entries in the order of the file.
+    /// All entries: qualified names first, because they say exactly which model they mean, and then
+    /// bare ones; otherwise in the order of the file.
     static func entries(
         _ json: JSON, takesFree: Bool
     ) throws(CommandFailure) -> [(name: String, entry: Entry)] {
@@ -35,7 +36,11 @@ struct LiteLLMPrices {
                 "this is no LiteLLM price file: one JSON object, model name → {\"mode\", "
                     + "\"litellm_provider\", \"input_cost_per_token\", …}")
         }
-        return members.map { ($0.name, entry($0.name, $0.value, takesFree: takesFree)) }
+        let qualified = members.filter { $0.name.contains("/") }
+        let bare = members.filter { !$0.name.contains("/") }
+        return (qualified + bare).map {
+            ($0.name, entry($0.name, $0.value, takesFree: takesFree))
+        }
     }
 
     private static func entry(_ name: String, _ fields: JSON, takesFree: Bool) -> Entry {
@@ -55,7 +60,7 @@ struct LiteLLMPrices {
         guard model.withBytes({ ModelName.isQualified($0) }) else {
             return .skipped("the name has characters that no model name may have")
         }
-        var reader = LiteLLMEntry(fields)
+        let reader = LiteLLMEntry(fields)
         guard reader.has(.input) else { return .skipped("no input price a token") }
         guard !reader.isUnreadable else { return .skipped("a price is no decimal number") }
         guard mode == "embedding" || reader.has(.output) else {
@@ -112,8 +117,9 @@ private struct LiteLLMEntry {
     private(set) var leftOut: [String] = []
 
     init(_ fields: JSON) {
-        maxOutput = Self.tokens(fields["max_output_tokens"])
-        context = Self.tokens(fields["max_input_tokens"])
+        // Zero stands for "no answer" (embeddings) and for "unknown"; both are no limit.
+        maxOutput = Self.tokens(fields["max_output_tokens"]).flatMap { $0 > 0 ? $0 : nil }
+        context = Self.tokens(fields["max_input_tokens"]).flatMap { $0 > 0 ? $0 : nil }
         for member in fields.members ?? [] { take(member) }
         if prices[.base]?[.input] == nil { takeTiers(fields["tiered_pricing"]) }
     }
@@ -223,7 +229,7 @@ private struct LiteLLMEntry {
     }
     private static func tokens(_ value: JSON?) -> Int64? {
         guard case .number(let text)? = value, let (count, isExact) = Decimal10.scaled(text, by: 0),
-            isExact, count >= 0, count <= Bounds.tokensMax
+            isExact, count <= Bounds.tokensMax
         else { return nil }
         return count
     }

@@ -85,6 +85,7 @@ struct Load: ParsableCommand {
         let shape = LoadShape(
             speed: speed, openMax: inFlight, outputBound: outBound, holdMilliseconds: holdTime)
         let progress = LoadProgress("load")
+        Interrupt.catchSignals()
         let result = try LoadRun(
             shape.plan(trace, over: targets), target: target, connections: connections,
             progress: progress.show
@@ -101,7 +102,10 @@ struct Load: ParsableCommand {
         }
         if result.errors > 0 {
             throw CommandFailure(
-                .failure, "the daemon answered \(LoadReport.grouped(result.errors)) errors")
+                .failure,
+                result.errors == 1
+                    ? "the daemon answered an error"
+                    : "the daemon answered \(LoadReport.grouped(result.errors)) errors")
         }
     }
 }

@@ -107,9 +107,11 @@ extension LoadTarget {
     /// Itself, if both words can stand in a line as they are.
     private func checked() throws(CommandFailure) -> LoadTarget {
         for word in [key, model] {
-            let isWord = !word.isEmpty && word.utf8.allSatisfy {
-                $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "'")
-            }
+            let isWord =
+                !word.isEmpty
+                && word.utf8.allSatisfy {
+                    $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "'")
+                }
             guard isWord else {
                 throw CommandFailure(.usage, "\"\(word)\" is no key and no model")
             }

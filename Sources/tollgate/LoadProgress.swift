@@ -36,6 +36,6 @@ extension Console {
     fileprivate static func rewrite(_ text: String) {
         let line = Array(("\r\u{1B}[K" + text).utf8)
         // A progress bar that cannot be written is no reason to stop.
-        _ = write(STDERR_FILENO, line, line.count)
+        _ = Glibc.write(STDERR_FILENO, line, line.count)
     }
 }

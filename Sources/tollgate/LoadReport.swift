@@ -15,7 +15,8 @@ struct LoadReport {
         for line in lines() { Console.print(line) }
     }
 
-    private func lines() -> [String] {
+    /// The summary for a person.
+    func lines() -> [String] {
         var counts = Table([.text(""), .number(""), .text("")])
         counts.add([
             "requests", Self.grouped(result.sent),
@@ -52,14 +53,14 @@ struct LoadReport {
             table.add(
                 [name]
                     + Self.percentiles.map { Self.latency(histogram, percentile: $0.value) }
-                    + [histogram.totalCount > 0 ? Self.duration(histogram.max) : "-"])
+                    + [histogram.totalCount > 0 ? Self.duration(histogram.maxRecorded) : "-"])
         }
         return table.lines()
     }
 
     private static func latency(_ histogram: Histogram<UInt64>, percentile: Double) -> String {
         guard histogram.totalCount > 0 else { return "-" }
-        return duration(histogram.valueAtPercentile(percentile))
+        return duration(self.percentile(histogram, percentile))
     }
 
     private func share(_ count: Int) -> String {
@@ -104,8 +105,13 @@ struct LoadReport {
         return .object(
             percentiles.map {
                 JSON.Member(
-                    $0.member, .integer(Int64(histogram.valueAtPercentile($0.value))))
-            } + [JSON.Member("max", .integer(Int64(histogram.max)))])
+                    $0.member, .integer(Int64(percentile(histogram, $0.value))))
+            } + [JSON.Member("max", .integer(Int64(histogram.maxRecorded)))])
+    }
+
+    /// The histogram knows a bucket's upper edge only, which may lie above the largest value.
+    private static func percentile(_ histogram: Histogram<UInt64>, _ value: Double) -> UInt64 {
+        min(histogram.valueAtPercentile(value), histogram.maxRecorded)
     }
 }
 

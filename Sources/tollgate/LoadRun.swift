@@ -1,7 +1,6 @@
 import CLinux
 import Events
 import Glibc
-import Synchronization
 
 /// Drives a plan against a daemon from one thread: RESERVE each request at its time, SETTLE it when
 /// its simulated upstream call ends, many open at once over a few pipelined connections.
@@ -78,10 +77,9 @@ final class LoadRun {
         close(alarm)
     }
 
-    /// Runs to the end, to an interrupt, or to the loss of the daemon.
+    /// Runs to the end, to the loss of the daemon, or to an interrupt, which the caller has to
+    /// ``Interrupt/catchSignals()``.
     func run() -> LoadResult {
-        LoadInterrupt.install()
-        defer { LoadInterrupt.remove() }
         start = monotonicNanoseconds()
         now = start
         lastReply = start
@@ -97,11 +95,11 @@ final class LoadRun {
 
     private var isDone: Bool {
         open == 0 && (next == plan.requests.count || result.wasInterrupted)
-            || LoadInterrupt.count > 1
+            || Interrupt.count > 1
     }
 
     private func turnOnce() {
-        if LoadInterrupt.count > 0, !result.wasInterrupted { result.wasInterrupted = true }
+        if Interrupt.count > 0, !result.wasInterrupted { result.wasInterrupted = true }
         if !result.wasInterrupted { sendDue() }
         endDue()
         flush()
@@ -152,7 +150,7 @@ extension LoadRun {
         result.sent += 1
     }
 
-    /// Settles whatever upstream calls have ended; after an interrupt, releases those that have not.
+    /// Settles the upstream calls that have ended; after an interrupt, releases the others.
     private func endDue() {
         while let entry = timers.first, entry.due <= now || result.wasInterrupted {
             _ = timers.removeFirst()
@@ -398,22 +396,5 @@ private struct LoadWords {
         let stop = rest.firstIndex(of: 0x20) ?? rest.count
         defer { rest = rest.slice(min(stop + 1, rest.count), rest.count) }
         return rest.slice(0, stop)
-    }
-}
-
-/// Ctrl-C while a run is under way: the first ends it in order, the second at once.
-enum LoadInterrupt {
-    private static let interrupts = Atomic<Int>(0)
-    static var count: Int { interrupts.load(ordering: .relaxed) }
-
-    static func install() {
-        interrupts.store(0, ordering: .relaxed)
-        handle { _ in LoadInterrupt.interrupts.add(1, ordering: .relaxed) }
-    }
-    static func remove() { handle(SIG_DFL) }
-
-    private static func handle(_ handler: sighandler_t?) {
-        signal(SIGINT, handler)
-        signal(SIGTERM, handler)
     }
 }

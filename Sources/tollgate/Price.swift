@@ -20,7 +20,7 @@ struct Price: ParsableCommand {
             abstract: "Set the price of a model: a new version, from now on.",
             discussion: """
                 Example:
-                  tollgate price set openai/gpt-4.1 --in 2 --out 8 --cached 0.5 --max-out 32768 \\
+                  tollgate price set openai/gpt-4.1 --in 2 --out 8 --cached 0.5 \\
                     --variant tier=batch,in=1,out=4 --variant above=200000,in=4,out=12
 
                 Left out, cached and cache_write cost as much as in, reasoning as much as out.
@@ -71,7 +71,8 @@ struct Price: ParsableCommand {
                 let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
                 guard parts.count == 2 else {
                     throw CommandFailure(
-                        .usage, "--variant \"\(text)\": say tier=batch,in=1,out=4 or above=200000,…")
+                        .usage,
+                        "--variant \"\(text)\": say tier=batch,in=1,out=4 or above=200000,…")
                 }
                 if parts[0] == "above" {
                     guard let tokens = Int64(parts[1]) else {
@@ -119,7 +120,8 @@ struct Price: ParsableCommand {
             }
             table.print()
             if table.isEmpty {
-                Console.note("no price: set one with 'tollgate price set' or 'tollgate price import'")
+                Console.note(
+                    "no price: set one with 'tollgate price set' or 'tollgate price import'")
             }
         }
     }

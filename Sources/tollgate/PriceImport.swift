@@ -11,10 +11,10 @@ extension Price {
                 Example:
                   tollgate price import model_prices_and_context_window.json --verbose
 
-                Takes every text model (chat, completion, responses, embedding) with a price a
-                token. A bare name becomes provider/name and an alias. A second import of the same
-                file changes nothing. Prices finer than six decimals a million tokens are rounded
-                half up. Aliases that stand for another model stay as they are.
+                Takes every text model (chat, completion, responses, embedding) with a price
+                a token. A bare name becomes provider/name and an alias. A second import of
+                the same file changes nothing. Prices finer than six decimals a million tokens
+                are rounded half up. Aliases that stand for another model stay as they are.
                 """)
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var format: FormatOptions
@@ -87,7 +87,7 @@ private struct Plan {
     mutating func take(_ name: String, _ offer: LiteLLMPrices.Offer) {
         if let earlier = takenModels[offer.model] {
             guard earlier == offer.payload else {
-                report.skip(name, "the file has another price for the same name in lower case")
+                report.skip(name, "the file has another price for the same model")
                 return
             }
         } else {

@@ -21,7 +21,7 @@ struct Limits: ParsableCommand {
             abstract: "Set limits; 'none' removes one, what is not named stays.",
             discussion: """
                 Example:
-                  tollgate limits set acme/ml usd.day=500 requests.minute=none --reason 'new budget'
+                  tollgate limits set acme/ml usd.day=500 requests.minute=none --reason budget
                 """)
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var change: ChangeOptions

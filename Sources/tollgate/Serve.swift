@@ -13,14 +13,17 @@ struct Serve: ParsableCommand {
               tollgate serve --data /var/lib/tollgate --socket /run/tollgate/tollgate.sock
               TOLLGATE_RING_MIB=128 tollgate serve --tcp 127.0.0.1:7070
 
-            Each setting is a flag, a variable (--ring-mib, TOLLGATE_RING_MIB) or a member of the
-            config file ({"ring_mib": 128}); flags come before variables, variables before the file.
-            On SIGTERM it stops accepting, answers what it has read, commits, writes a checkpoint
-            and ends with 0.
+            Each setting is a flag, a variable (--ring-mib, TOLLGATE_RING_MIB) or a member
+            of the config file ({"ring_mib": 128}); flags come before variables, variables
+            before the file. On SIGTERM it stops accepting, answers what it has read,
+            commits, writes a checkpoint and ends with 0.
             """
     )
 
-    @Option(help: ArgumentHelp("Where journal, ring and checkpoints are (default: \(Settings.dataDefault)).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Where journal, ring and checkpoints are (default: \(Settings.dataDefault)).",
+            valueName: "dir"))
     var data: String?
     @Option(help: ArgumentHelp("The Unix socket (default: DIR/tollgate.sock).", valueName: "path"))
     var socket: String?
@@ -56,6 +59,9 @@ struct Serve: ParsableCommand {
             "Seconds that an unfinished line may take (default: 30).", valueName: "n"))
     var idleLineSeconds: String?
     @Option(
+        help: ArgumentHelp("Threads that serve what scans the log (default: 2).", valueName: "n"))
+    var readers: String?
+    @Option(
         help: ArgumentHelp(
             "trace, debug, info, notice, warning, error or critical (default: info).",
             valueName: "level"))
@@ -70,7 +76,7 @@ struct Serve: ParsableCommand {
                 .mapGibibytes: mapGib, .pauseBelowMebibytes: pauseBelowMib,
                 .lingerMicroseconds: lingerUs, .connectionsMax: connectionsMax,
                 .checkpointEvents: checkpointEvents, .idleLineSeconds: idleLineSeconds,
-                .logLevel: logLevel, .logJSON: logJson ? "true" : nil,
+                .readers: readers, .logLevel: logLevel, .logJSON: logJson ? "true" : nil,
             ],
             configFile: config)
         let options = try Self.options(settings)
@@ -92,7 +98,8 @@ struct Serve: ParsableCommand {
             options.tcpPort = port
         }
         func take(
-            _ setting: Setting, _ range: ClosedRange<Int>, _ field: WritableKeyPath<DaemonOptions, Int>
+            _ setting: Setting, _ range: ClosedRange<Int>,
+            _ field: WritableKeyPath<DaemonOptions, Int>
         ) throws(CommandFailure) {
             if let value = try settings.whole(setting, range) { options[keyPath: field] = value }
         }
@@ -103,6 +110,7 @@ struct Serve: ParsableCommand {
         try take(.connectionsMax, 1...1_000_000, \.connectionsMax)
         try take(.checkpointEvents, 1_000...1_000_000_000, \.checkpointEvents)
         try take(.idleLineSeconds, 1...86_400, \.idleLineSeconds)
+        try take(.readers, 1...64, \.readers)
         return options
     }
     private static func logger(_ settings: Settings) throws(CommandFailure) -> Logger {

@@ -15,6 +15,7 @@ enum Setting: String, CaseIterable {
     case connectionsMax = "connections_max"
     case checkpointEvents = "checkpoint_events"
     case idleLineSeconds = "idle_line_seconds"
+    case readers
     case logLevel = "log_level"
     case logJSON = "log_json"
 
@@ -34,6 +35,7 @@ struct Settings {
         /// How a person knows it: a flag, a variable, a file's name.
         var place: (Setting) -> String
         var status: ExitStatus
+        var isFile = false
         var reader: ConfigReader
 
         func text(_ setting: Setting) -> String? { reader.string(forKey: setting.key) }
@@ -53,7 +55,9 @@ struct Settings {
             name: "flags",
             values: Dictionary(
                 uniqueKeysWithValues: flags.compactMap { setting, text in
-                    text.map { (AbsoluteConfigKey(setting.key), ConfigValue(.string($0), isSecret: false)) }
+                    text.map {
+                        (AbsoluteConfigKey(setting.key), ConfigValue(.string($0), isSecret: false))
+                    }
                 }))
         let variables = EnvironmentVariablesProvider(environmentVariables: environment)
         let outer = ConfigReader(providers: [flagValues, variables])
@@ -66,7 +70,7 @@ struct Settings {
             Layer(place: \.variable, status: .config, reader: ConfigReader(provider: variables)),
             Layer(
                 place: { "\"\($0.rawValue)\" in \(file.path)" }, status: .config,
-                reader: ConfigReader(provider: file.values)),
+                isFile: true, reader: ConfigReader(provider: file.values)),
         ]
         merged = ConfigReader(providers: [flagValues, variables, file.values])
     }
@@ -126,13 +130,14 @@ struct Settings {
     func target() throws(CommandFailure) -> Target {
         let credentials = try credentials()
         for layer in layers {
-            let places = [Setting.tcp, .socket, .data].filter { layer.text($0) != nil }
-            guard places.contains(.tcp) else {
-                if places.isEmpty { continue }
-                break
-            }
-            guard layer.status != .usage || places.count == 1 else {
-                throw CommandFailure(.usage, "say --tcp, --socket or --data, not two of them")
+            var places = [Setting.tcp, .socket, .data].filter { layer.text($0) != nil }
+            // A file is the daemon's as well: where it listens on TCP, it has its socket, too.
+            if layer.isFile, credentials == nil { places.removeAll { $0 == .tcp } }
+            if places.isEmpty { continue }
+            guard places.contains(.tcp) else { break }
+            guard layer.isFile || places.count == 1 else {
+                let names = places.map(layer.place).joined(separator: " and ")
+                throw CommandFailure(.usage, "\(names) name two places: say one of them")
             }
             guard let (host, port) = try tcpAddress() else { break }
             guard let credentials else {
@@ -181,12 +186,13 @@ private struct ConfigFile {
             guard named != nil || setting != .data else {
                 throw CommandFailure(
                     .config,
-                    "\(path) was found through the data directory, so \"data\" in it means nothing: "
-                        + "remove it, or say --data")
+                    "\(path) was found through the data directory, so \"data\" in it means "
+                        + "nothing: remove it, or say --data")
             }
             guard let text = Self.text(member.value) else {
                 throw CommandFailure(
-                    .config, "\"\(member.name)\" in \(path) must be a text, a number, true or false")
+                    .config,
+                    "\"\(member.name)\" in \(path) must be a text, a number, true or false")
             }
             found[AbsoluteConfigKey(setting.key)] = ConfigValue(.string(text), isSecret: false)
         }

@@ -10,8 +10,8 @@ struct Status: ParsableCommand {
               tollgate status
               tollgate status --json
 
-            The exit code is 0 when it works normally, 75 when it is paused or read-only, and 69
-            when none answers: fit for a health check.
+            The exit code is 0 when it works normally, 75 when it is paused or read-only,
+            and 69 when none answers: fit for a health check.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -40,11 +40,18 @@ struct Status: ParsableCommand {
             var facts = Facts()
             for other in info[i...].prefix(while: { $0.section == line.section })
             where !other.value.isEmpty {
-                facts.add(
-                    other.name.replacing("_", with: " "), readable(other.name, other.value))
+                facts.add(label(other.name), readable(other.name, other.value))
             }
             facts.print()
         }
+    }
+    /// A name without its unit, which stands with the value.
+    private static func label(_ name: String) -> String {
+        var name = name
+        for unit in ["_in_seconds", "_bytes"] where name.hasSuffix(unit) {
+            name.removeLast(unit.count)
+        }
+        return name.replacing("_", with: " ")
     }
     /// Bytes and seconds in units that a person can compare.
     private static func readable(_ name: String, _ value: String) -> String {

@@ -11,8 +11,8 @@ struct Tollgate: ParsableCommand {
         commandName: "tollgate",
         abstract: "An event-sourced quota ledger for LLM API traffic.",
         discussion: """
-            A relay asks before every upstream call whether it may proceed, and settles after it;
-            every answer, key, price and charge is one event in one ordered log.
+            A relay asks before every upstream call whether it may proceed, and settles
+            after it; every answer, key, price and charge is one event in one ordered log.
 
             A first minute:
               tollgate serve &
@@ -23,9 +23,10 @@ struct Tollgate: ParsableCommand {
               tollgate call RESERVE acme/ml/prod openai/gpt-4.1 in=1200 out=400
               tollgate usage acme --tree
 
-            Where the daemon is: --socket, --data or --tcp, then TOLLGATE_SOCKET, TOLLGATE_DATA
-            or TOLLGATE_TCP, then the config file, then ./.tollgate/tollgate.sock.
-            Data goes to stdout, everything else to stderr; NO_COLOR is respected.
+            Where the daemon is: --socket, --data or --tcp, then TOLLGATE_SOCKET,
+            TOLLGATE_DATA or TOLLGATE_TCP, then the config file, then
+            ./.tollgate/tollgate.sock. Data goes to stdout, everything else to stderr;
+            NO_COLOR is respected.
 
             \(ExitStatus.help)
             """,
@@ -34,31 +35,21 @@ struct Tollgate: ParsableCommand {
             Serve.self, Call.self, Status.self,
             Org.self, Team.self, Key.self,
             Limits.self, Permissions.self, Price.self, Alias.self, Operator.self,
-            Usage.self, EventLog.self,
-            // Load.self, Demo.self, Bench.self,
+            Usage.self, EventLog.self, Load.self, Demo.self,  // Bench.self,
         ]
     )
 
     static func main() {
-        setvbuf(stdout, nil, _IOFBF, 1 << 16)
         do {
             var command = try parseAsRoot()
             try command.run()
-            flushOutput()
+            Console.flush()
         } catch let failure as CommandFailure {
-            flushOutput()
             Console.error(failure.message)
             Glibc.exit(failure.status.rawValue)
         } catch {
-            flushOutput()
+            Console.flush()
             exit(withError: error)
         }
-    }
-
-    /// A full disk or a broken pipe must not look like success.
-    private static func flushOutput() {
-        guard fflush(stdout) != 0, errno != EPIPE else { return }
-        Console.error("writing to stdout: \(String(cString: strerror(errno)))")
-        Glibc.exit(ExitStatus.io.rawValue)
     }
 }

@@ -154,7 +154,9 @@ enum Money {
         guard let text = value.string else { return nil }
         let isNegative = text.hasPrefix("-")
         let digits = isNegative ? String(text.dropFirst()) : text
-        guard let money = try? digits.withBytes({ try Nanodollars(parsing: $0) }) else { return nil }
+        guard let money = try? digits.withBytes({ try Nanodollars(parsing: $0) }) else {
+            return nil
+        }
         return isNegative ? -money.raw : money.raw
     }
 }

@@ -57,7 +57,9 @@ import Testing
         #expect(try newest().payload == "newer")
     }
 
-    @Test func `those of another ledger, history or seq, or ahead of the journal, are set aside`() throws {
+    @Test func `those of another ledger, history or seq, or ahead of the journal, are set aside`()
+        throws
+    {
         try write(10, "ours")
         let checkpoints = Checkpoints(directory: directory, ledgerID: journal.ledgerID)
         let foreign = Checkpoints(directory: directory, ledgerID: LedgerID(high: 5, low: 5))

@@ -53,7 +53,8 @@ struct SeededGenerator: RandomNumberGenerator {
 func makeEvent(_ seq: UInt64, epoch: UInt32 = 1, bytes length: Int? = nil) -> [UInt8] {
     var random = SeededGenerator(seed: seq << 8 ^ UInt64(epoch))
     let type: EventType = seq == 1 ? .ledgerCreated : .limitsSet
-    let filler = length.map { $0 - EventHeader.byteCount - 6 } ?? Int.random(in: 0..<160, using: &random)
+    let filler =
+        length.map { $0 - EventHeader.byteCount - 6 } ?? Int.random(in: 0..<160, using: &random)
     return makeDocument(type, seq, epoch, number: 0, json: "\"" + text(filler, &random) + "\"")
 }
 func makeEpoch(_ seq: UInt64, _ epoch: UInt32) -> [UInt8] {
@@ -72,7 +73,9 @@ func makeDocument(
     return array(buffer.bytes)
 }
 private func text(_ count: Int, _ random: inout SeededGenerator) -> String {
-    String(decoding: (0..<count).map { _ in UInt8.random(in: 97...122, using: &random) }, as: UTF8.self)
+    String(
+        decoding: (0..<count).map { _ in UInt8.random(in: 97...122, using: &random) }, as: UTF8.self
+    )
 }
 func makeEvents(_ seqs: ClosedRange<UInt64>, epoch: UInt32 = 1) -> [UInt8] {
     seqs.flatMap { makeEvent($0, epoch: epoch) }

@@ -80,7 +80,8 @@ private final class SmallFilesystem {
         #expect(refused?.kind == .io && refused?.message.contains("make room") == true)
         small.makeRoom()
         let again = try Journal.open(options)
-        #expect(again.lastSeq == 2_000 && again.recovery.eventsFromRing == 2_000 - journal.durableSeq)
+        #expect(
+            again.lastSeq == 2_000 && again.recovery.eventsFromRing == 2_000 - journal.durableSeq)
         #expect(try again.allEvents() == (1...2_000).map { makeEvent($0) })
     }
 }

@@ -50,7 +50,9 @@ import Testing
         var next = 0
         try journal.readPages { page in
             for bytes in page.events {
-                #expect(array(bytes) == makeEvent(UInt64(next + 1), bytes: lengths[next]), "seed \(seed)")
+                #expect(
+                    array(bytes) == makeEvent(UInt64(next + 1), bytes: lengths[next]),
+                    "seed \(seed)")
                 next += 1
             }
             return true
@@ -194,12 +196,14 @@ import Testing
     @Test func `twice makes the journal read-only until one succeeds`() throws {
         let scratch = Scratch()
         let journal = try scratch.open()
-        journal.log.environment.commitFaults = .init(repeating: .init(code: EIO, lands: false), count: 2)
+        journal.log.environment.commitFaults = .init(
+            repeating: .init(code: EIO, lands: false), count: 2)
         journal.drainWake()
         journal.stage(through: 1_000)
         try journal.startCommitter()
         #expect(!journal.waitDurable(1_000))
-        #expect(journal.state == .readOnly && journal.stateReason.contains("committing to the journal"))
+        #expect(
+            journal.state == .readOnly && journal.stateReason.contains("committing to the journal"))
         #expect(journal.durableSeq == 0 && journal.isAwake(within: 0))
         #expect(try journal.allEvents().isEmpty)
         #expect(journal.waitDurable(1_000, hurry: false))
@@ -257,7 +261,8 @@ import Testing
     @Test func `says what is wrong with its options`() {
         let scratch = Scratch()
         for ring in [0, 100_000, 65_536, 3 << 20] {
-            #expect(failure { () throws(JournalError) in try scratch.open(ring: ring) }?.kind == .usage)
+            #expect(
+                failure { () throws(JournalError) in try scratch.open(ring: ring) }?.kind == .usage)
         }
         var options = scratch.options()
         options.directory = scratch.path + "/no/such/parent"
@@ -285,14 +290,17 @@ import Testing
             #expect(!places.isEmpty)
             var broken = whole
             let offset = Int.random(in: 0..<wanted.count, using: &random)
-            for place in places { broken[place + offset] ^= 1 << UInt8.random(in: 0..<8, using: &random) }
+            for place in places {
+                broken[place + offset] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            }
             writeFile(path, broken)
             let error = failure { () throws(JournalError) in
                 let journal = try scratch.open()
                 _ = try journal.allEvents()
             }
             #expect(error?.kind == .damaged)
-            #expect(error?.message.hasPrefix("event \(seq) ") == true, "\(error?.message ?? "none")")
+            #expect(
+                error?.message.hasPrefix("event \(seq) ") == true, "\(error?.message ?? "none")")
         }
     }
 }

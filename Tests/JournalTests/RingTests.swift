@@ -27,11 +27,15 @@ private func end(_ seq: UInt64, epoch: UInt32 = 1) -> LogEnd {
     return event.withUnsafeBytes { LogEnd(Frame($0.baseAddress!, count: $0.count)!) }
 }
 /// What recovery takes, as events.
-private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (events: [[UInt8]], notes: [String]) {
+private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (
+    events: [[UInt8]], notes: [String]
+) {
     let found = try Ring.recover(from: path, ledgerID: ledger, end: end)
     var events: [[UInt8]] = []
     var at = 0
-    while at < found.frames.count, let frame = Frame(found.frames.base + at, count: found.frames.count - at) {
+    while at < found.frames.count,
+        let frame = Frame(found.frames.base + at, count: found.frames.count - at)
+    {
         events.append(array(frame.event))
         at += frame.count
     }
@@ -114,11 +118,13 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (e
         }
     }
 
-    @Test(arguments: [
-        // (journal's last epoch, epochs of the staged events with a start of each new one, taken)
-        (3, [3, 3, 3], 3), (3, [3, 3, 2], 2), (3, [2, 2], 0), (3, [4, 4], 0), (3, [-4, 4, 4], 3),
-        (3, [3, -4, 4, 3], 3), (3, [-3, 3], 2), (3, [-2, 2], 0), (3, [3, -5, -6, 6, 5], 4),
-    ] as [(UInt32, [Int], Int)])
+    @Test(
+        arguments: [
+            // (journal's last epoch, epochs of the staged events with a start of each new one, taken)
+            (3, [3, 3, 3], 3), (3, [3, 3, 2], 2), (3, [2, 2], 0), (3, [4, 4], 0),
+            (3, [-4, 4, 4], 3),
+            (3, [3, -4, 4, 3], 3), (3, [-3, 3], 2), (3, [-2, 2], 0), (3, [3, -5, -6, 6, 5], 4),
+        ] as [(UInt32, [Int], Int)])
     func `takes only the journal's epoch and what starts a later one`(
         last: UInt32, epochs: [Int], taken: Int
     ) throws {
@@ -128,7 +134,9 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (e
         for (i, epoch) in epochs.enumerated() {
             let seq = UInt64(101 + i)
             let number = UInt32(abs(epoch))
-            stage(ring, epoch < 0 ? makeEpoch(seq, number) : makeEvent(seq, epoch: number), after: seq - 1)
+            stage(
+                ring, epoch < 0 ? makeEpoch(seq, number) : makeEvent(seq, epoch: number),
+                after: seq - 1)
         }
         #expect(try recovered(path, end(100, epoch: last)).events.count == taken)
     }
@@ -151,7 +159,8 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (e
         let history = failure { () throws(JournalError) in _ = try recovered(path, elsewhere) }
         #expect(history?.kind == .damaged && history?.message.contains("another history") == true)
 
-        var header = array(Ring.header(4096, ledger, 1, format: 7).bytes)
+        let front = Ring.header(4096, ledger, 1, format: 7)
+        var header = array(front.bytes)
         header += [UInt8](repeating: 0, count: 8192 - header.count)
         writeFile(path, header)
         let format = failure { () throws(JournalError) in _ = try recovered(path, LogEnd()) }
@@ -179,7 +188,8 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (e
         journal.stage(through: 700)
         let copy = scratch.copy()
         let again = try copy.open(ring: 128 << 10)
-        #expect(again.recovery.eventsFromRing == 700 && again.lastSeq == 700 && again.durableSeq == 700)
+        #expect(
+            again.recovery.eventsFromRing == 700 && again.lastSeq == 700 && again.durableSeq == 700)
         #expect(try again.allEvents() == (1...700).map { makeEvent($0) })
         // The next epoch reuses no record of the last one.
         again.stage(makeEpoch(701, 2))
@@ -202,12 +212,16 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (e
             let copy = Scratch()
             if Bool.random(using: &random) { journal.waitDurable(goal) }
             shell("mkdir -p '\(copy.data)'/journal '\(copy.data)'/checkpoints")
-            shell("cp '\(scratch.data)'/ring '\(copy.data)'/ring; cp '\(scratch.data)'/journal/* '\(copy.data)'/journal/")
+            shell(
+                "cp '\(scratch.data)'/ring '\(copy.data)'/ring; cp '\(scratch.data)'/journal/* '\(copy.data)'/journal/"
+            )
             copies.append((goal, copy))
         }
         for (goal, copy) in copies {
             guard let again = try? copy.open() else { continue }
-            #expect(try again.allEvents() == (1...max(goal, again.lastSeq)).map { makeEvent($0) }, "seed \(seed)")
+            #expect(
+                try again.allEvents() == (1...max(goal, again.lastSeq)).map { makeEvent($0) },
+                "seed \(seed)")
         }
     }
 

@@ -156,6 +156,8 @@ struct HistoryGenerator {
             rememberHold(words, asked)
         case ("+ALLOW", "CHECK"):
             fit(words)
+        case ("-ERR", "CHECK"):
+            fitting = nil
         case ("+DENY", _):
             fitting = nil
             learnRefusal(words, asked)
@@ -370,9 +372,9 @@ struct HistoryGenerator {
         case ..<780: return chargeLine()
         case ..<845: return random.pick(Array(recent.suffix(random.chance(50) ? 12 : 80)))
         case ..<890: return changedLine()
-        case ..<930: return limitsLine(of: anyAccount())
-        case ..<952: return permissionsLine()
-        case ..<962: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
+        case ..<940: return limitsLine(of: anyAccount())
+        case ..<954: return permissionsLine()
+        case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
         case ..<985: return brokenLine()
         default: return brokenAppendLine()
@@ -617,7 +619,7 @@ struct HistoryGenerator {
             // In percent: wider for teams and orgs, and now and then nothing at all.
             var factor = 40 + random.below(120)
             factor = factor * [100, 200, 350][3 - path.split(separator: "/").count] / 100
-            factor = random.chance(3) ? 0 : factor
+            factor = random.chance(8) ? 0 : factor
             let expected = window == "total" ? admitted[path, default: 0] + 30 : requests
             switch unit {
             case "usd":
@@ -667,9 +669,10 @@ struct HistoryGenerator {
     }
 
     private mutating func dollars(_ mostCents: Int) -> String {
-        let cents = String(10_000 + random.below(mostCents))
-        return "\(cents.dropLast(2).dropFirst()).\(cents.suffix(2))"
-            + (random.chance(20) ? "\(random.below(10_000))" : "")
+        let cents = random.below(mostCents)
+        let decimals = "\(100 + cents % 100)".dropFirst()
+        // Six decimals at most: the seventh were less than a pico-dollar a token.
+        return "\(cents / 100).\(decimals)" + (random.chance(20) ? "\(random.below(10_000))" : "")
     }
 
     private mutating func rates() -> String {

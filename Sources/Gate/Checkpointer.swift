@@ -1,0 +1,108 @@
+import CLinux
+import Events
+import Glibc
+import Journal
+import Ledger
+import Logging
+import Synchronization
+
+/// Follows the journal with a book of its own and writes it down now and then, so that a restart need
+/// not fold the whole history. Being a second fold, it also proves the first.
+final class Checkpointer: Sendable {
+    private let journal: Journal
+    private let every: UInt64
+    private let logger: Logger
+    private let wakeDescriptor: Int32
+    private let isStopped = Atomic<Bool>(false)
+    private let thread = Mutex<pthread_t?>(nil)
+    private let outcome = Mutex<Outcome>(Outcome())
+    /// The seq of the newest checkpoint this run knows of.
+    private let newest = Atomic<UInt64>(0)
+
+    /// What the second fold found at the end of the log.
+    struct Outcome: Sendable {
+        var seq: UInt64 = 0
+        var digest: Hash128?
+        var problem: String?
+    }
+
+    init(journal: Journal, every: Int, logger: Logger) throws(DaemonFailure) {
+        self.journal = journal
+        self.every = UInt64(every)
+        self.logger = logger
+        wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC))
+        guard wakeDescriptor >= 0 else {
+            throw .io("cannot make an eventfd: \(String(cString: strerror(errno)))")
+        }
+    }
+    deinit { close(wakeDescriptor) }
+
+    var newestSeq: UInt64 { newest.load(ordering: .relaxed) }
+
+    func start() throws(DaemonFailure) {
+        let running = try Thread.start(name: "tg-checkpoint") { [self] in follow() }
+        thread.withLock { $0 = running }
+    }
+    /// Tells it that there is more to fold; the gate does so every few ten thousand events.
+    func poke() {
+        var one: UInt64 = 1
+        _ = Glibc.write(wakeDescriptor, &one, 8)
+    }
+    /// Lets it fold to the end of what is durable, write a last checkpoint, and end.
+    func finish() -> Outcome {
+        isStopped.store(true, ordering: .sequentiallyConsistent)
+        poke()
+        if let running = thread.withLock({ $0 }) { pthread_join(running, nil) }
+        return outcome.withLock { $0 }
+    }
+
+    private func follow() {
+        var book: Book
+        do throws(DaemonFailure) {
+            book = try Startup.loadCheckpoint(journal, logger: logger)
+        } catch {
+            return fail(error.message)
+        }
+        var written = book.seq
+        newest.store(written, ordering: .relaxed)
+        while true {
+            let ends = isStopped.load(ordering: .sequentiallyConsistent)
+            do throws(DaemonFailure) {
+                try Startup.fold(journal, into: &book)
+            } catch {
+                return fail(error.message)
+            }
+            // At the end only what makes the next start quicker is worth writing.
+            if book.seq - written >= every || ends && book.seq > written {
+                if write(book) {
+                    written = book.seq
+                    newest.store(written, ordering: .relaxed)
+                }
+            }
+            if ends {
+                let end = Outcome(seq: book.seq, digest: book.digest(), problem: nil)
+                outcome.withLock { $0 = end }
+                return
+            }
+            var count: UInt64 = 0
+            _ = read(wakeDescriptor, &count, 8)
+        }
+    }
+
+    private func write(_ book: borrowing Book) -> Bool {
+        var bytes = ByteBuffer(capacity: 1 << 20)
+        book.encode(into: &bytes)
+        do throws(JournalError) {
+            try journal.writeCheckpoint(seq: book.seq, bytes.bytes)
+            return true
+        } catch {
+            // The log holds everything; only the next start will take longer.
+            logger.warning("no checkpoint written: \(error.message)")
+            return false
+        }
+    }
+    private func fail(_ problem: String) {
+        logger.critical("the second fold failed: \(problem)")
+        outcome.withLock { $0.problem = problem }
+    }
+}

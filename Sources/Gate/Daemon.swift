@@ -1,0 +1,151 @@
+import CLinux
+import Events
+import Glibc
+import Journal
+import Ledger
+import Logging
+import Wire
+
+/// The daemon: everything wired together, from an open directory to an orderly end.
+package enum Daemon {
+    /// Serves until SIGTERM or SIGINT, then drains: stops accepting, answers what was read, commits,
+    /// writes a checkpoint. Returns when all of that is done.
+    ///
+    /// - Throws: `DaemonFailure` when it cannot start, or when the end finds that a second fold of the
+    ///   log disagrees with the book that decided.
+    package static func run(
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger
+    ) throws(DaemonFailure) {
+        WireLimits.checkRelations()
+        GateLimits.checkRelations(ringBytes: options.ringMebibytes << 20)
+        signal(SIGPIPE, SIG_IGN)
+        // Before any thread starts, so that all inherit the mask and only the loop hears of them.
+        let signals = try blockSignals()
+        defer { close(signals) }
+        raiseDescriptorLimit()
+
+        let journal = try openJournal(options, logger)
+        let book = try loadBook(journal, logger)
+        var machine = Machine(book: book, calendar: calendar)
+        machine.advance(to: GateLoop.wallClock(), lapsesMax: 0)
+        machine.start(ledger: journal.ledgerID.description, version: version)
+        try begin(journal, &machine)
+
+        let readers = try Readers(journal: journal, threads: options.readers)
+        let checkpointer = try Checkpointer(
+            journal: journal, every: options.checkpointEvents, logger: logger)
+        try checkpointer.start()
+        let listeners = try listen(options, logger)
+        let (seq, epoch) = (machine.book.seq, machine.book.epoch)
+        var loop = try GateLoop(
+            machine: machine, journal: journal, readers: readers, checkpointer: checkpointer,
+            listeners: listeners, signals: signals, options: options, calendar: calendar,
+            version: version, logger: logger)
+        logger.notice(
+            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)")
+        loop.run()
+        try end(loop, journal, readers, checkpointer, logger)
+    }
+
+    private static func openJournal(
+        _ options: DaemonOptions, _ logger: Logger
+    ) throws(DaemonFailure) -> Journal {
+        var settings = JournalOptions(directory: options.dataDirectory)
+        settings.ringBytes = options.ringMebibytes << 20
+        settings.mapBytes = options.mapGibibytes << 30
+        settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
+        settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        do throws(JournalError) {
+            let journal = try Journal.open(settings)
+            for note in journal.recovery.notes { logger.warning("\(note)") }
+            if journal.recovery.eventsFromRing > 0 {
+                logger.notice(
+                    "recovered \(journal.recovery.eventsFromRing) events that stood only in the ring")
+            }
+            return journal
+        } catch {
+            throw DaemonFailure(error)
+        }
+    }
+
+    private static func loadBook(
+        _ journal: Journal, _ logger: Logger
+    ) throws(DaemonFailure) -> Book {
+        var book = try Startup.loadCheckpoint(journal, logger: logger)
+        guard book.seq <= journal.lastSeq else {
+            throw .dataError("the newest checkpoint is ahead of the journal; delete the checkpoints folder")
+        }
+        let from = book.seq
+        try Startup.fold(journal, into: &book)
+        if book.seq > from { logger.info("folded \(book.seq - from) events behind checkpoint \(from)") }
+        return book
+    }
+
+    /// Makes this epoch's first event durable before anybody is answered.
+    private static func begin(
+        _ journal: Journal, _ machine: inout Machine
+    ) throws(DaemonFailure) {
+        journal.stage(machine.outbox.bytes)
+        machine.outbox.removeAll()
+        do throws(JournalError) {
+            try journal.startCommitter()
+        } catch {
+            throw DaemonFailure(error)
+        }
+        guard journal.waitDurable(machine.book.seq) else {
+            throw .io("cannot write to the journal: \(journal.stateReason)")
+        }
+        machine.isPaused = journal.state != .normal
+    }
+
+    private static func listen(
+        _ options: DaemonOptions, _ logger: Logger
+    ) throws(DaemonFailure) -> [Listener] {
+        var listeners = [try Listener.unix(options.effectiveSocketPath)]
+        if let host = options.tcpHost, let port = options.tcpPort {
+            listeners.append(try Listener.tcp(host: host, port: port))
+            logger.notice("TCP clients at \(host):\(port) must AUTH as an operator")
+        }
+        return listeners
+    }
+
+    private static func end(
+        _ loop: consuming GateLoop, _ journal: Journal, _ readers: Readers,
+        _ checkpointer: Checkpointer, _ logger: Logger
+    ) throws(DaemonFailure) {
+        readers.stop()
+        let seq = loop.machine.book.seq
+        let isDurable = journal.waitDurable(seq)
+        let second = checkpointer.finish()
+        let digest = loop.machine.book.digest()
+        journal.shutdown()
+        guard isDurable else {
+            // The ring outlives us, and the next start takes the events from it.
+            throw .io("events after \(journal.durableSeq) are only in the ring: \(journal.stateReason)")
+        }
+        if let problem = second.problem { throw .software("the second fold failed: \(problem)") }
+        guard second.seq == seq, second.digest == digest else {
+            throw .software(
+                "the book that decided and a second fold of the log disagree at event \(seq); keep the "
+                    + "directory as it is and report this")
+        }
+        logger.notice("stopped at seq \(seq); the second fold agrees")
+    }
+
+    private static func blockSignals() throws(DaemonFailure) -> Int32 {
+        var mask = sigset_t()
+        sigemptyset(&mask)
+        sigaddset(&mask, SIGTERM)
+        sigaddset(&mask, SIGINT)
+        pthread_sigmask(SIG_BLOCK, &mask, nil)
+        let descriptor = signalfd(-1, &mask, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+        guard descriptor >= 0 else { throw .io("signalfd: \(String(cString: strerror(errno)))") }
+        return descriptor
+    }
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}

@@ -1,0 +1,84 @@
+/// How one daemon runs; what the command line, the environment and the config file fill in.
+package struct DaemonOptions: Sendable {
+    /// Journal, ring, checkpoints, lock; created with mode 0700.
+    package var dataDirectory: String
+    /// The Unix socket, mode 0660; nil means `tollgate.sock` in the data directory.
+    package var socketPath: String?
+    /// Listen on TCP too, where every client must AUTH; nil does not.
+    package var tcpHost: String?
+    package var tcpPort: UInt16?
+    /// Size of the ring in MiB: what may be staged and not yet on disk.
+    package var ringMebibytes = 64
+    /// Address space of the journal's map in GiB; no disk is taken before it is used.
+    package var mapGibibytes = 1_024
+    /// Reserves are refused while less of the disk is free, in MiB.
+    package var pauseBelowMebibytes = 64
+    /// How long a commit that nobody waits for may wait for company, in microseconds.
+    package var lingerMicroseconds = 2_000
+    /// Most connections at a time.
+    package var connectionsMax = 10_000
+    /// Events between two checkpoints.
+    package var checkpointEvents = 1_000_000
+    /// How long an unfinished request, or a client that does not read, is waited for, in seconds.
+    package var idleLineSeconds = 30
+    /// Threads that serve what scans the log.
+    package var readers = 2
+
+    package init(dataDirectory: String) { self.dataDirectory = dataDirectory }
+
+    package var effectiveSocketPath: String { socketPath ?? dataDirectory + "/tollgate.sock" }
+}
+
+/// Why a daemon could not start, or ended badly: a sysexits code and a sentence that names the fix.
+package struct DaemonFailure: Error, Sendable {
+    package var exitCode: Int32
+    package var message: String
+    package init(exitCode: Int32, message: String) {
+        self.exitCode = exitCode
+        self.message = message
+    }
+    package static func dataError(_ message: String) -> DaemonFailure {
+        DaemonFailure(exitCode: 65, message: message)
+    }
+    package static func unavailable(_ message: String) -> DaemonFailure {
+        DaemonFailure(exitCode: 69, message: message)
+    }
+    package static func software(_ message: String) -> DaemonFailure {
+        DaemonFailure(exitCode: 70, message: message)
+    }
+    package static func io(_ message: String) -> DaemonFailure {
+        DaemonFailure(exitCode: 74, message: message)
+    }
+    package static func config(_ message: String) -> DaemonFailure {
+        DaemonFailure(exitCode: 78, message: message)
+    }
+}
+
+/// Every bound of the gate, in one place; `checkRelations` runs at start and in a test.
+enum GateLimits {
+    /// What one turn reads from one connection, in bytes: fairness between connections.
+    static let readBytes = 64 << 10
+    /// A connection with more answers than this waiting is not read until they have left.
+    static let outputBytesMax = 1 << 20
+    /// It is read again below this.
+    static let outputBytesResume = 256 << 10
+    /// The most that one command may append to the log: its own event, an org's windows, and the
+    /// sum of a flood.
+    static let commandEventBytesMax = 72 << 10
+    /// Lapses that one turn writes, and the bytes they may take.
+    static let lapsesMax = 4_096
+    static let lapseBytes = 80
+    /// Wrong passwords on one connection before it is closed.
+    static let wrongPasswordsMax = 5
+    /// How long a drain waits for clients to take their answers, in milliseconds.
+    static let drainMilliseconds = 5_000
+    /// The largest answer to EVENTS, in bytes; the rest is paged.
+    static let eventsAnswerBytesMax = 8 << 20
+
+    static func checkRelations(ringBytes: Int) {
+        precondition(outputBytesResume < outputBytesMax)
+        precondition(
+            ringBytes >= 2 * (commandEventBytesMax + lapsesMax * lapseBytes) || ringBytes >= 1 << 20,
+            "a turn's events must fit the ring")
+    }
+}

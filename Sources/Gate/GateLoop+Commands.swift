@@ -1,0 +1,364 @@
+import Events
+import Glibc
+import Journal
+import Ledger
+import Wire
+
+extension GateLoop {
+    /// Answers one request; false when it has to wait for room in the ring, with nothing done.
+    mutating func perform(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) -> Bool {
+        guard let verb = Verb(arguments[0]) else {
+            counters.commands += 1
+            appendReply(session) { $0.reply(Handshake.unknownCommand(arguments)) }
+            return true
+        }
+        if verb.mayAppend, !hasRoom(), !isReadOnly { return false }
+        counters.commands += 1
+        if let failure = forbidden(session, verb) {
+            appendReply(session) { $0.reply(failure) }
+            return true
+        }
+        if verb.mayAppend, isReadOnly, verb != .reserve {
+            appendReply(session) {
+                $0.reply(
+                    Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
+            }
+            return true
+        }
+        machine.actor = session.pointee.actor
+        do throws(Failure) {
+            switch verb {
+            case .reserve, .check: try reserve(session, arguments, verb)
+            case .settle: try settle(session, arguments)
+            case .release: try release(session, arguments)
+            case .charge: try charge(session, arguments)
+            case .append: try append(session, arguments)
+            case .get, .list, .usage: try query(session, arguments, verb)
+            case .events: try events(session, arguments)
+            case .info: appendReply(session) { $0.reply(bulk: info()) }
+            case .hello: try hello(session, arguments)
+            case .auth: try authenticate(session, Credentials(arguments))
+                appendReply(session) { $0.reply(simple: "OK") }
+            case .quit:
+                appendReply(session) { Handshake.quit(into: &$0) }
+                session.pointee.closesAfterFlush = true
+            case .reset:
+                session.pointee.version = .two
+                session.pointee.clientName = ""
+                appendReply(session) { Handshake.reset(into: &$0) }
+            case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
+            case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
+            case .select: appendReply(session) { Handshake.select(arguments, into: &$0) }
+            case .client: client(session, arguments)
+            case .command:
+                let version = session.pointee.version
+                appendReply(session) { Handshake.command(arguments, version, into: &$0) }
+            case .config:
+                let version = session.pointee.version
+                let most = options.connectionsMax
+                appendReply(session) {
+                    Handshake.config(arguments, clientsMax: most, version, into: &$0)
+                }
+            }
+        } catch {
+            appendReply(session) { $0.reply(error) }
+        }
+        return true
+    }
+
+    /// Why the connection may not use the verb; nil when it may.
+    private func forbidden(_ session: UnsafeMutablePointer<Session>, _ verb: Verb) -> Failure? {
+        guard let role = session.pointee.role else {
+            return verb.isOpenToAll ? nil : Failure(.noAuth, "Authentication required.")
+        }
+        if role != .admin || session.pointee.actor.operatorNumber != nil {
+            if machine.book.isRevoked(session.pointee.actor) {
+                return verb.isOpenToAll ? nil : Failure(.noAuth, "this operator has been revoked")
+            }
+            if !role.permits(verb) {
+                return Failure(
+                    .noPermission,
+                    "role \(role.name) may not \(verb.name); that needs \(Role.permitted(verb))")
+            }
+        }
+        return nil
+    }
+
+    // MARK: The hot verbs
+
+    private mutating func reserve(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments, _ verb: Verb
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.ring
+        var request = try ReserveRequest(arguments, verb: verb, acknowledgement: &acknowledgement)
+        resolve(&request.key)
+        let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
+        counters.decisions += 1
+        switch answer {
+        case .allowed, .wouldAllow: counters.allowed += 1
+        case .denied: counters.denied += 1
+        default: break
+        }
+        reply(session, answer, acknowledgement)
+    }
+    private mutating func settle(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.disk
+        var request = try SettleRequest(arguments, acknowledgement: &acknowledgement)
+        if var key = request.key {
+            resolve(&key)
+            request.key = key
+        }
+        reply(session, machine.settle(request), acknowledgement)
+    }
+    private mutating func release(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.disk
+        let request = try ReleaseRequest(arguments, acknowledgement: &acknowledgement)
+        reply(session, machine.release(request), acknowledgement)
+    }
+    private mutating func charge(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.disk
+        var request = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
+        resolve(&request.key)
+        reply(session, machine.charge(request), acknowledgement)
+    }
+
+    private mutating func reply(
+        _ session: UnsafeMutablePointer<Session>, _ answer: Answer,
+        _ acknowledgement: Acknowledgement
+    ) {
+        // A repeat must wait as the first answer did: it promises the same.
+        if acknowledgement == .disk { holdBack(session) }
+        let before = session.pointee.output.count
+        session.pointee.output.reply(answer, &seconds)
+        session.pointee.queued += UInt64(session.pointee.output.count - before)
+    }
+    private func resolve(_ key: inout KeyReference) {
+        if case .secret(let text) = key {
+            key = memo.digest(of: text).map { .digest($0) } ?? .malformed
+        }
+    }
+
+    // MARK: Admins
+
+    private mutating func append(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let request = try AppendRequest(arguments)
+        let payload: JSON
+        do throws(JSONError) {
+            payload = try JSON(parsing: request.json)
+        } catch {
+            throw Failure(.error, "the payload is \(error.explanation)")
+        }
+        var secret: String?
+        if request.type == .keyCreated || request.type == .operatorCreated,
+            payload["secret_sha256"] == nil
+        {
+            secret = Secret.generate(
+                environment: request.type == .operatorCreated ? "op" : payload["environment"]?.string)
+        }
+        let digest = secret?.withBytes { Secret.digest($0) } ?? []
+        let start = machine.outbox.count
+        switch try machine.append(request.type, payload, secret: digest) {
+        case .repeated(let seq): ask(session, .event(seq: seq))
+        case .stored:
+            // Admin answers wait for the disk, whatever was asked.
+            holdBack(session)
+            let stored = machine.outbox.bytes.slice(start, machine.outbox.count)
+            var json = ByteBuffer(capacity: 1_024)
+            do throws(EventError) {
+                try json.append(exported: StoredEvent(stored), names: machine.book)
+            } catch {
+                preconditionFailure("what was just stored can be read: \(error.explanation)")
+            }
+            if let secret {
+                json.truncate(to: json.count - 1)
+                json.append(",\"secret\":" as StaticString)
+                json.append(quoted: secret)
+                json.append(UInt8(ascii: "}"))
+            }
+            appendReply(session) { $0.reply(bulk: json.bytes) }
+        }
+    }
+
+    // MARK: Reading
+
+    private mutating func query(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments, _ verb: Verb
+    ) throws(Failure) {
+        var json = ByteBuffer(capacity: 4_096)
+        switch verb {
+        case .usage:
+            try machine.book.writeUsage(
+                of: try UsageQuery(arguments).account, at: machine.now, calendar: calendar,
+                into: &json)
+        case .list:
+            let query = try ListQuery(arguments)
+            let listing = listing(query.kind)
+            if session.pointee.role == .finance, listing == .keys || listing == .operators {
+                throw Failure(.noPermission, "role finance may list orgs, teams and prices only")
+            }
+            try machine.book.writeListing(
+                listing, under: query.under, after: query.after, limit: query.limit, into: &json)
+        default:
+            switch try GetQuery(arguments) {
+            case .account(let path): try machine.book.writeAccount(path, into: &json)
+            case .hold(let name): try machine.book.writeHold(name, into: &json)
+            case .price(let model): try machine.book.writePrice(model, into: &json)
+            case .alias(let alias): try machine.book.writeAlias(alias, into: &json)
+            case .operator(let name): try machine.book.writeOperator(name, into: &json)
+            }
+        }
+        appendReply(session) { $0.reply(bulk: json.bytes) }
+    }
+    private func listing(_ kind: ListQuery.Kind) -> Listing {
+        switch kind {
+        case .orgs: .orgs
+        case .teams: .teams
+        case .keys: .keys
+        case .prices: .prices
+        case .aliases: .aliases
+        case .operators: .operators
+        }
+    }
+    private mutating func events(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try EventsQuery(arguments)
+        ask(
+            session,
+            .events(
+                from: query.from, to: query.to, limit: query.limit, type: query.type,
+                account: query.account.string))
+    }
+
+    // MARK: The handshake
+
+    private mutating func hello(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try HelloQuery(arguments)
+        if let credentials = query.credentials { try authenticate(session, credentials) }
+        guard session.pointee.role != nil else {
+            throw Failure(
+                .noAuth,
+                "HELLO must be called with the client already authenticated, otherwise the HELLO "
+                    + "<proto> AUTH <user> <pass> option can be used to authenticate the client and "
+                    + "select the RESP protocol version at the same time")
+        }
+        if let version = query.version { session.pointee.version = version }
+        if let name = query.clientName { session.pointee.clientName = name.string }
+        let (id, version) = (session.pointee.id, session.pointee.version)
+        let own = self.version
+        appendReply(session) { Handshake.hello(id: id, version, tollgateVersion: own, into: &$0) }
+    }
+    private mutating func authenticate(
+        _ session: UnsafeMutablePointer<Session>, _ credentials: Credentials
+    ) throws(Failure) {
+        guard
+            let digest = memo.digest(of: credentials.secret),
+            let known = machine.book.authenticate(
+                credentials.name, digest: (0..<32).map { digest[$0] })
+        else {
+            session.pointee.wrongPasswords += 1
+            if session.pointee.wrongPasswords >= GateLimits.wrongPasswordsMax {
+                session.pointee.closesAfterFlush = true
+            }
+            throw Failure(.wrongPassword, "invalid username-password pair or operator is revoked.")
+        }
+        session.pointee.role = known.role
+        session.pointee.actor = known.actor
+        session.pointee.userName = credentials.name.string
+    }
+    private mutating func client(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) {
+        let age = (machine.now.nanoseconds - session.pointee.connectedAt.nanoseconds) / 1_000_000_000
+        let client = Handshake.Client(
+            id: session.pointee.id, name: session.pointee.clientName,
+            version: session.pointee.version, address: session.pointee.address,
+            user: session.pointee.userName, ageSeconds: age)
+        var name: String?
+        appendReply(session) { name = Handshake.client(arguments, client, into: &$0) }
+        if let name { session.pointee.clientName = name }
+    }
+
+    /// `INFO`: for people, dashboards, and the Redis tools that look for the first few fields.
+    private func info() -> String {
+        let journal = journal.statistics
+        let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
+        let state: String =
+            switch self.journal.state {
+            case .normal: "normal"
+            case .paused: "paused"
+            case .readOnly: "readonly"
+            }
+        return """
+            # Server\r
+            redis_version:7.0.0\r
+            tollgate_version:\(version)\r
+            redis_mode:standalone\r
+            process_id:\(getpid())\r
+            uptime_in_seconds:\(uptime)\r
+            loading:0\r
+            # Clients\r
+            connected_clients:\(sessionCount)\r
+            blocked_clients:0\r
+            maxclients:\(options.connectionsMax)\r
+            # Memory\r
+            used_memory:\(GateLoop.residentBytes())\r
+            # Stats\r
+            total_connections_received:\(counters.connections)\r
+            rejected_connections:\(counters.rejectedConnections)\r
+            total_commands_processed:\(counters.commands)\r
+            decisions:\(counters.decisions)\r
+            allowed:\(counters.allowed)\r
+            denied:\(counters.denied)\r
+            # Ledger\r
+            ledger:\(self.journal.ledgerID)\r
+            seq:\(machine.book.seq)\r
+            durable_seq:\(self.journal.durableSeq)\r
+            epoch:\(machine.book.epoch)\r
+            accounts:\(machine.book.accountCount)\r
+            models:\(machine.book.modelCount)\r
+            open_holds:\(machine.book.openHolds)\r
+            remembered_holds:\(machine.book.rememberedHolds)\r
+            # Journal\r
+            state:\(state)\r
+            state_reason:\(self.journal.stateReason)\r
+            commits:\(journal.commits)\r
+            committed_events:\(journal.events)\r
+            committed_bytes:\(journal.bytes)\r
+            failed_commits:\(journal.failedCommits)\r
+            last_commit_usec:\(journal.lastCommitNanoseconds / 1_000)\r
+            ring_bytes:\(journal.ringBytes)\r
+            ring_used_bytes:\(journal.ringUsedBytes)\r
+            journal_bytes:\(journal.mapUsedBytes)\r
+            disk_free_bytes:\(journal.freeDiskBytes)\r
+            checkpoint_seq:\(checkpointer.newestSeq)\r
+            # Keyspace\r
+            db0:keys=\(machine.book.accountCount),expires=0,avg_ttl=0\r
+
+            """
+    }
+    private static func residentBytes() -> Int {
+        let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return 0 }
+        defer { close(file) }
+        var text = [UInt8](repeating: 0, count: 128)
+        let count = read(file, &text, text.count)
+        let fields = text.prefix(max(count, 0)).split(separator: UInt8(ascii: " "))
+        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else {
+            return 0
+        }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}

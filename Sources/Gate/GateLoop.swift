@@ -1,0 +1,603 @@
+import CLinux
+import Events
+import Glibc
+import Journal
+import Ledger
+import Logging
+import Wire
+
+/// The decision loop: one thread that owns the book.
+///
+/// A turn gathers what the sockets have, decides each command, stages the turn's events in the ring
+/// in one copy, and only then lets the answers go: whoever hears a yes hears of something that
+/// outlives this process. Answers that were promised to be on disk wait behind a barrier until the
+/// committer has got that far. No locks, no allocation and no logging a command.
+struct GateLoop: ~Copyable {
+    var machine: Machine
+    var parser = RequestParser()
+    var seconds = SecondText()
+    var memo = SecretMemo()
+    var counters = Counters()
+    let journal: Journal
+    let readers: Readers
+    let checkpointer: Checkpointer
+    let options: DaemonOptions
+    let calendar: ZoneCalendar
+    let version: String
+    let logger: Logger
+    let startedAt: Instant
+    let ownUID = geteuid()
+
+    let poll: Int32
+    let signals: Int32
+    private let ready: UnsafeMutablePointer<epoll_event>
+    private let readyMax = 512
+    private let scratch: UnsafeMutableRawPointer
+    private(set) var listeners: [Listener]
+    /// Connections by descriptor.
+    private var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
+    private var sessionsCapacity = 0
+    private(set) var sessionCount = 0
+    private var nextSessionID: UInt64 = 1
+    /// Descriptors of connections with answers to flush at the end of the turn.
+    private var dirty: [Int32] = []
+    /// Connections whose answers wait for the disk.
+    private var holding: [Int32] = []
+    /// Connections with whole requests that did not fit the ring.
+    private var stalled: [Int32] = []
+    /// A spare descriptor, given up for a moment when there are no others (EMFILE).
+    private var spare: Int32
+    private var turn: UInt64 = 0
+    /// As of the last look at answers that wait for the disk.
+    private var lastDurable: UInt64 = 0
+    /// What the ring takes in this turn, in bytes.
+    private var room = 0
+    private var lapsesAreDue = false
+    private var lastSweep: Int64 = 0
+    private var unfinished = 0
+    private var lastPoke: UInt64 = 0
+    private var isDraining = false
+    private(set) var isReadOnly = false
+
+    /// What happened since the start, for INFO.
+    struct Counters {
+        var commands: UInt64 = 0
+        var connections: UInt64 = 0
+        var decisions: UInt64 = 0
+        var allowed: UInt64 = 0
+        var denied: UInt64 = 0
+        var rejectedConnections: UInt64 = 0
+    }
+
+    init(
+        machine: consuming Machine, journal: Journal, readers: Readers, checkpointer: Checkpointer,
+        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
+        version: String, logger: Logger
+    ) throws(DaemonFailure) {
+        self.journal = journal
+        self.readers = readers
+        self.checkpointer = checkpointer
+        self.listeners = listeners
+        self.signals = signals
+        self.options = options
+        self.calendar = calendar
+        self.version = version
+        self.logger = logger
+        startedAt = GateLoop.wallClock()
+        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard poll >= 0 else { throw .io("epoll: \(String(cString: strerror(errno)))") }
+        ready = .allocate(capacity: readyMax)
+        scratch = .allocate(byteCount: GateLimits.readBytes, alignment: 64)
+        sessionsCapacity = 1_024
+        sessions = .allocate(capacity: sessionsCapacity)
+        sessions.initialize(repeating: nil, count: sessionsCapacity)
+        spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        lastPoke = journal.stagedSeq
+        self.machine = machine
+        for descriptor in listeners.map(\.descriptor) + [signals, journal.wakeDescriptor, readers.mailDescriptor] {
+            watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+    }
+    deinit {
+        ready.deallocate()
+        scratch.deallocate()
+        for i in 0..<sessionsCapacity {
+            guard let session = sessions[i] else { continue }
+            close(session.pointee.descriptor)
+            session.deinitialize(count: 1)
+            session.deallocate()
+        }
+        sessions.deallocate()
+        close(poll)
+        if spare >= 0 { close(spare) }
+    }
+
+    static func wallClock() -> Instant {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Instant(nanoseconds: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
+    }
+    private func watch(_ descriptor: Int32, _ interest: UInt32, _ operation: Int32) {
+        var event = epoll_event()
+        event.events = interest
+        event.data.fd = descriptor
+        epoll_ctl(poll, operation, descriptor, &event)
+    }
+
+    // MARK: The loop
+
+    /// Runs until a signal asks for the end, and then drains.
+    mutating func run() {
+        while !isDraining { takeTurn(waiting: timeout()) }
+        drain()
+    }
+
+    private mutating func takeTurn(waiting milliseconds: Int32) {
+        let count = epoll_wait(poll, ready, Int32(readyMax), milliseconds)
+        beginTurn()
+        var accepting = false
+        for i in 0..<Int(max(count, 0)) {
+            let descriptor = ready[i].data.fd
+            let events = ready[i].events
+            if Int(descriptor) < sessionsCapacity, let session = sessions[Int(descriptor)] {
+                serve(session, events)
+            } else if descriptor == journal.wakeDescriptor {
+                journal.drainWake()
+                noticeState()
+            } else if descriptor == readers.mailDescriptor {
+                deliverReaderResults()
+            } else if descriptor == signals {
+                takeSignals()
+            } else {
+                // After the others: a descriptor closed in this turn must not be reused in it.
+                accepting = true
+            }
+        }
+        if accepting { acceptConnections() }
+        if !stalled.isEmpty { retryStalled() }
+        endTurn()
+    }
+
+    private mutating func beginTurn() {
+        turn += 1
+        // Half of what is free: lapses and windows come on top of what the commands were checked for.
+        room = journal.stageableBytes
+        let lapses = min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes)
+        if lapses > 0, room > GateLimits.commandEventBytesMax {
+            lapsesAreDue = machine.advance(to: GateLoop.wallClock(), lapsesMax: lapses)
+        }
+    }
+    private mutating func endTurn() {
+        if !machine.outbox.isEmpty {
+            journal.stage(machine.outbox.bytes)
+            machine.outbox.removeAll()
+            if machine.book.seq - lastPoke >= 65_536 {
+                lastPoke = machine.book.seq
+                checkpointer.poke()
+            }
+        }
+        releaseHeld()
+        for descriptor in dirty {
+            guard let session = sessions[Int(descriptor)] else { continue }
+            session.pointee.isDirty = false
+            flush(session)
+        }
+        dirty.removeAll(keepingCapacity: true)
+        sweepIfDue()
+    }
+
+    /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
+    private func timeout() -> Int32 {
+        if lapsesAreDue { return 0 }
+        if !stalled.isEmpty { return 10 }
+        guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
+            return -1
+        }
+        // Deadlines are whole seconds, so waking just behind the next one is soon enough.
+        let inSecond = GateLoop.wallClock().nanoseconds % 1_000_000_000
+        return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
+    }
+
+    private mutating func noticeState() {
+        let state = journal.state
+        machine.isPaused = state != .normal
+        let readOnly = state == .readOnly
+        if readOnly != isReadOnly {
+            isReadOnly = readOnly
+            if readOnly {
+                logger.critical("read-only: \(journal.stateReason)")
+            } else {
+                logger.notice("the log takes events again")
+            }
+        } else if machine.isPaused {
+            logger.warning("reserves are refused: \(journal.stateReason)")
+        }
+    }
+
+    // MARK: Connections
+
+    private mutating func acceptConnections() {
+        for listener in listeners {
+            while let descriptor = listener.accept() { admit(descriptor, listener) }
+            if errno == EMFILE || errno == ENFILE { refuseForWantOfDescriptors(listener) }
+        }
+    }
+    private mutating func refuseForWantOfDescriptors(_ listener: Listener) {
+        guard spare >= 0 else { return }
+        close(spare)
+        if let descriptor = listener.accept() {
+            refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
+        }
+        spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+    }
+    private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
+        counters.rejectedConnections += 1
+        _ = send(descriptor, line.utf8Start, line.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
+        close(descriptor)
+    }
+    private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
+        guard sessionCount < options.connectionsMax else {
+            return refuse(descriptor, "-ERR max number of clients reached\r\n")
+        }
+        var address: String
+        var role: Role?
+        var actor = Actor.daemon
+        if listener.isUnix {
+            var (pid, uid, gid) = (Int32(0), UInt32.max, UInt32(0))
+            let known = tg_peer_credentials(descriptor, &pid, &uid, &gid) == 0
+            address = known ? "unix:uid=\(uid)" : "unix"
+            actor = .uid(uid & 0x7FFF_FFFF)
+            if known, uid == 0 || uid == ownUID { role = .admin }
+        } else {
+            address = Listener.peerAddress(descriptor)
+            var one: Int32 = 1
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
+            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
+        }
+        var fresh = Session(
+            descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now)
+        nextSessionID += 1
+        fresh.role = role
+        fresh.actor = actor
+        fresh.interest = UInt32(EPOLLIN.rawValue)
+        if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
+        let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
+        session.initialize(to: fresh)
+        sessions[Int(descriptor)] = session
+        sessionCount += 1
+        counters.connections += 1
+        watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+    }
+    private mutating func growSessions(to wanted: Int) {
+        let capacity = max(wanted, sessionsCapacity * 2)
+        let larger = UnsafeMutablePointer<UnsafeMutablePointer<Session>?>.allocate(capacity: capacity)
+        larger.initialize(repeating: nil, count: capacity)
+        for i in 0..<sessionsCapacity { larger[i] = sessions[i] }
+        sessions.deallocate()
+        sessions = larger
+        sessionsCapacity = capacity
+    }
+    private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
+        let descriptor = session.pointee.descriptor
+        if session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil { unfinished -= 1 }
+        sessions[Int(descriptor)] = nil
+        sessionCount -= 1
+        // Closing also takes it out of epoll.
+        close(descriptor)
+        session.deinitialize(count: 1)
+        session.deallocate()
+    }
+
+    private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
+        if events & UInt32(EPOLLIN.rawValue) != 0 {
+            if !readFrom(session) { return drop(session) }
+        } else if events & (UInt32(EPOLLHUP.rawValue) | UInt32(EPOLLERR.rawValue)) != 0 {
+            // Nothing more will come and nothing can be delivered.
+            return drop(session)
+        }
+        if events & UInt32(EPOLLOUT.rawValue) != 0 { markDirty(session) }
+    }
+
+    /// Reads once and answers what is whole; false when the peer is gone.
+    private mutating func readFrom(_ session: UnsafeMutablePointer<Session>) -> Bool {
+        // Nearly always nothing is left over, and then requests are understood where they were read.
+        if session.pointee.input.isEmpty {
+            let count = recv(session.pointee.descriptor, scratch, GateLimits.readBytes, 0)
+            guard count > 0 else { return count < 0 && (errno == EAGAIN || errno == EINTR) }
+            let input = Bytes(scratch, count: count)
+            let used = answerAll(session, input)
+            if used < count { session.pointee.input.append(input.slice(used, count)) }
+        } else {
+            let descriptor = session.pointee.descriptor
+            let count = session.pointee.input.appendUninitialized(GateLimits.readBytes) {
+                recv(descriptor, $0, GateLimits.readBytes, 0)
+            }
+            guard count > 0 else { return count < 0 && (errno == EAGAIN || errno == EINTR) }
+            answerLeftOver(session)
+        }
+        noteUnfinished(session)
+        return true
+    }
+    private mutating func answerLeftOver(_ session: UnsafeMutablePointer<Session>) {
+        let input = Bytes(session.pointee.input.base, count: session.pointee.input.count)
+        let used = answerAll(session, input)
+        session.pointee.input.removeFirst(used)
+        if session.pointee.input.isEmpty { session.pointee.input.shrink(to: 16) }
+    }
+    private mutating func noteUnfinished(_ session: UnsafeMutablePointer<Session>) {
+        let waits =
+            !session.pointee.input.isEmpty && !session.pointee.isStalled
+            && !session.pointee.awaitsReader && session.pointee.waiting < GateLimits.outputBytesMax
+        let was = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
+        if !waits {
+            session.pointee.unfinishedSince = nil
+        } else if session.pointee.unfinishedSince == nil {
+            session.pointee.unfinishedSince = machine.now
+        }
+        recount(session, was)
+    }
+    private mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+        let isNow = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
+        if was != isNow { unfinished += isNow ? 1 : -1 }
+    }
+
+    /// Answers whole requests at the front of `input` until they end or must wait; returns how many
+    /// bytes were used.
+    private mutating func answerAll(
+        _ session: UnsafeMutablePointer<Session>, _ input: Bytes
+    ) -> Int {
+        var used = 0
+        loop: while used < input.count, !session.pointee.closesAfterFlush {
+            if session.pointee.awaitsReader || session.pointee.waiting > GateLimits.outputBytesMax {
+                break
+            }
+            let rest = input.slice(used, input.count)
+            switch parser.next(rest, searched: &session.pointee.searched) {
+            case .incomplete: break loop
+            case .empty(let consumed):
+                session.pointee.searched = 0
+                used += consumed
+            case .violation(let failure):
+                appendReply(session) { $0.reply(failure) }
+                session.pointee.closesAfterFlush = true
+                used = input.count
+            case .command(let consumed, _):
+                session.pointee.searched = 0
+                guard perform(session, parser.arguments) else {
+                    stall(session)
+                    break loop
+                }
+                used += consumed
+                session.pointee.unfinishedSince = nil
+            }
+        }
+        markDirty(session)
+        return used
+    }
+
+    func appendReply(
+        _ session: UnsafeMutablePointer<Session>, _ body: (inout ByteBuffer) -> Void
+    ) {
+        let before = session.pointee.output.count
+        body(&session.pointee.output)
+        session.pointee.queued += UInt64(session.pointee.output.count - before)
+    }
+    mutating func markDirty(_ session: UnsafeMutablePointer<Session>) {
+        guard !session.pointee.isDirty else { return }
+        session.pointee.isDirty = true
+        dirty.append(session.pointee.descriptor)
+    }
+
+    // MARK: Back-pressure
+
+    /// Whether one more command's events surely fit the ring.
+    func hasRoom() -> Bool {
+        machine.outbox.count + GateLimits.commandEventBytesMax <= room
+    }
+    private mutating func stall(_ session: UnsafeMutablePointer<Session>) {
+        guard !session.pointee.isStalled else { return }
+        session.pointee.isStalled = true
+        stalled.append(session.pointee.descriptor)
+        updateInterest(session)
+    }
+    private mutating func retryStalled() {
+        // Ask to be woken as soon as the committer has freed what is staged.
+        journal.requestDurable(journal.stagedSeq)
+        let waiting = stalled
+        stalled.removeAll(keepingCapacity: true)
+        for descriptor in waiting {
+            guard let session = sessions[Int(descriptor)], session.pointee.isStalled else { continue }
+            session.pointee.isStalled = false
+            resume(session)
+        }
+    }
+    /// Goes on with what a connection had sent when it had to wait.
+    private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
+        if !session.pointee.input.isEmpty { answerLeftOver(session) }
+        noteUnfinished(session)
+        markDirty(session)
+        updateInterest(session)
+    }
+    private mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
+        var wanted: UInt32 = 0
+        let isFull =
+            session.pointee.waiting > GateLimits.outputBytesMax
+            || session.pointee.interest & UInt32(EPOLLIN.rawValue) == 0
+                && session.pointee.waiting > GateLimits.outputBytesResume
+        if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull,
+            !session.pointee.closesAfterFlush
+        {
+            wanted |= UInt32(EPOLLIN.rawValue)
+        }
+        if session.pointee.stuckSince != nil { wanted |= UInt32(EPOLLOUT.rawValue) }
+        guard wanted != session.pointee.interest else { return }
+        session.pointee.interest = wanted
+        watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
+    }
+
+    // MARK: Answers leave
+
+    /// Holds this connection's next answer back until what was just decided is on disk.
+    mutating func holdBack(_ session: UnsafeMutablePointer<Session>) {
+        session.pointee.holdBack(until: machine.book.seq, turn: turn)
+    }
+    private mutating func releaseHeld() {
+        let durable = journal.durableSeq
+        guard !holding.isEmpty, durable != lastDurable else { return }
+        lastDurable = durable
+        // Those that still wait come back to the list when they are flushed.
+        for i in 0..<holding.count {
+            if let session = sessions[Int(holding[i])] {
+                session.pointee.isHolding = false
+                markDirty(session)
+            }
+        }
+        holding.removeAll(keepingCapacity: true)
+    }
+    private mutating func flush(_ session: UnsafeMutablePointer<Session>) {
+        var writable = session.pointee.writable(durable: journal.durableSeq)
+        var isStuck = false
+        while writable > 0 {
+            let start = session.pointee.output.count - session.pointee.waiting
+            let count = send(
+                session.pointee.descriptor, session.pointee.output.base + start, writable,
+                Int32(MSG_NOSIGNAL))
+            if count < 0 {
+                if errno == EINTR { continue }
+                guard errno == EAGAIN else { return drop(session) }
+                isStuck = true
+                break
+            }
+            session.pointee.sent += UInt64(count)
+            writable -= count
+            if session.pointee.stuckSince != nil { session.pointee.stuckSince = machine.now }
+        }
+        if session.pointee.waiting == 0 {
+            session.pointee.output.removeAll()
+            if session.pointee.output.capacity > 64 << 10 { session.pointee.output.shrink(to: 4_096) }
+            if session.pointee.closesAfterFlush { return drop(session) }
+        } else {
+            // Written bytes at the front are dropped once they are the larger part.
+            let gone = session.pointee.output.count - session.pointee.waiting
+            if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
+        }
+        let was = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
+        if !isStuck {
+            session.pointee.stuckSince = nil
+        } else if session.pointee.stuckSince == nil {
+            session.pointee.stuckSince = machine.now
+        }
+        recount(session, was)
+        if let seq = session.pointee.awaitedSeq {
+            journal.requestDurable(min(seq, journal.stagedSeq))
+            if !session.pointee.isHolding {
+                session.pointee.isHolding = true
+                holding.append(session.pointee.descriptor)
+            }
+        }
+        updateInterest(session)
+        // Room again for a client that had to wait for its own reading.
+        if session.pointee.waiting <= GateLimits.outputBytesResume, !session.pointee.input.isEmpty,
+            !session.pointee.isStalled, !session.pointee.awaitsReader,
+            session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
+        {
+            resume(session)
+        }
+    }
+
+    // MARK: Readers
+
+    mutating func ask(_ session: UnsafeMutablePointer<Session>, _ question: Readers.Question) {
+        session.pointee.awaitsReader = true
+        // What this turn appended is staged at its end, before the reader can need it.
+        readersQueue.append(
+            Readers.Job(
+                descriptor: session.pointee.descriptor, session: session.pointee.id,
+                question: question, durableBy: machine.book.seq))
+        updateInterest(session)
+    }
+    private var readersQueue: [Readers.Job] = []
+
+    private mutating func deliverReaderResults() {
+        for result in readers.takeResults() {
+            guard let session = sessions[Int(result.descriptor)],
+                session.pointee.id == result.session
+            else { continue }
+            result.reply.withUnsafeBytes { raw in
+                appendReply(session) { $0.append(Bytes(raw)) }
+            }
+            session.pointee.awaitsReader = false
+            resume(session)
+        }
+    }
+
+    // MARK: Time
+
+    /// Once a second: closes connections whose unfinished request or unread answers are overdue.
+    private mutating func sweepIfDue() {
+        for job in readersQueue { readers.post(job) }
+        readersQueue.removeAll(keepingCapacity: true)
+        guard unfinished > 0, machine.now.second > lastSweep else { return }
+        lastSweep = machine.now.second
+        let patience = Int64(options.idleLineSeconds) * 1_000_000_000
+        let overdue = machine.now.nanoseconds - patience
+        for i in 0..<sessionsCapacity {
+            guard let session = sessions[i] else { continue }
+            if let since = session.pointee.stuckSince, since.nanoseconds < overdue {
+                drop(session)
+            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < overdue {
+                appendReply(session) {
+                    $0.reply(
+                        Failure(
+                            .error, "Protocol error: the request was not finished in "
+                                + "\(options.idleLineSeconds) seconds"))
+                }
+                session.pointee.unfinishedSince = nil
+                unfinished -= session.pointee.stuckSince == nil ? 1 : 0
+                session.pointee.closesAfterFlush = true
+                flush(session)
+            }
+        }
+    }
+
+    // MARK: The end
+
+    private mutating func takeSignals() {
+        var info = signalfd_siginfo()
+        while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
+            logger.notice(
+                "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
+            isDraining = true
+        }
+    }
+
+    /// Stops accepting, answers what was read, waits until all of it is on disk, and lets the answers
+    /// out.
+    private mutating func drain() {
+        for listener in listeners {
+            epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil)
+            close(listener.descriptor)
+            if let path = listener.path { unlink(path) }
+        }
+        listeners = []
+        let start = GateLoop.wallClock().nanoseconds
+        var remaining = GateLimits.drainMilliseconds
+        // What has arrived was read in the last turn; one more picks up what was on its way.
+        takeTurn(waiting: 0)
+        while remaining > 0, hasWork() {
+            takeTurn(waiting: Int32(min(remaining, 50)))
+            let elapsed = (GateLoop.wallClock().nanoseconds - start) / 1_000_000
+            remaining = GateLimits.drainMilliseconds - Int(elapsed)
+        }
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }
+    }
+    private func hasWork() -> Bool {
+        if !stalled.isEmpty || !readersQueue.isEmpty { return true }
+        for i in 0..<sessionsCapacity {
+            guard let session = sessions[i] else { continue }
+            if session.pointee.waiting > 0 || session.pointee.awaitsReader { return true }
+        }
+        return false
+    }
+}

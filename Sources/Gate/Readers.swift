@@ -1,0 +1,238 @@
+import CLinux
+import Events
+import Glibc
+import Journal
+import Synchronization
+import Wire
+
+/// A few threads that serve whatever scans the log, so that no decision waits for a page to come from
+/// disk. The gate posts a question, goes on, and finds the answer in the mailbox.
+final class Readers: Sendable {
+    /// What is asked, with copies of everything that was borrowed.
+    enum Question: Sendable {
+        case events(from: UInt64, to: UInt64?, limit: Int, type: EventType?, account: String)
+        case event(seq: UInt64)
+    }
+    struct Job: Sendable {
+        var descriptor: Int32
+        var session: UInt64
+        var question: Question
+        /// What the asker has seen answered must be found, so it is waited for.
+        var durableBy: UInt64
+    }
+    struct Result: Sendable {
+        var descriptor: Int32
+        var session: UInt64
+        /// The whole reply, framed.
+        var reply: [UInt8]
+    }
+
+    /// Becomes readable when there are results.
+    let mailDescriptor: Int32
+    private let wakeDescriptor: Int32
+    private let journal: Journal
+    private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
+    private let results = Mutex<[Result]>([])
+    private let threads = Mutex<[pthread_t]>([])
+
+    init(journal: Journal, threads count: Int) throws(DaemonFailure) {
+        self.journal = journal
+        mailDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE))
+        guard mailDescriptor >= 0, wakeDescriptor >= 0 else {
+            throw .io("cannot make an eventfd: \(String(cString: strerror(errno)))")
+        }
+        for _ in 0..<count {
+            let thread = try Thread.start(name: "tg-reader") { [self] in work() }
+            threads.withLock { $0.append(thread) }
+        }
+    }
+    deinit {
+        close(mailDescriptor)
+        close(wakeDescriptor)
+    }
+
+    func post(_ job: Job) {
+        jobs.withLock { $0.queue.append(job) }
+        signal(wakeDescriptor, 1)
+    }
+    func takeResults() -> [Result] {
+        var count: UInt64 = 0
+        _ = read(mailDescriptor, &count, 8)
+        return results.withLock { held in
+            defer { held.removeAll(keepingCapacity: true) }
+            return held
+        }
+    }
+    func stop() {
+        jobs.withLock { $0.isStopped = true }
+        let running = threads.withLock { held in
+            defer { held.removeAll() }
+            return held
+        }
+        signal(wakeDescriptor, UInt64(running.count))
+        for thread in running { pthread_join(thread, nil) }
+    }
+
+    private func signal(_ descriptor: Int32, _ count: UInt64) {
+        var count = count
+        _ = Glibc.write(descriptor, &count, 8)
+    }
+
+    private func work() {
+        var names = NameCache(journal: journal)
+        while true {
+            var count: UInt64 = 0
+            if read(wakeDescriptor, &count, 8) < 0, errno == EINTR { continue }
+            let (job, isStopped) = jobs.withLock { held in
+                (held.queue.isEmpty ? nil : held.queue.removeFirst(), held.isStopped)
+            }
+            guard let job else {
+                if isStopped { return }
+                continue
+            }
+            let reply = answer(job, &names)
+            results.withLock {
+                $0.append(Result(descriptor: job.descriptor, session: job.session, reply: reply))
+            }
+            signal(mailDescriptor, 1)
+        }
+    }
+
+    private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
+        var reply = ByteBuffer(capacity: 4_096)
+        if !journal.waitDurable(job.durableBy) {
+            reply.reply(
+                Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
+        } else {
+            do throws(Failure) {
+                var json = ByteBuffer(capacity: 64 << 10)
+                switch job.question {
+                case .event(let seq): try write(seq: seq, &names, into: &json)
+                case .events(let from, let to, let limit, let type, let account):
+                    try write(
+                        from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
+                        into: &json)
+                }
+                reply.reply(bulk: json.bytes)
+            } catch {
+                reply.reply(error)
+            }
+        }
+        return Array(UnsafeRawBufferPointer(start: reply.base, count: reply.count))
+    }
+
+    private func write(
+        seq: UInt64, _ names: inout NameCache, into json: inout ByteBuffer
+    ) throws(Failure) {
+        var copy = ByteBuffer(capacity: 1_024)
+        try scan(from: seq, through: seq) { event in
+            copy.append(event.bytes)
+            return false
+        }
+        guard let event = try? StoredEvent(copy.bytes) else {
+            throw Failure(.error, "event \(seq) is not in the log")
+        }
+        try export(event, &names, into: &json)
+    }
+
+    /// A JSON array of the wanted events. Pages of the log are copied out first, because names are
+    /// looked up in a read transaction of their own.
+    private func write(
+        from: UInt64, to: UInt64, limit: Int, type: EventType?, under account: String,
+        _ names: inout NameCache, into json: inout ByteBuffer
+    ) throws(Failure) {
+        json.append(UInt8(ascii: "["))
+        var next = from
+        var written = 0
+        var copies = ByteBuffer(capacity: 256 << 10)
+        while next <= to, written < limit, json.count < GateLimits.eventsAnswerBytesMax {
+            copies.removeAll()
+            var seen = 0
+            let end = try scan(from: next, through: to) { event in
+                if type == nil || event.header.type == type { copies.append(event.bytes) }
+                seen += 1
+                return seen < 4_096 && copies.count < 192 << 10
+            }
+            guard seen > 0 else { break }
+            next = end
+            var at = 0
+            while at < copies.count, written < limit {
+                guard let event = try? StoredEvent(copies.bytes.slice(at, copies.count)) else { break }
+                at += event.bytes.count
+                if !account.isEmpty, !names.isUnder(event.header.account, account) { continue }
+                if written > 0 { json.append(UInt8(ascii: ",")) }
+                try export(event, &names, into: &json)
+                written += 1
+            }
+        }
+        json.append(UInt8(ascii: "]"))
+    }
+
+    @discardableResult
+    private func scan(
+        from: UInt64, through: UInt64, _ body: (StoredEvent) -> Bool
+    ) throws(Failure) -> UInt64 {
+        do throws(JournalError) {
+            return try journal.read(from: from, through: through, body)
+        } catch {
+            throw Failure(.error, error.message)
+        }
+    }
+    private func export(
+        _ event: StoredEvent, _ names: inout NameCache, into json: inout ByteBuffer
+    ) throws(Failure) {
+        do throws(EventError) {
+            names.learn(event)
+            try json.append(exported: event, names: names)
+        } catch {
+            throw Failure(.error, "event \(event.header.seq): \(error.explanation)")
+        }
+    }
+}
+
+/// Names by number, looked up in the journal once.
+struct NameCache: EventNames {
+    private let journal: Journal
+    private var accounts: [UInt32: String] = [:]
+    private var models: [UInt32: String] = [:]
+    private var operators: [UInt32: String] = [:]
+
+    init(journal: Journal) { self.journal = journal }
+
+    func accountName(_ number: AccountNumber) -> String? { accounts[number.raw] }
+    func modelName(_ number: ModelNumber) -> String? { models[number.raw] }
+    func operatorName(_ number: UInt32) -> String? { operators[number] }
+
+    /// Looks up the names that exporting this event will ask for.
+    mutating func learn(_ event: StoredEvent) {
+        _ = path(event.header.account)
+        if let number = event.header.actor.operatorNumber, operators[number] == nil {
+            operators[number] = (try? journal.operatorName(number)) ?? nil
+        }
+        let model: ModelNumber? =
+            switch event.header.type {
+            case .holdPlaced: (try? HoldPlaced(event))?.model
+            case .holdRefused: (try? HoldRefused(event))?.model
+            case .chargeRecorded: (try? ChargeRecorded(event))?.model
+            default: nil
+            }
+        if let model, model != .none, models[model.raw] == nil {
+            models[model.raw] = (try? journal.modelName(model)) ?? nil
+        }
+    }
+    /// Whether the account is this one or stands below it.
+    mutating func isUnder(_ number: AccountNumber, _ path: String) -> Bool {
+        guard let name = self.path(number) else { return false }
+        return name == path || name.hasPrefix(path + "/")
+    }
+    private mutating func path(_ number: AccountNumber) -> String? {
+        guard number != .none else { return nil }
+        if let known = accounts[number.raw] { return known }
+        // A million keys' names are nothing a cache should keep for ever.
+        if accounts.count > 100_000 { accounts.removeAll(keepingCapacity: true) }
+        let found = (try? journal.accountName(number)) ?? nil
+        accounts[number.raw] = found
+        return found
+    }
+}

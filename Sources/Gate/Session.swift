@@ -1,0 +1,94 @@
+import CLinux
+import Events
+import Wire
+
+/// One connection: what was read and not yet understood, what is to be written and what it waits for.
+struct Session: ~Copyable {
+    let descriptor: Int32
+    /// Never reused, unlike a descriptor.
+    let id: UInt64
+    /// The peer, for CLIENT LIST: `unix:uid=1000` or `127.0.0.1:5000`.
+    let address: String
+    let connectedAt: Instant
+
+    // Who asks. No role: nothing but the handshake.
+    var role: Role?
+    var actor = Actor.daemon
+    var userName = ""
+    var clientName = ""
+    var version = ProtocolVersion.two
+    var wrongPasswords = 0
+
+    /// The beginning of a request whose end has not come yet.
+    var input = ByteBuffer(capacity: 16)
+    var searched = 0
+    /// When the unfinished request began; nil when there is none.
+    var unfinishedSince: Instant?
+
+    /// Answers not yet written.
+    var output = ByteBuffer(capacity: 16)
+    /// How many bytes of answers there have been, and how many the peer's kernel took.
+    var queued: UInt64 = 0
+    var sent: UInt64 = 0
+    /// From the byte `offset` on, answers wait until `seq` is durable.
+    private var barriers: [Barrier] = []
+    private var firstBarrier = 0
+    /// When a write last got on, while answers wait for the peer to read.
+    var stuckSince: Instant?
+
+    /// What epoll watches for.
+    var interest: UInt32 = 0
+    /// A reader thread works on this connection's request; those behind it wait.
+    var awaitsReader = false
+    /// The ring was full: whole requests stand in `input`.
+    var isStalled = false
+    /// In the list of connections to be flushed at the end of the turn.
+    var isDirty = false
+    /// In the list of connections whose answers wait for the disk.
+    var isHolding = false
+    var closesAfterFlush = false
+
+    struct Barrier {
+        var offset: UInt64
+        var seq: UInt64
+        var turn: UInt64
+    }
+
+    init(descriptor: Int32, id: UInt64, address: String, connectedAt: Instant) {
+        self.descriptor = descriptor
+        self.id = id
+        self.address = address
+        self.connectedAt = connectedAt
+    }
+
+    /// Bytes of answers that wait.
+    var waiting: Int { Int(queued - sent) }
+
+    /// Holds back what is appended from here on until `seq` is durable. One turn's answers share a
+    /// barrier: its events become durable together.
+    mutating func holdBack(until seq: UInt64, turn: UInt64) {
+        if let last = barriers.indices.last, last >= firstBarrier, barriers[last].turn == turn {
+            barriers[last].seq = max(barriers[last].seq, seq)
+            return
+        }
+        barriers.append(Barrier(offset: queued, seq: seq, turn: turn))
+    }
+    /// How many of the waiting bytes may leave now that `durable` is on disk.
+    mutating func writable(durable: UInt64) -> Int {
+        while firstBarrier < barriers.count, barriers[firstBarrier].seq <= durable { firstBarrier += 1 }
+        guard firstBarrier < barriers.count else {
+            if firstBarrier > 0 {
+                barriers.removeAll(keepingCapacity: true)
+                firstBarrier = 0
+            }
+            return waiting
+        }
+        if firstBarrier > 256 {
+            barriers.removeFirst(firstBarrier)
+            firstBarrier = 0
+        }
+        return Int(barriers[firstBarrier].offset - sent)
+    }
+    /// The seq that the last waiting answer needs; nil when none waits for the disk.
+    var awaitedSeq: UInt64? { firstBarrier < barriers.count ? barriers[barriers.count - 1].seq : nil }
+}

@@ -1,0 +1,61 @@
+import Events
+import Journal
+import Ledger
+import Logging
+
+/// From what is on disk to a book.
+enum Startup {
+    /// The newest checkpoint that is whole; an empty book when there is none.
+    static func loadCheckpoint(_ journal: Journal, logger: Logger) throws(DaemonFailure) -> Book {
+        var notes: [String] = []
+        let found: Checkpoint?
+        do throws(JournalError) {
+            found = try journal.newestValidCheckpoint(notes: &notes)
+        } catch {
+            throw DaemonFailure(error)
+        }
+        for note in notes { logger.warning("\(note)") }
+        if let found {
+            if let book = Book(decoding: found.payload), book.seq == found.seq { return book }
+            logger.warning(
+                "checkpoint \(found.seq) is of another version; folding the log from its beginning")
+        }
+        return Book()
+    }
+
+    /// Folds everything durable that the book has not seen.
+    static func fold(_ journal: Journal, into book: inout Book) throws(DaemonFailure) {
+        var failure: DaemonFailure?
+        do throws(JournalError) {
+            try journal.readPages(from: book.seq + 1) { page in
+                for bytes in page.events {
+                    do throws(EventError) {
+                        try book.apply(try StoredEvent(bytes))
+                    } catch {
+                        failure = .dataError(
+                            "event \(book.seq + 1) of the journal does not fold: \(error.explanation); "
+                                + "restore the directory from a backup")
+                        return false
+                    }
+                }
+                return true
+            }
+        } catch {
+            throw DaemonFailure(error)
+        }
+        if let failure { throw failure }
+    }
+}
+
+extension DaemonFailure {
+    init(_ error: JournalError) {
+        let code: Int32 =
+            switch error.kind {
+            case .busy: 75
+            case .format, .damaged: 65
+            case .io: 74
+            case .usage: 78
+            }
+        self.init(exitCode: code, message: error.message)
+    }
+}

@@ -1,0 +1,708 @@
+import Events
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+@testable import tollgate
+
+/// Runs of the built `tollgate`, as a person or a script starts it.
+private enum Program {
+    struct Run {
+        var status: Int32
+        var output: String
+        var errors: String
+        var lines: [String] { output.split(separator: "\n").map(String.init) }
+    }
+
+    /// It lies beside the test bundle, whose runner this process is.
+    static let path: String = {
+        let runner = try! FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        let places = [beside, URL(fileURLWithPath: runner).deletingLastPathComponent()]
+        return places.map { $0.appendingPathComponent("tollgate").path }
+            .first { FileManager.default.isExecutableFile(atPath: $0) } ?? "tollgate"
+    }()
+
+    static func make(_ words: [String], _ environment: [String: String]) -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = words
+        process.currentDirectoryURL = FileManager.default.temporaryDirectory
+        process.environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        return process
+    }
+    static func run(
+        _ words: [String], _ environment: [String: String] = [:], input: String = ""
+    ) throws -> Run {
+        let process = make(words, environment)
+        let directory = try Scratch()
+        let output = directory.file("out")
+        let errors = directory.file("err")
+        let stdin = directory.file("in", input)
+        process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: stdin))
+        process.standardOutput = FileHandle(forWritingAtPath: output)
+        process.standardError = FileHandle(forWritingAtPath: errors)
+        try process.run()
+        process.waitUntilExit()
+        return Run(
+            status: process.terminationStatus,
+            output: try String(contentsOfFile: output, encoding: .utf8),
+            errors: try String(contentsOfFile: errors, encoding: .utf8))
+    }
+}
+
+/// A directory that goes with its owner.
+private final class Scratch: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/tollgate-cli-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String, _ text: String = "") -> String {
+        let file = path + "/" + name
+        _ = FileManager.default.createFile(atPath: file, contents: Data(text.utf8))
+        return file
+    }
+}
+
+@Suite struct `a command line without a daemon` {
+    struct Case: CustomTestStringConvertible, Sendable {
+        var words: [String]
+        var environment: [String: String] = [:]
+        var status: Int32
+        var says: String
+        var testDescription: String { words.joined(separator: " ") }
+    }
+    static let cases = [
+        Case(
+            words: ["call", "--socket", "/tmp/none/t.sock", "PING"], status: 69,
+            says: "no daemon answers at /tmp/none/t.sock: start one with 'tollgate serve'"),
+        Case(
+            words: ["status"], environment: ["TOLLGATE_DATA": "/tmp/none"], status: 69,
+            says: "/tmp/none/tollgate.sock"),
+        Case(
+            words: ["status", "--data", "/tmp/flag"],
+            environment: ["TOLLGATE_SOCKET": "/tmp/variable.sock"], status: 69,
+            says: "/tmp/flag/tollgate.sock"),
+        Case(
+            words: ["status", "--socket", "/" + String(repeating: "x", count: 108)], status: 64,
+            says: "say a shorter one"),
+        Case(words: ["status", "--tcp", "127.0.0.1:1"], status: 64, says: "TOLLGATE_SECRET"),
+        Case(
+            words: ["status", "--tcp", "127.0.0.1:1", "--user", "u"],
+            environment: ["TOLLGATE_SECRET": "s"], status: 69, says: "127.0.0.1:1"),
+        Case(
+            words: ["status", "--tcp", "7070", "--user", "u"],
+            environment: ["TOLLGATE_SECRET": "s"], status: 64, says: "HOST:PORT"),
+        Case(
+            words: ["status", "--tcp", "a:1", "--socket", "b"], status: 64, says: "say one of them"),
+        Case(words: ["call", "x \"y"], status: 64, says: "unbalanced quotes"),
+        Case(words: ["call", ""], status: 64, says: "an empty request"),
+        Case(words: ["team", "create", "acme"], status: 64, says: "the path of an org"),
+        Case(words: ["org", "create", "Acme"], status: 64, says: "names are"),
+        Case(
+            words: ["limits", "set", "acme", "usd.dy=4"], status: 64, says: "no limit \"usd.dy\""),
+        Case(words: ["limits", "set", "acme", "usd.day=4e3"], status: 64, says: "no exponent"),
+        Case(words: ["limits", "set", "acme", "usd.day=-4"], status: 64, says: "no sign"),
+        Case(
+            words: ["limits", "set", "acme", "requests.day=1.5"], status: 64, says: "whole number"),
+        Case(
+            words: ["limits", "set", "acme", "requests.day=1", "requests.day=2"], status: 64,
+            says: "given twice"),
+        Case(words: ["permissions", "set", "acme"], status: 64, says: "nothing to set"),
+        Case(
+            words: ["permissions", "set", "acme", "--models", "a/b", "--no-models"], status: 64,
+            says: "not both"),
+        Case(words: ["events", "--follow", "--to", "9"], status: 64, says: "--follow has no end"),
+        Case(words: ["price", "import", "/tmp/none.json"], status: 66, says: "cannot be read"),
+        Case(words: ["frobnicate"], status: 64, says: "frobnicate"),
+        Case(words: ["serve", "--ring-mib", "x"], status: 64, says: "--ring-mib is \"x\""),
+        Case(
+            words: ["serve"], environment: ["TOLLGATE_RING_MIB": "0"], status: 78,
+            says: "TOLLGATE_RING_MIB is \"0\": say a whole number from 1"),
+        Case(
+            words: ["serve", "--config", "/tmp/none.json"], status: 78, says: "name another"),
+    ]
+    @Test(arguments: cases) func `names the fix`(_ row: Case) throws {
+        let run = try Program.run(row.words, row.environment)
+        #expect(run.status == row.status)
+        #expect(run.output == "")
+        #expect(run.errors.contains(row.says), "\(run.errors)")
+    }
+
+    @Test(arguments: [
+        (#"{"ring":64}"#, "has no setting \"ring\""), (#"{"ring_mib":"#, "not valid JSON"),
+        (#"{"ring_mib":[1]}"#, "must be a text"), (#"{"data":"x"}"#, "remove it"),
+        (#"{"log_level":"loud"}"#, "say trace"), ("[]", "one JSON object"),
+        (#"{"ring_mib":64,"ring_mib":65}"#, "stands twice"),
+    ])
+    func `a wrong config file ends serve with 78`(text: String, says: String) throws {
+        let data = try Scratch()
+        _ = data.file("tollgate.json", text)
+        let run = try Program.run(["serve", "--data", data.path])
+        #expect(run.status == 78)
+        #expect(run.errors.contains(says), "\(run.errors)")
+        #expect(run.errors.contains(data.path + "/tollgate.json"))
+    }
+
+    @Test func `a text that is no price file ends an import with 65`() throws {
+        #expect(try Program.run(["price", "import", "-"], input: "{").status == 65)
+        #expect(try Program.run(["price", "import", "-"], input: "{\"a\":1}").status == 65)
+    }
+
+    @Test func `the root help documents every exit code`() throws {
+        let help = try Program.run(["--help"])
+        #expect(help.status == 0)
+        for status in ExitStatus.allCases {
+            #expect(help.output.contains("\n  \(status.rawValue) "), "\(status)")
+        }
+    }
+
+    @Test func `every verb's help shows an example and fits 80 columns`() throws {
+        var verbs = try Self.verbs(below: [])
+        var seen = 0
+        while let verb = verbs.popLast() {
+            let run = try Program.run(["help"] + verb)
+            #expect(run.output.contains("Example"), "\(verb)")
+            #expect(run.output.contains("  tollgate \(verb[0])"), "\(verb)")
+            #expect(run.lines.allSatisfy { $0.count <= 80 }, "\(verb)")
+            verbs += try Self.verbs(below: verb)
+            seen += 1
+        }
+        #expect(seen > 30)
+    }
+    /// The verbs that a help page lists: lines of two spaces and a name.
+    private static func verbs(below verb: [String]) throws -> [[String]] {
+        let lines = try Program.run(["help"] + verb).lines.drop { $0 != "SUBCOMMANDS:" }
+        return lines.compactMap { line in
+            guard line.hasPrefix("  "), let name = line.dropFirst(2).split(separator: " ").first,
+                line.dropFirst(2).first != " ", name != "See"
+            else { return nil }
+            return verb + [String(name)]
+        }
+    }
+}
+
+@Suite struct `texts of the command line` {
+    @Test(
+        arguments: [
+            ("2e-06", 12, 2_000_000, true), ("2.5e-07", 12, 250_000, true), ("0.0", 12, 0, true),
+            ("0.00000015", 12, 150_000, true), ("1", 0, 1, true), ("1e6", 0, 1_000_000, true),
+            ("1.0", 0, 1, true), ("2.9999999999999997e-07", 12, 300_000, false),
+            ("4.5e-13", 12, 0, false), ("5e-13", 12, 1, false), ("4.9999e-14", 12, 0, false),
+            ("9.223372036854775807", 18, Int64.max, true),
+        ] as [(String, Int, Int64, Bool)])
+    func `decimal numbers move by powers of ten`(
+        text: String, power: Int, value: Int64, isExact: Bool
+    ) throws {
+        let found = try #require(Decimal10.scaled(text, by: power))
+        #expect(found.value == value)
+        #expect(found.isExact == isExact)
+    }
+    @Test(arguments: ["-1", "1e", "e5", "", ".5", "1.2.3", "NaN", "1e30", "9.3e18", "1e9999"])
+    func `what is no such number has no value`(text: String) {
+        #expect(Decimal10.scaled(text, by: 1) == nil)
+    }
+
+    @Test(
+        arguments: [
+            ("", []), ("  PING \t", ["PING"]), (#"a "b c" d"#, ["a", "b c", "d"]),
+            (#"a 'b "c" \'d'"#, ["a", #"b "c" 'd"#]), (#""\x41\n\\\"""#, ["A\n\\\""]),
+            (#"a=b'c d'"#, ["a=bc d"]), (#""""#, [""]),
+        ] as [(String, [String])])
+    func `a line is split by Redis's inline rules`(line: String, words: [String]) throws {
+        #expect(try InlineWords.split(line) == words)
+    }
+    @Test(arguments: [#""a"#, "'a", #""a"b"#, #"'a'b"#])
+    func `unbalanced quotes are refused`(line: String) {
+        #expect(throws: CommandFailure.self) { try InlineWords.split(line) }
+    }
+
+    @Test(arguments: [
+        ("5000", "5000.0000"), ("0.0136", "0.0136"), ("0.00005", "0.0001"), ("0.00004", "0.0000"),
+        ("-2.5", "-2.5000"), ("-0.00001", "0.0000"), ("9223372036.854775807", "9223372036.8548"),
+    ])
+    func `money in tables has four decimals`(exact: String, shown: String) {
+        #expect(Money.rounded(.string(exact)) == shown)
+    }
+    @Test func `a table aligns its columns and ends no line with spaces`() {
+        var table = Table([.text("A"), .number("USD"), .text("C")])
+        table.add(["ü", "1.5", "x"])
+        table.add(["long", "12.25", ""])
+        table.add(["\u{1B}[31m", "0", "z"])
+        #expect(
+            table.lines() == [
+                "A        USD  C", "ü        1.5  x", "long   12.25", "?[31m      0  z",
+            ])
+    }
+    @Test func `JSON for people keeps the order of its members`() throws {
+        let json = try JSON(reply: #"{"b":{"z":1,"a":[1,"x"]},"a":[{"c":null}],"e":{},"f":[]}"#)
+        #expect(
+            json.pretty() == """
+                {
+                  "b": {
+                    "z": 1,
+                    "a": [1, "x"]
+                  },
+                  "a": [
+                    {
+                      "c": null
+                    }
+                  ],
+                  "e": {},
+                  "f": []
+                }
+                """)
+    }
+}
+
+@Suite struct `LiteLLM's price file` {
+    private static func payload(_ text: String, free: Bool = false) throws -> String {
+        let entries = try LiteLLMPrices.entries(try JSON(reply: text), takesFree: free)
+        return switch entries[0].entry {
+        case .taken(let offer): offer.payload.compact + (offer.isRounded ? " rounded" : "")
+        case .skipped(let why): why
+        }
+    }
+    @Test(arguments: [
+        (
+            #""GPT-4.1":{"mode":"chat","litellm_provider":"openai","input_cost_per_token":2e-06,"#
+                + #""output_cost_per_token":8e-06,"cache_read_input_token_cost":5e-07,"#
+                + #""input_cost_per_token_batches":1e-06,"output_cost_per_token_batches":4e-06,"#
+                + #""max_input_tokens":1047576,"max_output_tokens":32768}"#,
+            #"{"model":"openai/gpt-4.1","in":"2","out":"8","cached":"0.5","max_out":32768,"#
+                + #""context":1047576,"variants":[{"tier":"batch","in":"1","out":"4","#
+                + #""cached":"0.5"}]}"#
+        ),
+        (
+            #""a/b":{"mode":"embedding","input_cost_per_token":1.23456789e-06,"#
+                + #""max_output_tokens":0}"#,
+            #"{"model":"a/b","in":"1.234568","out":"0"} rounded"#
+        ),
+        (
+            #""a/b":{"mode":"chat","input_cost_per_token":1e-06,"output_cost_per_token":2e-06,"#
+                + #""input_cost_per_token_above_200k_tokens":3e-06,"#
+                + #""input_cost_per_token_above_200k_tokens_priority":6e-06,"#
+                + #""output_cost_per_token_priority":4e-06}"#,
+            #"{"model":"a/b","in":"1","out":"2","variants":[{"above":200000,"in":"3","out":"2"},"#
+                + #"{"tier":"priority","in":"1","out":"4"},"#
+                + #"{"tier":"priority","above":200000,"in":"6","out":"4"}]}"#
+        ),
+        (
+            #""q/f":{"mode":"chat","tiered_pricing":[{"input_cost_per_token":5e-08,"#
+                + #""output_cost_per_token":4e-07,"range":[0,256000.0]},"#
+                + #"{"input_cost_per_token":2.5e-07,"output_cost_per_token":2e-06,"#
+                + #""range":[256000.0,1000000.0]}]}"#,
+            #"{"model":"q/f","in":"0.05","out":"0.4","variants":"#
+                + #"[{"above":256000,"in":"0.25","out":"2"}]}"#
+        ),
+        (#""a/b":{"mode":"image_generation","input_cost_per_token":1}"#, "mode image_generation"),
+        (#""a/b":{"mode":"chat"}"#, "no input price a token"),
+        (#""a/b":{"mode":"chat","input_cost_per_token":1e-06}"#, "no output price a token"),
+        (
+            #""a/b":{"mode":"chat","input_cost_per_token":0.0,"output_cost_per_token":0}"#,
+            "priced at zero, free or unknown (take them with --with-free)"
+        ),
+        (#""b":{"mode":"chat","input_cost_per_token":1e-06}"#, "no provider"),
+        (
+            #""a/*/b":{"mode":"chat","input_cost_per_token":1e-06}"#,
+            "the name has characters that no model name may have"
+        ),
+        (
+            #""a/b":{"mode":"chat","input_cost_per_token":-1,"output_cost_per_token":1}"#,
+            "a price is no decimal number"
+        ),
+    ])
+    func `becomes exact prices`(entry: String, payload: String) throws {
+        let found = try Self.payload("{\(entry)}")
+        if payload == "a price is no decimal number" {
+            // A price that cannot be read is as good as none; either reason is the truth.
+            #expect(found.contains("price"))
+        } else {
+            #expect(found == payload)
+        }
+    }
+}
+
+@Suite struct `calendar windows of a zone` {
+    private static let rules = ZoneRules()
+    private static func instant(_ text: String) -> Instant {
+        text.withBytes { Instant(parsing: $0) }!
+    }
+    @Test(
+        arguments: [
+            (
+                "UTC", Window.hour, "2026-11-22T10:59:59.999999999Z", "2026-11-22T10:00:00Z",
+                "2026-11-22T11:00:00Z"
+            ),
+            ("UTC", .day, "2026-11-22T00:00:00Z", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("UTC", .week, "2026-11-22T23:59:59Z", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("UTC", .week, "2026-11-23T00:00:00Z", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"),
+            ("UTC", .week, "2027-01-01T12:00:00Z", "2026-12-28T00:00:00Z", "2027-01-04T00:00:00Z"),
+            ("UTC", .month, "2028-02-29T12:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
+            (
+                "UTC", .month, "2026-12-31T23:59:59.9Z", "2026-12-01T00:00:00Z",
+                "2027-01-01T00:00:00Z"
+            ),
+            // Berlin: a day of 23 hours, one of 25, and the month they belong to.
+            (
+                "Europe/Berlin", .day, "2026-03-29T10:00:00Z", "2026-03-28T23:00:00Z",
+                "2026-03-29T22:00:00Z"
+            ),
+            (
+                "Europe/Berlin", .day, "2026-10-25T10:00:00Z", "2026-10-24T22:00:00Z",
+                "2026-10-25T23:00:00Z"
+            ),
+            (
+                "Europe/Berlin", .month, "2026-03-29T10:00:00Z", "2026-02-28T23:00:00Z",
+                "2026-03-31T22:00:00Z"
+            ),
+            (
+                "Europe/Berlin", .hour, "2026-10-25T01:30:00Z", "2026-10-25T01:00:00Z",
+                "2026-10-25T02:00:00Z"
+            ),
+            // New Year in a zone that is ahead: still the old year in UTC.
+            (
+                "Pacific/Auckland", .month, "2026-12-31T12:00:00Z", "2026-12-31T11:00:00Z",
+                "2027-01-31T11:00:00Z"
+            ),
+            // Kathmandu is 5:45 ahead: its hours start at a quarter past UTC's.
+            (
+                "Asia/Kathmandu", .hour, "2026-11-22T10:10:00Z", "2026-11-22T09:15:00Z",
+                "2026-11-22T10:15:00Z"
+            ),
+            (
+                "Asia/Kathmandu", .day, "2026-11-22T18:15:00Z", "2026-11-22T18:15:00Z",
+                "2026-11-23T18:15:00Z"
+            ),
+            // Lord Howe moves by half an hour: a day of 24½ hours, and half an hour on its own.
+            (
+                "Australia/Lord_Howe", .day, "2026-04-04T20:00:00Z", "2026-04-04T13:00:00Z",
+                "2026-04-05T13:30:00Z"
+            ),
+            (
+                "Australia/Lord_Howe", .hour, "2026-04-04T14:45:00Z", "2026-04-04T14:00:00Z",
+                "2026-04-04T15:00:00Z"
+            ),
+            (
+                "Australia/Lord_Howe", .hour, "2026-04-04T15:10:00Z", "2026-04-04T15:00:00Z",
+                "2026-04-04T15:30:00Z"
+            ),
+        ] as [(String, Window, String, String, String)])
+    func `begin and end by its clock`(
+        zone: String, window: Window, at: String, start: String, end: String
+    ) {
+        let bounds = Self.rules.bounds(zone, window, Self.instant(at))
+        #expect(bounds.start == Self.instant(start))
+        #expect(bounds.end == Self.instant(end))
+    }
+
+    @Test(arguments: [
+        "UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Africa/Cairo",
+        "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Chatham",
+        "America/St_Johns", "Africa/Casablanca", "Antarctica/Troll",
+    ])
+    func `follow one another without a gap or an overlap`(zone: String) {
+        let end = Self.instant("2027-02-01T00:00:00Z")
+        for window in Window.calendar {
+            var at = Self.instant("2025-12-20T00:00:00Z")
+            var last: (start: Instant, end: Instant)?
+            while at < end {
+                let bounds = Self.rules.bounds(zone, window, at)
+                #expect(bounds.start <= at && at < bounds.end)
+                if let last { #expect(bounds.start == last.end, "\(zone) \(window) \(at)") }
+                // Whoever asks inside the window, at its last nanosecond too, gets the same one.
+                let late = Instant(nanoseconds: bounds.end.nanoseconds - 1)
+                let again = Self.rules.bounds(zone, window, late)
+                #expect(again == bounds, "\(zone) \(window) \(late)")
+                last = bounds
+                at = bounds.end
+            }
+        }
+    }
+
+    @Test func `are known by IANA's names`() {
+        for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"] {
+            #expect(Self.rules.knows(zone))
+        }
+        for zone in ["", "Mars/Olympus", "europe/berlin", "+02:00", "../etc/passwd"] {
+            #expect(!Self.rules.knows(zone))
+        }
+    }
+}
+
+/// Answers one connection with prepared bytes, one at a time, whatever is asked.
+private final class CannedDaemon: Sendable {
+    private let scratch: Scratch
+    let path: String
+
+    init(_ replies: String) throws {
+        let scratch = try Scratch()
+        self.scratch = scratch
+        path = scratch.path + "/s"
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard bound == 0, listen(listener, 1) == 0 else { throw POSIXError(.EIO) }
+        let bytes = Array(replies.utf8)
+        Thread.detachNewThread {
+            let peer = accept(listener, nil, nil)
+            for byte in bytes { _ = [byte].withUnsafeBytes { send(peer, $0.baseAddress, 1, 0) } }
+            close(peer)
+            close(listener)
+        }
+    }
+}
+
+@Suite struct `a client` {
+    @Test func `reads every kind of reply, however it is cut`() throws {
+        let daemon = try CannedDaemon(
+            "+OK\r\n-ERR no such thing\r\n$5\r\na\r\nbc\r\n$-1\r\n:-7\r\n"
+                + "*2\r\n+a\r\n*1\r\n_\r\n%1\r\n+k\r\n#t\r\n$0\r\n\r\n")
+        let client = try Client(.unix(daemon.path))
+        guard case .simple("OK") = try client.receive() else { throw POSIXError(.EBADMSG) }
+        guard case .error("ERR", "no such thing") = try client.receive() else {
+            throw POSIXError(.EBADMSG)
+        }
+        #expect(try client.receive().text == "a\r\nbc")
+        guard case .null = try client.receive() else { throw POSIXError(.EBADMSG) }
+        guard case .integer(-7) = try client.receive() else { throw POSIXError(.EBADMSG) }
+        guard case .array(let items) = try client.receive(), items.count == 2,
+            case .array(let inner) = items[1], case .null? = inner.first
+        else { throw POSIXError(.EBADMSG) }
+        guard case .map(let pairs) = try client.receive(), pairs[0].0.text == "k" else {
+            throw POSIXError(.EBADMSG)
+        }
+        #expect(try client.receive().text == "")
+        let failure = #expect(throws: CommandFailure.self) { try client.receive() }
+        #expect(failure?.status == .unavailable)
+    }
+    @Test(arguments: ["HTTP/1.1 400\r\n", "$x\r\n", "\r\n", "$999999999999\r\n"])
+    func `refuses what is not the protocol`(reply: String) throws {
+        let client = try Client(.unix(try CannedDaemon(reply).path))
+        let failure = #expect(throws: CommandFailure.self) { try client.receive() }
+        #expect(failure?.status == .protocolBroken)
+    }
+}
+
+/// A daemon of the built program on a directory of its own, stopped with its owner.
+private final class RunningDaemon: Sendable {
+    let data: Scratch
+    private let process: Mutex<Process>
+
+    init(_ words: [String] = []) throws {
+        let data = try Scratch()
+        self.data = data
+        let process = Program.make(["serve", "--data", data.path] + words, [:])
+        process.standardError = FileHandle(forWritingAtPath: data.file("log"))
+        try process.run()
+        self.process = Mutex(process)
+        for _ in 0..<200 where !FileManager.default.fileExists(atPath: data.path + "/tollgate.sock")
+        {
+            usleep(50_000)
+        }
+    }
+    deinit { self.process.withLock { $0.terminate() } }
+
+    func run(_ words: String..., environment: [String: String] = [:], input: String = "") throws
+        -> Program.Run
+    {
+        try Program.run(
+            words, ["TOLLGATE_DATA": data.path].merging(environment) { $1 }, input: input)
+    }
+    /// What must work.
+    @discardableResult
+    func ok(_ words: String..., location: SourceLocation = #_sourceLocation) throws -> Program.Run {
+        let run = try Program.run(words, ["TOLLGATE_DATA": data.path])
+        #expect(run.status == 0, "\(words): \(run.errors)", sourceLocation: location)
+        return run
+    }
+    /// Ends it by SIGTERM; answers the exit code.
+    func stop() -> Int32 {
+        process.withLock {
+            $0.terminate()
+            $0.waitUntilExit()
+            return $0.terminationStatus
+        }
+    }
+}
+
+@Suite struct `a command line with a daemon` {
+    private let daemon: RunningDaemon
+
+    init() throws {
+        daemon = try RunningDaemon()
+        try daemon.ok("org", "create", "acme", "--limit", "usd.month=5000.00")
+        try daemon.ok(
+            "team", "create", "acme/ml", "--limit", "usd.day=500", "--limit", "concurrency=150")
+        try daemon.ok("team", "create", "acme/a-b", "--no-models")
+    }
+
+    @Test func `a key's secret stands alone on stdout, this once`() throws {
+        let run = try daemon.ok("key", "create", "acme/ml/prod", "--environment", "live")
+        #expect(run.lines.count == 1)
+        let secret = run.lines.first ?? ""
+        #expect(secret.hasPrefix("tg_live_"))
+        #expect(run.errors.contains("only time"))
+        #expect(!run.errors.contains(secret))
+        let all =
+            try daemon.ok("events", "--json").output
+            + daemon.ok("key", "show", "acme/ml/prod", "--json").output
+            + daemon.ok("key", "list").output
+        #expect(!all.contains(secret))
+    }
+
+    @Test func `a key named twice, or without a parent, is refused with 1`() throws {
+        try daemon.ok("key", "create", "acme/ml/prod")
+        #expect(try daemon.run("key", "create", "acme/ml/prod").status == 1)
+        #expect(try daemon.run("team", "create", "nobody/ml").status == 1)
+        #expect(try daemon.run("key", "show", "acme/ml/none").status == 1)
+    }
+
+    @Test func `limits are set, removed and shown beside the parents'`() throws {
+        try daemon.ok("limits", "set", "acme/ml", "usd.day=none", "requests.minute=1200")
+        #expect(
+            try daemon.ok("limits", "show", "acme/ml").lines == [
+                "LIMIT            acme  acme/ml", "usd.month        5000        -",
+                "requests.minute     -     1200", "concurrency         -      150",
+            ])
+        #expect(
+            try daemon.ok("limits", "show", "acme/ml", "--json").output
+                == #"{"acme":{"usd.month":"5000"},"acme/ml":{"requests.minute":1200,"#
+                + #""concurrency":150}}"# + "\n")
+    }
+
+    @Test func `a list left out inherits, an empty one allows nothing`() throws {
+        try daemon.ok("permissions", "set", "acme/ml", "--models", "openai/*,anthropic/*")
+        let rows = try daemon.ok("team", "list").lines
+        #expect(rows.count == 3)
+        #expect(rows[1].contains("acme/a-b") && rows[1].contains("none"))
+        #expect(rows[2].contains("acme/ml") && rows[2].contains("openai/*,anthropic/*"))
+        try daemon.ok("permissions", "set", "acme/ml", "--inherit-models")
+        #expect(try daemon.ok("team", "list").lines[2].contains("inherited"))
+    }
+
+    @Test func `a denied request ends with 3, an allowed one with 0`() throws {
+        try daemon.ok("key", "create", "acme/ml/denied", "--no-models")
+        try daemon.ok("key", "create", "acme/ml/prod")
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8")
+        let no = try daemon.run("call", "RESERVE acme/ml/denied openai/gpt-4.1 in=10 out=10")
+        #expect(no.status == 3)
+        #expect(no.output.hasPrefix("DENY "))
+        let yes = try daemon.ok(
+            "call", "RESERVE", "acme/ml/prod", "openai/gpt-4.1", "in=1", "out=1")
+        #expect(yes.output.hasPrefix("ALLOW "))
+        let wrong = try daemon.run("call", "FROBNICATE")
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("unknown command"))
+    }
+
+    @Test func `usage has a line an account, as a tree`() throws {
+        try daemon.ok("key", "create", "acme/ml/prod")
+        try daemon.ok("key", "create", "acme/a-b/one")
+        let labels = try daemon.ok("usage", "acme", "--tree").lines.map {
+            String($0.prefix { $0 != "\u{20}" || true }.prefix(10))
+        }
+        #expect(labels.count == 6)
+        #expect(labels[1].hasPrefix("acme"))
+        #expect(labels[2].hasPrefix("├─ a-b"))
+        #expect(labels[3].hasPrefix("│  └─ one"))
+        #expect(labels[4].hasPrefix("└─ ml"))
+        #expect(labels[5].hasPrefix("   └─ prod"))
+        let json = try JSON(reply: try daemon.ok("usage", "acme/ml", "--json").output)
+        #expect(json["limits"]?["usd.day"]?["limit"] == .string("500"))
+    }
+
+    @Test func `prices and aliases are set, listed and shown`() throws {
+        try daemon.ok(
+            "price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8", "--cached", "0.5",
+            "--variant", "tier=batch,in=1,out=4")
+        try daemon.ok("alias", "set", "gpt", "openai/gpt-4.1")
+        let row = try daemon.ok("price", "list").lines[1].split(separator: " ").map(String.init)
+        #expect(row.prefix(4) == ["openai/gpt-4.1", "2", "8", "0.5"])
+        let rows = try daemon.ok("price", "show", "openai/gpt-4.1").lines
+        #expect(rows.contains { $0.hasPrefix("batch ") })
+        #expect(try daemon.ok("alias", "list").lines[1] == "gpt    openai/gpt-4.1")
+        let wrong = try daemon.run("price", "set", "openai/x", "--in", "1e3", "--out", "8")
+        #expect(wrong.status == 1)
+    }
+
+    @Test func `a second import of the same file changes nothing`() throws {
+        let file = daemon.data.file(
+            "prices.json",
+            #"{"gpt-x":{"mode":"chat","litellm_provider":"openai","input_cost_per_token":2e-06,"#
+                + #""output_cost_per_token":8e-06,"input_cost_per_token_flex":1e-06},"#
+                + #""p":{"mode":"rerank"}}"#)
+        let first = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
+        #expect(first["prices_set"] == .integer(1) && first["aliases_set"] == .integer(1))
+        #expect(first["skipped"]?["mode rerank"] == .integer(1))
+        let second = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
+        #expect(second["prices_set"] == .integer(0) && second["prices_unchanged"] == .integer(1))
+        #expect(second["aliases_set"] == .integer(0))
+    }
+
+    @Test(
+        .enabled(
+            if: FileManager.default.fileExists(
+                atPath: "/work/shared/data/litellm-model-prices.json"),
+            "the whole price file is not on this machine"))
+    func `the whole price file is taken, and taken once`() throws {
+        let file = "/work/shared/data/litellm-model-prices.json"
+        let first = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
+        let taken = try #require(first["prices_set"]?.integer)
+        #expect(taken > 3_000)
+        #expect(first["refused"] == .array([]))
+        let second = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
+        #expect(second["prices_unchanged"] == .integer(taken))
+        #expect(second["prices_set"] == .integer(0))
+    }
+
+    @Test func `operators are created, listed and revoked`() throws {
+        let secret = try daemon.ok("operator", "create", "relay-1", "--role", "relay").lines
+        #expect(secret.count == 1)
+        #expect(try daemon.ok("operator", "list").lines[1].hasPrefix("relay-1   relay"))
+        try daemon.ok("operator", "revoke", "relay-1")
+        #expect(try daemon.run("operator", "revoke", "nobody").status == 1)
+        let login = try daemon.run(
+            "call", "--user", "relay-1", "PING", environment: ["TOLLGATE_SECRET": "wrong"])
+        #expect(login.status == 77)
+    }
+
+    @Test func `events are one a line, in order and filtered`() throws {
+        let all = try daemon.ok("events", "--json").lines.map { try JSON(reply: $0) }
+        #expect(all.map { $0["seq"]?.integer ?? 0 } == Array(1...Int64(all.count)))
+        let teams = try daemon.ok("events", "--type", "team.created").lines
+        #expect(teams.count == 2 && teams.allSatisfy { $0.contains(" team.created ") })
+        #expect(try daemon.ok("events", "--last", "2").lines.count == 2)
+        #expect(
+            try daemon.ok("events", "--from", "1", "--to", "2", "--limit", "1").lines.count == 1)
+        #expect(try daemon.ok("events", "--from", "1000000").output == "")
+    }
+
+    @Test func `status says how the daemon is`() throws {
+        let json = try JSON(reply: try daemon.ok("status", "--json").output)
+        #expect(json["state"] == .string("normal"))
+        #expect(json["tollgate_version"] == .string(Tollgate.version))
+        #expect(try daemon.ok("status").output.contains("durable seq"))
+    }
+
+    @Test func `a full disk behind stdout is an error`() throws {
+        let process = Program.make(["events"], ["TOLLGATE_DATA": daemon.data.path])
+        process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 74)
+    }
+}
