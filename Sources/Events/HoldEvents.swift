@@ -171,6 +171,8 @@ package struct RefusalsSummed: Sendable {
         second = reader.int64()
         guard !reader.failed, reader.remaining == 0 else { throw .truncated }
         guard let reason = Refusal(rawValue: rawReason) else { throw .malformed("refusal") }
+        // 2³³ seconds still fit an `Instant`, which counts nanoseconds.
+        guard second >= 0, second < 1 << 33 else { throw .malformed("second") }
         self.reason = reason
     }
     package func encode(into buffer: inout ByteBuffer) {

@@ -43,6 +43,7 @@ final class Committer: @unchecked Sendable {
 
     private var journalEnd: LogEnd
     private var lastLookAtDisk: Int64 = 0
+    private var bytesSinceLook: Int64 = 0
     private static let retryNanoseconds: Int64 = 1_000_000_000
     private static let diskLookNanoseconds: Int64 = 100_000_000
 
@@ -264,6 +265,7 @@ final class Committer: @unchecked Sendable {
         precondition(end.seq == before + count, "the journal has no gaps")
         journalEnd = end
         ring.free(bytes, nextSeq: end.seq + 1)
+        bytesSinceLook += Int64(bytes)
         counts.commits.add(1, ordering: .relaxed)
         counts.events.add(count, ordering: .relaxed)
         counts.bytes.add(UInt64(bytes), ordering: .relaxed)
@@ -307,15 +309,18 @@ final class Committer: @unchecked Sendable {
 
     // MARK: State
 
-    /// Looks how much disk is free, at most ten times a second while all is well. Called after a
-    /// commit succeeded, at the start, and once a second while the state is `.paused`.
+    /// Looks how much disk is free: while all is well ten times a second, or as soon as an eighth of
+    /// what is to be kept has been written, so that a fast disk cannot fill up between two looks.
+    /// Called after a commit succeeded, at the start, and once a second while the state is `.paused`.
     private func lookAtDisk() {
         let now = monotonicNanoseconds()
         let state = state
-        guard state != .normal || now - lastLookAtDisk >= Committer.diskLookNanoseconds else {
-            return
-        }
+        let isDue =
+            now - lastLookAtDisk >= Committer.diskLookNanoseconds
+            || bytesSinceLook >= options.pauseBelowBytes / 8
+        guard state != .normal || isDue else { return }
         lastLookAtDisk = now
+        bytesSinceLook = 0
         guard let free = freeDiskBytes(at: options.directory) else { return enter(.normal, "") }
         counts.freeDisk.store(free, ordering: .relaxed)
         // The way back lies a quarter higher, so that the state does not flicker at the bound.

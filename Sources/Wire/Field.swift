@@ -64,7 +64,9 @@ enum Field: UInt8, CaseIterable {
             case UInt8(ascii: "d"): return .id
             default: return .address
             }
-        case UInt8(ascii: "o"): return a[at: 2] == UInt8(ascii: "t") && a.count > 3 && a[at: 3] == UInt8(ascii: "=") ? .output : .outcome
+        case UInt8(ascii: "o"):
+            return a[at: 2] == UInt8(ascii: "t") && a.count > 3 && a[at: 3] == UInt8(ascii: "=")
+                ? .output : .outcome
         case UInt8(ascii: "b"): return .bytes
         case UInt8(ascii: "s"): return .scope
         case UInt8(ascii: "t"):
@@ -202,7 +204,9 @@ struct FieldCursor: ~Copyable {
                 + "the syntax is \(verb.syntax)")
     }
     @inline(never) private func repeatedOrEmpty() -> Failure {
-        if has(field) { return failure("\(field.name)= is given twice; the syntax is \(verb.syntax)") }
+        if has(field) {
+            return failure("\(field.name)= is given twice; the syntax is \(verb.syntax)")
+        }
         return failure(
             "\(field.name)= has no value: leave it out or give one; the syntax is \(verb.syntax)")
     }

@@ -91,7 +91,9 @@ package enum Handshake {
         }
         let prefix = pattern.slice(0, pattern.count - 1)
         guard prefix.count <= name.utf8CodeUnitCount else { return false }
-        for i in 0..<prefix.count where prefix[i] | 0x20 != name.utf8Start[i] | 0x20 { return false }
+        for i in 0..<prefix.count where prefix[i] | 0x20 != name.utf8Start[i] | 0x20 {
+            return false
+        }
         return true
     }
 
@@ -193,7 +195,8 @@ package enum Handshake {
     /// Redis's words for a subcommand it does not have; clients go on when they read them.
     package static func unknownSubcommand(_ word: Bytes, of verb: Verb) -> Failure {
         Failure(
-            .error, "unknown subcommand '\(Wire.echo(word, max: WireLimits.unknownCommandEchoMax))'. "
+            .error,
+            "unknown subcommand '\(Wire.echo(word, max: WireLimits.unknownCommandEchoMax))'. "
                 + "Try \(verb.name) HELP.")
     }
     /// Redis's words for a verb it does not have, which clients and people look for; what it repeats

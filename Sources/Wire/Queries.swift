@@ -123,7 +123,8 @@ package struct AppendRequest {
         // The one mistake everybody makes at a terminal deserves more than a count.
         guard arguments.count <= 3 else {
             throw Failure(
-                .error, "APPEND takes a type and one JSON text: put the JSON in single quotes, "
+                .error,
+                "APPEND takes a type and one JSON text: put the JSON in single quotes, "
                     + "APPEND org.created '{\"account\": \"acme\"}'")
         }
         try arguments.checkCount(.append)
@@ -203,7 +204,8 @@ extension Arguments {
         guard self[i].count >= 1, self[i].count <= WireLimits.nameBytesMax, self[i].isPlainText
         else {
             throw Failure(
-                .error, "a name is 1 to \(WireLimits.nameBytesMax) bytes of UTF-8 without "
+                .error,
+                "a name is 1 to \(WireLimits.nameBytesMax) bytes of UTF-8 without "
                     + "control characters")
         }
         return self[i]

@@ -176,7 +176,8 @@ package struct RequestParser: ~Copyable {
             guard count < WireLimits.argumentsMax else { return .tooManyArguments }
             let start = at
             while at < line.count, !endsWord(line[at: at]) { at += 1 }
-            guard at < line.count, line[at: at] == UInt8(ascii: "\"") || line[at: at] == UInt8(ascii: "'")
+            guard at < line.count,
+                line[at: at] == UInt8(ascii: "\"") || line[at: at] == UInt8(ascii: "'")
             else {
                 slots[count] = line.cut(start, at)
                 count += 1

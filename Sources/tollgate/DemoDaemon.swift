@@ -91,9 +91,11 @@ struct DemoDaemon {
             guard monotonicNanoseconds() < deadline, Interrupt.count == 0 else {
                 kill(pid, SIGTERM)
                 waitpid(pid, &status, 0)
-                throw CommandFailure(
-                    .unavailable,
-                    "the daemon did not answer within \(startSecondsMax) seconds; see \(log)")
+                throw Interrupt.count > 0
+                    ? CommandFailure(.failure, "interrupted")
+                    : CommandFailure(
+                        .unavailable,
+                        "the daemon did not answer within \(startSecondsMax) seconds; see \(log)")
             }
             usleep(pollMicroseconds)
         }

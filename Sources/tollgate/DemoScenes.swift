@@ -4,7 +4,7 @@ import Events
 struct DemoScenes {
     private let client: Client
     private let style = Style.output
-    /// Answers of the daemon are broken at this column.
+    /// Lines and answers are broken at this column.
     private static let columns = 96
 
     init(_ client: Client) { self.client = client }
@@ -78,7 +78,9 @@ struct DemoScenes {
             ink = answer.hasPrefix("+DENY") ? .yellow : .green
         }
         Console.print("  " + style.paint(caption, .dim))
-        Console.print("    > \(line)")
+        for (i, part) in Self.wrapped(line).enumerated() {
+            Console.print((i == 0 ? "    > " : "        ") + part)
+        }
         for (i, part) in Self.wrapped(answer).enumerated() {
             Console.print((i == 0 ? "    < " : "        ") + style.paint(part, ink))
         }

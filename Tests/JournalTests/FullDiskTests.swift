@@ -37,7 +37,7 @@ private final class SmallFilesystem {
         #expect(journal.waitDurable(500) && journal.state == .normal)
 
         small.fill(leaving: 400 << 10)
-        // One commit a tenth of a second looks at the disk; these go on until one has.
+        // A commit looks at the disk now and then; these go on until one has.
         while journal.state == .normal {
             journal.stage(through: journal.stagedSeq + 1)
             #expect(journal.waitDurable(journal.stagedSeq))

@@ -64,6 +64,7 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (
         let last = end(live.lowerBound)
         let expected = (live.lowerBound + 1...60).map { makeEvent($0) }
         var random = SeededGenerator(seed: 4)
+        var whollyRecovered = 0
         for i in whole.indices {
             var broken = whole
             broken[i] ^= UInt8.random(in: 1...255, using: &random)
@@ -72,7 +73,10 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (
             let found = try recovered(path, last)
             #expect(found.events == Array(expected.prefix(found.events.count)), "byte \(i)")
             if i < 40 { #expect(found.events.isEmpty && found.notes.count == 1, "byte \(i)") }
+            if found.events.count == expected.count { whollyRecovered += 1 }
         }
+        // Most bytes of the file are not the ones that are recovered: their damage costs nothing.
+        #expect(whollyRecovered > whole.count / 2)
     }
 
     @Test func `never takes a wrong event, wherever the file is cut`() throws {
@@ -207,8 +211,8 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (
         for _ in 0..<6 {
             let goal = journal.stagedSeq + UInt64.random(in: 1...900, using: &random)
             journal.stage(through: goal, urgently: Bool.random(using: &random) && goal < 500)
-            // The committer goes on while the copy is made, as the kernel's writeback would: the ring is
-            // copied last, for it may be newer than the journal but not older.
+            // The committer goes on while the copy is made. The ring is copied first: the journal may be
+            // newer than it, but not older.
             let copy = Scratch()
             if Bool.random(using: &random) { journal.waitDurable(goal) }
             shell("mkdir -p '\(copy.data)'/journal '\(copy.data)'/checkpoints")
@@ -217,12 +221,16 @@ private func recovered(_ path: String, _ end: LogEnd) throws(JournalError) -> (
             )
             copies.append((goal, copy))
         }
+        var opened = 0
         for (goal, copy) in copies {
+            // `cp` of a data.mdb that is being written is no atomic snapshot: some copies are refused.
             guard let again = try? copy.open() else { continue }
+            opened += 1
             #expect(
                 try again.allEvents() == (1...max(goal, again.lastSeq)).map { makeEvent($0) },
                 "seed \(seed)")
         }
+        #expect(opened > 0, "seed \(seed)")
     }
 
     @Test(arguments: 0..<8 as Range<UInt64>)
