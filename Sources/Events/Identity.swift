@@ -162,7 +162,7 @@ package enum ModelName {
             return pattern == name
         }
         let prefix = pattern.slice(0, pattern.count - 1)
-        return name.count > prefix.count && name.slice(0, prefix.count) == prefix
+        return name.count >= prefix.count && name.slice(0, prefix.count) == prefix
     }
     private static func isNameByte(_ c: UInt8) -> Bool {
         switch c {

@@ -115,7 +115,9 @@ extension ByteBuffer {
         append(decimal: inDay / 60 % 60, width: 2)
         append(UInt8(ascii: ":"))
         append(decimal: inDay % 60, width: 2)
-        var fraction = instant.nanoseconds - second * 1_000_000_000
+        // Wrapping: for an instant within a second of the earliest one, `second` alone is out of range,
+        // and the difference is right all the same.
+        var fraction = instant.nanoseconds &- second &* 1_000_000_000
         if full || fraction > 0 {
             var width = 9
             if !full {

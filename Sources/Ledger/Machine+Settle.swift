@@ -53,7 +53,7 @@ extension Machine {
 
     private mutating func settleUnknown(_ request: SettleRequest) -> Answer {
         if let failure = explainMissing(request.hold) { return .failed(failure) }
-        guard let reference = request.key else {
+        guard let reference = request.key, !request.model.isEmpty else {
             return .failed(
                 Failure(
                     .unknownHold,

@@ -92,8 +92,8 @@ extension ByteBuffer {
         append(UInt8(ascii: "."))
         append(decimal: milliseconds % 1_000, width: 3)
     }
-    /// A value inside a line of ours. Nearly always it is written as it is; a space or a line end in
-    /// a model that a caller made up must not become a word or a reply of its own.
+    /// A value inside a line of ours. Nearly always it is written as it is; a space or a line end
+    /// in a model that a caller made up must not become a word or a reply of its own.
     mutating func append(token text: Bytes) {
         for i in 0..<text.count where text[i] <= 0x20 || text[i] >= 0x7F {
             append(escapedToken: text)

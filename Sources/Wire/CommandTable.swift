@@ -1,7 +1,7 @@
 import Events
 
-// What COMMAND says of each verb, which is also what error texts quote. `redis-cli` shows the summary
-// and the syntax as help while one types.
+// What COMMAND says of each verb, which is also what error texts quote. `redis-cli` shows the
+// summary and the syntax as help while one types.
 extension Verb {
     /// As in Redis: the number of arguments with the verb; negative means at least so many.
     package var arity: Int {

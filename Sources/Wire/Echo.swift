@@ -3,8 +3,8 @@ import Events
 /// A caller's text for an error message: at most `max` of its bytes, printable ASCII as it is and
 /// everything else as `\xHH`, so that it cannot break the line it is put into.
 ///
-/// From the first `tg_` on, in either case and wherever it stands, the text is replaced by `tg_***`:
-/// people paste keys into the wrong field, and error messages end in other people's logs.
+/// From the first `tg_` on, in either case and wherever it stands, the text is replaced by
+/// `tg_***`: people paste keys into the wrong field, and error messages end in other people's logs.
 package func echo(_ text: Bytes, max: Int = WireLimits.echoBytesMax) -> String {
     var out = ByteBuffer(capacity: 96)
     let secret = firstSecret(text, from: 0, atLeast: 0) ?? text.count
@@ -23,7 +23,8 @@ func echo(_ byte: UInt8) -> String {
     return out.string
 }
 
-/// Where the first `tg_` stands that is followed by at least `atLeast` bytes of a secret's alphabet.
+/// Where the first `tg_` stands that is followed by at least `atLeast` bytes of a secret's
+/// alphabet.
 func firstSecret(_ text: Bytes, from start: Int, atLeast: Int) -> Int? {
     var at = start
     while at + 3 <= text.count {
@@ -64,7 +65,8 @@ extension ByteBuffer {
 }
 
 extension Bytes {
-    /// As `isPlainText`, but eight bytes at a time while they are ASCII, which ids nearly always are.
+    /// As `isPlainText`, but eight bytes at a time while they are ASCII, which ids nearly always
+    /// are.
     var isPlainTextFast: Bool {
         let top: UInt64 = 0x8080_8080_8080_8080
         let ones: UInt64 = 0x0101_0101_0101_0101

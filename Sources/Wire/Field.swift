@@ -103,9 +103,9 @@ enum Field: UInt8, CaseIterable {
 /// Goes through a request's `name=value` arguments and keeps the rules they share: every name once,
 /// no empty value, nothing unknown. Each verb says with a `switch` which names it takes.
 ///
-/// Its readers are `mutating` although they change nothing: that passes the cursor by address. By value,
-/// or even borrowed, 6.3 copies it for each call, and reads its freshly written fields back in wider
-/// words than they were stored in: a stall a field, a third of the whole parse.
+/// Its readers are `mutating` although they change nothing: that passes the cursor by address. By
+/// value, or even borrowed, 6.3 copies it for each call, and reads its freshly written fields back
+/// in wider words than they were stored in: a stall a field, a third of the whole parse.
 struct FieldCursor: ~Copyable {
     let arguments: Arguments
     let verb: Verb
@@ -143,8 +143,8 @@ struct FieldCursor: ~Copyable {
     // optimiser stops inlining the small things (measured: twice the time).
     @inline(never)
     mutating func number(_ range: ClosedRange<Int64>) throws(Failure) -> Int64 {
-        // Eighteen digits hold every bound of ours but the sequence numbers', whose 19 digits go the
-        // longer way.
+        // Eighteen digits hold every bound of ours but the sequence numbers', whose 19 digits go
+        // the longer way.
         if let number = value.shortDecimal, range.contains(number) { return number }
         guard value.count == 19, let number = value.unsignedDecimal,
             let signed = Int64(exactly: number), range.contains(signed)

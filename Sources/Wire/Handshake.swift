@@ -1,7 +1,8 @@
 import Events
 
-/// What Redis clients say to each other's servers before the first real request. Pure: each reply is
-/// a function of the arguments and of what is handed in, and `schemas/wire.md` shows who asks what.
+/// What Redis clients say to each other's servers before the first real request. Pure: each reply
+/// is a function of the arguments and of what is handed in, and `schemas/wire.md` shows who asks
+/// what.
 package enum Handshake {
     /// `HELLO`: who we are.
     ///
@@ -58,8 +59,8 @@ package enum Handshake {
 
     // MARK: CONFIG
 
-    /// `CONFIG GET <pattern …>`: the few settings clients and `redis-benchmark` ask for; a name that
-    /// is none of them answers nothing.
+    /// `CONFIG GET <pattern …>`: the few settings clients and `redis-benchmark` ask for; a name
+    /// that is none of them answers nothing.
     package static func config(
         _ arguments: Arguments, clientsMax: Int, _ version: ProtocolVersion,
         into buffer: inout ByteBuffer
@@ -176,8 +177,8 @@ package enum Handshake {
             + "age=\(client.ageSeconds) idle=0 flags=N db=0 cmd=client user=\(client.user) "
             + "resp=\(client.version.rawValue)\n"
     }
-    /// A connection's name: printable ASCII without spaces, because it stands in CLIENT LIST's line;
-    /// an empty one takes the name away.
+    /// A connection's name: printable ASCII without spaces, because it stands in CLIENT LIST's
+    /// line; an empty one takes the name away.
     static func clientName(_ name: Bytes) throws(Failure) -> Bytes {
         for i in 0..<name.count where name[i] <= 0x20 || name[i] >= 0x7F {
             throw Failure(
@@ -199,8 +200,8 @@ package enum Handshake {
             "unknown subcommand '\(Wire.echo(word, max: WireLimits.unknownCommandEchoMax))'. "
                 + "Try \(verb.name) HELP.")
     }
-    /// Redis's words for a verb it does not have, which clients and people look for; what it repeats
-    /// of the arguments is cut at 128 bytes in all, and secrets are masked.
+    /// Redis's words for a verb it does not have, which clients and people look for; what it
+    /// repeats of the arguments is cut at 128 bytes in all, and secrets are masked.
     package static func unknownCommand(_ arguments: Arguments) -> Failure {
         let most = WireLimits.unknownCommandEchoMax
         var text = "unknown command '\(Wire.echo(arguments[0], max: most))', "

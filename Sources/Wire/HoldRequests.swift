@@ -1,7 +1,7 @@
 import Events
 
-// The requests of the hot path: what RESERVE, CHECK, SETTLE, RELEASE and CHARGE ask. Everything they
-// borrow points into the parser's arguments.
+// The requests of the hot path: what RESERVE, CHECK, SETTLE, RELEASE and CHARGE ask. Everything
+// they borrow points into the parser's arguments.
 
 extension ReserveRequest {
     /// Reads `RESERVE` or `CHECK`.
@@ -57,11 +57,6 @@ extension SettleRequest {
             }
         }
         try usage.check(fields)
-        guard fields.has(.key) == fields.has(.model) else {
-            throw fields.failure(
-                "key= and model= come together: they let a hold that the ledger does not know be "
-                    + "charged all the same")
-        }
     }
 }
 

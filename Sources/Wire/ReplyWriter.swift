@@ -6,8 +6,8 @@ package enum ProtocolVersion: Int64, Sendable {
     case three = 3
 }
 
-// The pieces of replies. A simple string ends at its line end, so nothing foreign is ever written into
-// one unescaped; foreign bytes go into bulk strings, whose length says where they end.
+// The pieces of replies. A simple string ends at its line end, so nothing foreign is ever written
+// into one unescaped; foreign bytes go into bulk strings, whose length says where they end.
 extension ByteBuffer {
     package mutating func endLine() {
         reserve(2)
@@ -58,8 +58,9 @@ extension ByteBuffer {
         endLine()
     }
 
-    /// `-CODE text` in one line. Control characters become spaces, and whatever looks like a secret is
-    /// masked even though no text should hold one: the last line of defence, and errors are rare.
+    /// `-CODE text` in one line. Control characters become spaces, and whatever looks like a secret
+    /// is masked even though no text should hold one: the last line of defence, and errors are
+    /// rare.
     package mutating func reply(_ failure: Failure) {
         append(UInt8(ascii: "-"))
         append(failure.code.name)

@@ -2,12 +2,12 @@ import Events
 
 /// Cuts one request after the other out of a connection's input, in either grammar:
 ///
-///     RESERVE acme/ml/prod openai/gpt-4.1 in=1200 ua="curl 8"\n      inline: LF or CRLF, Redis quotes
-///     *2\r\n$5\r\nUSAGE\r\n$4\r\nacme\r\n                              framed: RESP2 and RESP3 alike
+///     RESERVE acme/ml/prod openai/gpt-4.1 ua="curl 8"\n    inline: LF or CRLF, Redis quotes
+///     *2\r\n$5\r\nUSAGE\r\n$4\r\nacme\r\n                  framed: RESP2 and RESP3 alike
 ///
-/// A first byte `*` means framed, as in Redis; each request chooses anew. The parser keeps nothing of
-/// a request it could not finish: it is called again with the same bytes and more. One parser serves
-/// all connections of a thread; only the `searched` hint belongs to a connection.
+/// A first byte `*` means framed, as in Redis; each request chooses anew. The parser keeps nothing
+/// of a request it could not finish: it is called again with the same bytes and more. One parser
+/// serves all connections of a thread; only the `searched` hint belongs to a connection.
 ///
 /// Nothing is allocated a request. The first line ever that contains quotes allocates the scratch.
 package struct RequestParser: ~Copyable {
@@ -49,8 +49,8 @@ package struct RequestParser: ~Copyable {
 
     /// Looks for the next request at the front of `input`.
     ///
-    /// - Parameter searched: the connection's own counter of bytes in which no line end was found, 0
-    ///   at first; it saves searching them again when a line comes in drops. Framed requests need
+    /// - Parameter searched: the connection's own counter of bytes in which no line end was found,
+    ///   0 at first; it saves searching them again when a line comes in drops. Framed requests need
     ///   none: a repeated look touches at most 64 headers and none of the texts.
     package mutating func next(_ input: Bytes, searched: inout Int) -> Step {
         count = 0
@@ -94,7 +94,8 @@ package struct RequestParser: ~Copyable {
         return count == 0 ? .empty(consumed: end + 1) : .command(consumed: end + 1, framed: false)
     }
 
-    /// Splits at spaces, eight bytes at a time; a line with quotes or control bytes goes the slow way.
+    /// Splits at spaces, eight bytes at a time; a line with quotes or control bytes goes the slow
+    /// way.
     private mutating func split(_ line: Bytes) -> Violation? {
         var start = 0
         var at = 0
@@ -163,8 +164,9 @@ package struct RequestParser: ~Copyable {
         return (control | quotes) & top != 0
     }
 
-    /// Redis's `sdssplitargs`, to the letter but for NUL, which is a byte like any other here (there
-    /// it silently ends the line). A quote may open inside an argument; closing it ends the argument.
+    /// Redis's `sdssplitargs`, to the letter but for NUL, which is a byte like any other here
+    /// (there it silently ends the line). A quote may open inside an argument; closing it ends the
+    /// argument.
     @inline(never)
     private mutating func splitQuoted(_ line: Bytes) -> Violation? {
         count = 0
@@ -302,7 +304,8 @@ package struct RequestParser: ~Copyable {
         case malformed
         case number(Int)
     }
-    /// Reads `<number>\r\n` at `at` and steps over it. As strict as Redis: no plus, no leading zero.
+    /// Reads `<number>\r\n` at `at` and steps over it. As strict as Redis: no plus, no leading
+    /// zero.
     @inline(__always)
     private static func header(_ input: Bytes, _ at: inout Int) -> Header {
         var i = at

@@ -6,17 +6,17 @@ import Events
 /// must obey it too; what only the wire knows stands here.
 package enum WireLimits {
     /// Longest inline line without its end, and longest whole RESP request with its framing, in
-    /// bytes. Far below Redis's 512 MiB: the longest honest request is an `APPEND` of a few KiB, and
-    /// a connection must not be able to make the gate buffer more than this for one command.
+    /// bytes. Far below Redis's 512 MiB: the longest honest request is an `APPEND` of a few KiB,
+    /// and a connection must not be able to make the gate buffer more than this for one command.
     package static let requestBytesMax = 65_536
     /// Most arguments of one request, the verb included. `RESERVE` with every field has 15.
     package static let argumentsMax = 64
     /// Longest number in a RESP header, in digits; ten hold 2³¹−1, Redis's own ceiling.
     static let headerDigitsMax = 10
 
-    /// Longest model a request may name, in bytes; past it the request is refused as malformed text.
-    /// It is above `Bounds.modelBytesMax` on purpose: the ledger answers and logs *which* odd model
-    /// was asked for, and an event's text holds at most 255 bytes.
+    /// Longest model a request may name, in bytes; past it the request is refused as malformed
+    /// text. It is above `Bounds.modelBytesMax` on purpose: the ledger answers and logs *which* odd
+    /// model was asked for, and an event's text holds at most 255 bytes.
     package static let modelBytesMax = 255
     /// Longest name that `GET` and `LIST` take, in bytes: a model's is the longest there is.
     package static let nameBytesMax = 200
@@ -37,8 +37,8 @@ package enum WireLimits {
     /// Largest sequence number a request may name; the same bound as in a hold's name.
     package static let sequenceMax: Int64 = 1 << 62 - 1
 
-    /// What `HELLO` and `INFO` call our Redis dialect: clients choose features by it, and 7.0 is the
-    /// newest that expects nothing of a server beyond the handshake we answer.
+    /// What `HELLO` and `INFO` call our Redis dialect: clients choose features by it, and 7.0 is
+    /// the newest that expects nothing of a server beyond the handshake we answer.
     package static let redisVersion: StaticString = "7.0.0"
 
     /// The relations between the numbers above; `WireTests` and the daemon's start call it.

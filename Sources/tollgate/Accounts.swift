@@ -190,6 +190,14 @@ struct Key: ParsableCommand {
     }
 }
 
+extension AccountPath {
+    /// Whether a path stands before another: by names, not by bytes, so that `acme-x` does not come
+    /// between `acme` and `acme/ml`.
+    static func precedes(_ a: String, _ b: String) -> Bool {
+        a.split(separator: "/").lexicographicallyPrecedes(b.split(separator: "/"))
+    }
+}
+
 /// The tier that a verb is about must be the tier of the path it is given.
 func check(_ account: String, is tier: Tier) throws(CommandFailure) {
     guard let found = account.withBytes({ AccountPath.tier($0) }) else {
@@ -226,6 +234,10 @@ extension ChangeOptions {
         if let secret = event["secret"]?.string {
             if !json { Console.print(secret) }
             Console.note("This is the only time the secret is shown: store it now.")
+        } else if type == "key.created" || type == "operator.created",
+            payload["secret_sha256"] == nil
+        {
+            Console.note("It was created before, with this id: its secret is not shown again.")
         }
     }
 }
@@ -236,6 +248,7 @@ private enum AccountTable {
         _ tier: Tier, under: String?, _ connection: ConnectionOptions, _ format: FormatOptions
     ) throws(CommandFailure) {
         let items = try connection.connect().list("\(tier.name)s", under: under)
+            .sorted { AccountPath.precedes($0.cell("account"), $1.cell("account")) }
         if format.json {
             JSON.array(items).print()
             return
@@ -254,7 +267,7 @@ private enum AccountTable {
             case .org: cells += [item.cell("zone"), item.cell("children")]
             case .team: cells += [item.cell("children")]
             case .key:
-                cells += [item.cell("owner"), item.cell("environment"), item.cell("expires")]
+                cells += [item.cell("owner"), item.cell("environment"), item.timeCell("expires")]
             }
             let models = item["models"] ?? .null
             cells += [

@@ -59,6 +59,12 @@ extension JSON {
     /// A member in a table; `-` when it is absent.
     func cell(_ name: String) -> String { self[name]?.plain ?? "-" }
 
+    /// An instant in a table, to the second.
+    func timeCell(_ name: String) -> String {
+        let text = cell(name)
+        return text.count > 20 && text.hasSuffix("Z") ? text.prefix(19) + "Z" : text
+    }
+
     /// Prints for a machine: pretty on a terminal, one line in a pipe.
     func print() { Console.print(Style.output.isTerminal ? pretty() : compact) }
 }

@@ -52,12 +52,10 @@ struct Operator: ParsableCommand {
                 return
             }
             var table = Table([
-                .text("OPERATOR"), .text("ROLE"), .text("ACCOUNT"), .text("CREATED"),
-                .text("REVOKED"),
+                .text("OPERATOR"), .text("ROLE"), .text("ACCOUNT"), .text("REVOKED"),
             ])
             for item in items {
-                table.add(
-                    ["operator", "role", "account", "created", "revoked"].map { item.cell($0) })
+                table.add(["operator", "role", "account", "revoked"].map { item.cell($0) })
             }
             table.print()
             if table.isEmpty {

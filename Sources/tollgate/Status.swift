@@ -31,7 +31,9 @@ struct Status: ParsableCommand {
             .tryAgain, "the daemon is \(state)" + (reason.isEmpty ? "" : ": \(reason)"))
     }
 
-    private static func print(_ info: [(section: String, name: String, value: String)]) {
+    private static func print(_ all: [(section: String, name: String, value: String)]) {
+        // What only a Redis client wants to know.
+        let info = all.filter { !$0.name.hasPrefix("redis_") && $0.section != "Keyspace" }
         var section: String?
         for (i, line) in info.enumerated() where line.section != section {
             if section != nil { Console.print("") }

@@ -57,7 +57,7 @@ struct Usage: ParsableCommand {
             }
             table.add([
                 limit.name, amount("limit"), amount("used"), amount("held"), amount("left"),
-                limit.value.cell("resets_at"),
+                limit.value.timeCell("resets_at"),
             ])
         }
         table.print()
@@ -72,10 +72,7 @@ enum UsageTree {
         let depth = account.split(separator: "/").count
         if depth < 2 { paths += try accounts("teams", account, client) }
         if depth < 3 { paths += try accounts("keys", account, client) }
-        // By names, not by bytes: `acme-x` must not come between `acme` and `acme/ml`.
-        paths.sort {
-            $0.split(separator: "/").lexicographicallyPrecedes($1.split(separator: "/"))
-        }
+        paths.sort(by: AccountPath.precedes)
         var usages: [JSON] = []
         for reply in try client.pipeline(paths.map { ["USAGE", $0] }) {
             usages.append(try Client.json(reply, of: "USAGE"))

@@ -1,8 +1,8 @@
 import Events
 
-// What is read back from disk or from a peer: the stored event, every typed event, its exported JSON,
-// and the JSON parser. A stored event that decodes must encode to the same bytes; its export must be
-// JSON; canonical JSON must be a fixed point.
+// What is read back from disk or from a peer: the stored event, every typed event, its exported
+// JSON, and the JSON parser. A stored event that decodes must encode to the same bytes; its export
+// must be JSON; canonical JSON must be a fixed point.
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzEvent(_ start: UnsafeRawPointer?, _ size: Int) -> CInt {
@@ -33,9 +33,9 @@ private func decode(_ event: StoredEvent) {
         default: try DocumentEvent(event).encode(into: &out)
         }
     } catch { return }
-    // `charge.recorded` has one field that an encoder always leaves empty and a reader skips (scope),
-    // and 0-0 as the only spelling of "no hold": a forged event may differ there, so it is not held
-    // to the fixed point.
+    // `charge.recorded` has one field that an encoder always leaves empty and a reader skips
+    // (scope), and 0-0 as the only spelling of "no hold": a forged event may differ there, so it is
+    // not held to the fixed point.
     if event.header.type != .chargeRecorded, event.bytes.count <= Bounds.eventBytesMax {
         precondition(out.bytes == event.bytes, "a decoded event encodes to its own bytes")
     }
@@ -73,7 +73,8 @@ private func roundTrip(_ input: Bytes) {
     for type in EventType.allCases { _ = try? Document(type: type, json, strict: true) }
 }
 
-// SwiftPM makes `main` an alias of this symbol, so libFuzzer is started from here, not by its own main.
+// SwiftPM makes `main` an alias of this symbol, so libFuzzer is started from here, not by its own
+// main.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runDriver(
     _ argc: UnsafeMutablePointer<CInt>, _ argv: UnsafeMutableRawPointer,

@@ -110,7 +110,8 @@ private func isOneLine(_ bytes: Bytes) -> Bool {
     return bytes[bytes.count - 2] == 0x0D && bytes[bytes.count - 1] == 0x0A
 }
 
-// SwiftPM makes `main` an alias of this symbol, so libFuzzer is started from here, not by its own main.
+// SwiftPM makes `main` an alias of this symbol, so libFuzzer is started from here, not by its own
+// main.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runDriver(
     _ argc: UnsafeMutablePointer<CInt>, _ argv: UnsafeMutableRawPointer,
