@@ -1,6 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// `TOLLGATE_FUZZ=1 swift build -Xswiftc -O --product FuzzWire` builds a libFuzzer target.
+let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
+
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -9,7 +12,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     // The decision crosses four modules; without this every small accessor would be a call.
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
-]
+] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 let package = Package(
     name: "tollgate",
@@ -24,6 +27,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "CLinux"),
+        .target(name: "CEcho"),
         .target(name: "Events", swiftSettings: strict),
         .target(name: "Ledger", dependencies: ["Events"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
@@ -40,7 +44,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Gate", "Events", "Wire", "Ledger", "Journal", "CLinux",
+                "Gate", "Events", "Wire", "Ledger", "Journal", "CLinux", "CLMDB", "CEcho",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
@@ -50,7 +54,7 @@ let package = Package(
         ),
         .target(name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
-        .testTarget(name: "EventsTests", dependencies: ["Events", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "LedgerTests", dependencies: ["Ledger", "Events", "Wire", "TestSupport", "CMallocCount"],
             swiftSettings: strict),
@@ -65,3 +69,13 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
+
+if isFuzzing {
+    for name in ["FuzzWire", "FuzzEvent"] {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: ["Events", "Wire"], path: "Tests/Fuzz/\(name)",
+                exclude: ["corpus"], swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
+}

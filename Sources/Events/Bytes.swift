@@ -8,31 +8,32 @@ import Musl
 ///
 /// It owns nothing. Whoever hands one out says how long it stays valid; the hot path uses it because
 /// a `String` costs an allocation and a `Span` cannot yet be stored in a row or an answer.
+@frozen @usableFromInline
 package struct Bytes: @unchecked Sendable {
-    package let base: UnsafeRawPointer?
-    package let count: Int
+    @usableFromInline package let base: UnsafeRawPointer?
+    @usableFromInline package let count: Int
 
-    package init(_ base: UnsafeRawPointer?, count: Int) {
+    @inlinable package init(_ base: UnsafeRawPointer?, count: Int) {
         self.base = base
         self.count = count
     }
-    package init(_ buffer: UnsafeRawBufferPointer) {
+    @inlinable package init(_ buffer: UnsafeRawBufferPointer) {
         base = buffer.baseAddress
         count = buffer.count
     }
     /// The bytes of a literal, which live as long as the program.
-    package init(_ text: StaticString) {
+    @inlinable package init(_ text: StaticString) {
         base = UnsafeRawPointer(text.utf8Start)
         count = text.utf8CodeUnitCount
     }
-    package static let empty = Bytes(nil, count: 0)
-    package var isEmpty: Bool { count == 0 }
+    @inlinable package static var empty: Bytes { Bytes(nil, count: 0) }
+    @inlinable package var isEmpty: Bool { count == 0 }
 
-    package subscript(i: Int) -> UInt8 {
+    @inlinable package subscript(i: Int) -> UInt8 {
         assert(i >= 0 && i < count)
         return base.unsafelyUnwrapped.load(fromByteOffset: i, as: UInt8.self)
     }
-    package func slice(_ from: Int, _ to: Int) -> Bytes {
+    @inlinable package func slice(_ from: Int, _ to: Int) -> Bytes {
         assert(from >= 0 && from <= to && to <= count)
         return Bytes(base.map { $0 + from }, count: to - from)
     }
@@ -42,7 +43,7 @@ package struct Bytes: @unchecked Sendable {
         }
         return UnsafeRawPointer(found) - base.unsafelyUnwrapped
     }
-    package static func == (a: Bytes, b: Bytes) -> Bool {
+    @inlinable package static func == (a: Bytes, b: Bytes) -> Bool {
         a.count == b.count && (a.count == 0 || memcmp(a.base!, b.base!, a.count) == 0)
     }
     package static func == (a: Bytes, b: StaticString) -> Bool { a == Bytes(b) }
@@ -88,10 +89,11 @@ extension String {
 
 /// Growable raw memory that is written at its end: events on their way to the ring, replies on their
 /// way to a socket, checkpoints on their way to disk. In steady state it never allocates.
+@frozen @usableFromInline
 package struct ByteBuffer: ~Copyable {
-    package private(set) var base: UnsafeMutableRawPointer
-    package private(set) var count = 0
-    package private(set) var capacity: Int
+    @usableFromInline package internal(set) var base: UnsafeMutableRawPointer
+    @usableFromInline package internal(set) var count = 0
+    @usableFromInline package internal(set) var capacity: Int
 
     package init(capacity: Int = 256) {
         base = .allocate(byteCount: max(capacity, 16), alignment: 16)
@@ -99,16 +101,16 @@ package struct ByteBuffer: ~Copyable {
     }
     deinit { base.deallocate() }
 
-    package var bytes: Bytes { Bytes(base, count: count) }
-    package var isEmpty: Bool { count == 0 }
+    @inlinable package var bytes: Bytes { Bytes(base, count: count) }
+    @inlinable package var isEmpty: Bool { count == 0 }
     package var string: String { bytes.string }
 
     /// Makes room for `extra` more bytes, so that what follows cannot move the memory.
-    package mutating func reserve(_ extra: Int) {
+    @inlinable package mutating func reserve(_ extra: Int) {
         if capacity - count < extra { grow(extra) }
     }
     // Out of line: growing happens a few times in a buffer's life.
-    @inline(never) private mutating func grow(_ extra: Int) {
+    @inline(never) @usableFromInline mutating func grow(_ extra: Int) {
         let wanted = max(capacity * 2, count + extra)
         let larger = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
         larger.copyMemory(from: base, byteCount: count)
@@ -116,7 +118,7 @@ package struct ByteBuffer: ~Copyable {
         base = larger
         capacity = wanted
     }
-    package mutating func removeAll() { count = 0 }
+    @inlinable package mutating func removeAll() { count = 0 }
     /// Cuts back to a length it had before.
     package mutating func truncate(to length: Int) {
         precondition(length >= 0 && length <= count)
@@ -144,33 +146,33 @@ package struct ByteBuffer: ~Copyable {
         return written
     }
 
-    package mutating func append(_ byte: UInt8) {
+    @inlinable package mutating func append(_ byte: UInt8) {
         reserve(1)
         (base + count).storeBytes(of: byte, as: UInt8.self)
         count += 1
     }
-    package mutating func append(_ bytes: Bytes) {
+    @inlinable package mutating func append(_ bytes: Bytes) {
         guard bytes.count > 0 else { return }
         reserve(bytes.count)
         memcpy(base + count, bytes.base.unsafelyUnwrapped, bytes.count)
         count += bytes.count
     }
-    package mutating func append(_ text: StaticString) { append(Bytes(text)) }
+    @inlinable package mutating func append(_ text: StaticString) { append(Bytes(text)) }
     package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { append(Bytes(UnsafeRawBufferPointer($0))) }
     }
-    package mutating func append(uint16 value: UInt16) { store(value) }
-    package mutating func append(uint32 value: UInt32) { store(value) }
-    package mutating func append(uint64 value: UInt64) { store(value) }
-    package mutating func append(int64 value: Int64) { store(value) }
+    @inlinable package mutating func append(uint16 value: UInt16) { store(value) }
+    @inlinable package mutating func append(uint32 value: UInt32) { store(value) }
+    @inlinable package mutating func append(uint64 value: UInt64) { store(value) }
+    @inlinable package mutating func append(int64 value: Int64) { store(value) }
     /// Five bytes, little-endian: a token count, which `Bounds.tokensMax` keeps below 2⁴⁰.
-    package mutating func append(uint40 value: Int64) {
+    @inlinable package mutating func append(uint40 value: Int64) {
         precondition(value >= 0 && value < 1 << 40, "a 40-bit count")
         append(uint32: UInt32(truncatingIfNeeded: value))
         append(UInt8(truncatingIfNeeded: value >> 32))
     }
-    private mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+    @inlinable mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
         reserve(MemoryLayout<T>.size)
         (base + count).storeBytes(of: value.littleEndian, as: T.self)
         count += MemoryLayout<T>.size
@@ -220,35 +222,36 @@ package struct ByteBuffer: ~Copyable {
 }
 
 /// Reads little-endian fields from a borrowed run of bytes; every read past the end fails for good.
+@frozen @usableFromInline
 package struct ByteReader {
-    private let bytes: Bytes
-    package private(set) var offset = 0
+    @usableFromInline let bytes: Bytes
+    @usableFromInline package internal(set) var offset = 0
     /// Set once something was missing; the values read since are zeros.
-    package private(set) var failed = false
+    @usableFromInline package internal(set) var failed = false
 
-    package init(_ bytes: Bytes) { self.bytes = bytes }
-    package var remaining: Int { bytes.count - offset }
+    @inlinable package init(_ bytes: Bytes) { self.bytes = bytes }
+    @inlinable package var remaining: Int { bytes.count - offset }
 
-    package mutating func uint8() -> UInt8 { take(1).map { $0.load(as: UInt8.self) } ?? 0 }
-    package mutating func uint16() -> UInt16 {
+    @inlinable package mutating func uint8() -> UInt8 { take(1).map { $0.load(as: UInt8.self) } ?? 0 }
+    @inlinable package mutating func uint16() -> UInt16 {
         take(2).map { UInt16(littleEndian: $0.loadUnaligned(as: UInt16.self)) } ?? 0
     }
-    package mutating func uint32() -> UInt32 {
+    @inlinable package mutating func uint32() -> UInt32 {
         take(4).map { UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self)) } ?? 0
     }
-    package mutating func uint40() -> Int64 {
+    @inlinable package mutating func uint40() -> Int64 {
         let low = uint32()
         return Int64(uint8()) << 32 | Int64(low)
     }
-    package mutating func uint64() -> UInt64 {
+    @inlinable package mutating func uint64() -> UInt64 {
         take(8).map { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) } ?? 0
     }
-    package mutating func int64() -> Int64 { Int64(bitPattern: uint64()) }
-    package mutating func bytes(_ n: Int) -> Bytes {
+    @inlinable package mutating func int64() -> Int64 { Int64(bitPattern: uint64()) }
+    @inlinable package mutating func bytes(_ n: Int) -> Bytes {
         guard n > 0 else { return .empty }
         return take(n).map { Bytes($0, count: n) } ?? .empty
     }
-    private mutating func take(_ n: Int) -> UnsafeRawPointer? {
+    @inlinable mutating func take(_ n: Int) -> UnsafeRawPointer? {
         guard n <= bytes.count - offset, !failed else {
             failed = true
             return nil

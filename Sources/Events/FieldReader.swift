@@ -49,7 +49,8 @@ struct FieldReader {
         }
         if let tier, found != tier {
             throw Failure(.error, 
-                "account \"\(path)\" names a \(found.name): a \(tier.name) has "
+                "account \"\(path)\" is \(found == .org ? "an" : "a") \(found.name)'s path: "
+                    + "\(tier == .org ? "an" : "a") \(tier.name) has "
                     + "\(tier.rawValue + 1) name\(tier == .org ? "" : "s") in its path")
         }
         return path

@@ -422,19 +422,10 @@ extension ByteBuffer {
         append(text)
     }
     fileprivate mutating func appendTexts(model: Bytes, scope: Bytes, _ text: RequestText) {
-        var lengths: UInt64 = 0
-        func add(_ bytes: Bytes, _ i: UInt64) {
-            precondition(bytes.count <= 255, "a short text")
-            lengths |= UInt64(bytes.count) << (i * 8)
-        }
-        add(model, 0)
-        add(scope, 1)
-        add(text.id, 2)
-        add(text.user, 3)
-        add(text.project, 4)
-        add(text.environment, 5)
-        add(text.address, 6)
-        add(text.userAgent, 7)
+        let lengths =
+            length(model, 0) | length(scope, 1) | length(text.id, 2) | length(text.user, 3)
+            | length(text.project, 4) | length(text.environment, 5) | length(text.address, 6)
+            | length(text.userAgent, 7)
         append(uint64: lengths)
         guard lengths != 0 else { return }
         append(model)
@@ -445,5 +436,9 @@ extension ByteBuffer {
         append(text.environment)
         append(text.address)
         append(text.userAgent)
+    }
+    private func length(_ bytes: Bytes, _ i: UInt64) -> UInt64 {
+        precondition(bytes.count <= 255, "a short text")
+        return UInt64(bytes.count) << (i * 8)
     }
 }

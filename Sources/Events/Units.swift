@@ -32,23 +32,24 @@ package struct Instant: Hashable, Comparable, Sendable {
 }
 
 /// The numbers that DESIGN.md fixes for everybody who counts tokens or writes requests.
+@usableFromInline
 package enum Bounds {
     /// Most tokens of one class in one request (10¹²); more is refused, so that counts fit 40 bits.
-    package static let tokensMax: Int64 = 1_000_000_000_000
+    @inlinable package static var tokensMax: Int64 { 1_000_000_000_000 }
     /// Longest account name, in bytes.
-    package static let nameBytesMax = 63
+    @inlinable package static var nameBytesMax: Int { 63 }
     /// Longest model name or alias, in bytes.
-    package static let modelBytesMax = 200
+    @inlinable package static var modelBytesMax: Int { 200 }
     /// Longest request id, user, project, environment or address, in bytes.
-    package static let textBytesMax = 128
+    @inlinable package static var textBytesMax: Int { 128 }
     /// Longest user agent or reason, in bytes.
-    package static let longTextBytesMax = 250
+    @inlinable package static var longTextBytesMax: Int { 250 }
     /// Longest stored event, in bytes: it must fit the 16-bit length of an event and of a tile's entry.
-    package static let eventBytesMax = 65_000
+    @inlinable package static var eventBytesMax: Int { 65_000 }
     /// How long a hold lives when its request does not say, in seconds.
-    package static let holdSecondsDefault: Int64 = 600
+    @inlinable package static var holdSecondsDefault: Int64 { 600 }
     /// The longest life a request may ask for, in seconds.
-    package static let holdSecondsMax: Int64 = 86_400
+    @inlinable package static var holdSecondsMax: Int64 { 86_400 }
     /// Output tokens held when neither the request nor the price book says how many there may be.
-    package static let outputTokensDefault: Int64 = 4_096
+    @inlinable package static var outputTokensDefault: Int64 { 4_096 }
 }

@@ -45,6 +45,8 @@ struct GateLoop: ~Copyable {
     private var holding: [Int32] = []
     /// Connections with whole requests that did not fit the ring.
     private var stalled: [Int32] = []
+    /// Connections with whole requests whose clients have taken enough of their answers.
+    private var resumable: [Int32] = []
     /// A spare descriptor, given up for a moment when there are no others (EMFILE).
     private var spare: Int32
     private var turn: UInt64 = 0
@@ -57,6 +59,8 @@ struct GateLoop: ~Copyable {
     private var unfinished = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
+    /// Late in a drain: what was read is answered, and nothing more is read.
+    private var readsNoMore = false
     private(set) var isReadOnly = false
 
     /// What happened since the start, for INFO.
@@ -155,6 +159,7 @@ struct GateLoop: ~Copyable {
         }
         if accepting { acceptConnections() }
         if !stalled.isEmpty { retryStalled() }
+        if !resumable.isEmpty { resumeClients() }
         endTurn()
     }
 
@@ -188,7 +193,7 @@ struct GateLoop: ~Copyable {
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     private func timeout() -> Int32 {
-        if lapsesAreDue { return 0 }
+        if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
@@ -304,7 +309,7 @@ struct GateLoop: ~Copyable {
         // Nearly always nothing is left over, and then requests are understood where they were read.
         if session.pointee.input.isEmpty {
             let count = recv(session.pointee.descriptor, scratch, GateLimits.readBytes, 0)
-            guard count > 0 else { return count < 0 && (errno == EAGAIN || errno == EINTR) }
+            guard count > 0 else { return staysWithoutBytes(session, count) }
             let input = Bytes(scratch, count: count)
             let used = answerAll(session, input)
             if used < count { session.pointee.input.append(input.slice(used, count)) }
@@ -313,10 +318,20 @@ struct GateLoop: ~Copyable {
             let count = session.pointee.input.appendUninitialized(GateLimits.readBytes) {
                 recv(descriptor, $0, GateLimits.readBytes, 0)
             }
-            guard count > 0 else { return count < 0 && (errno == EAGAIN || errno == EINTR) }
+            guard count > 0 else { return staysWithoutBytes(session, count) }
             answerLeftOver(session)
         }
         noteUnfinished(session)
+        return true
+    }
+    /// Whether a connection goes on after a read that brought nothing. Who has only ended writing
+    /// (`printf … | nc -N`) gets the answers that are due; the flush closes behind the last one.
+    private mutating func staysWithoutBytes(
+        _ session: UnsafeMutablePointer<Session>, _ count: Int
+    ) -> Bool {
+        guard count == 0 else { return errno == EAGAIN || errno == EINTR }
+        session.pointee.hasEnded = true
+        markDirty(session)
         return true
     }
     private mutating func answerLeftOver(_ session: UnsafeMutablePointer<Session>) {
@@ -412,6 +427,15 @@ struct GateLoop: ~Copyable {
             resume(session)
         }
     }
+    private mutating func resumeClients() {
+        let waiting = resumable
+        resumable.removeAll(keepingCapacity: true)
+        for descriptor in waiting {
+            guard let session = sessions[Int(descriptor)], session.pointee.isResumable else { continue }
+            session.pointee.isResumable = false
+            resume(session)
+        }
+    }
     /// Goes on with what a connection had sent when it had to wait.
     private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
@@ -425,8 +449,10 @@ struct GateLoop: ~Copyable {
             session.pointee.waiting > GateLimits.outputBytesMax
             || session.pointee.interest & UInt32(EPOLLIN.rawValue) == 0
                 && session.pointee.waiting > GateLimits.outputBytesResume
-        if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull,
-            !session.pointee.closesAfterFlush
+        // Whole requests that wait for their turn: nothing is read on top of them.
+        let isBehind = !session.pointee.input.isEmpty && session.pointee.unfinishedSince == nil
+        if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull, !isBehind,
+            !session.pointee.closesAfterFlush, !session.pointee.hasEnded, !readsNoMore
         {
             wanted |= UInt32(EPOLLIN.rawValue)
         }
@@ -476,7 +502,7 @@ struct GateLoop: ~Copyable {
         if session.pointee.waiting == 0 {
             session.pointee.output.removeAll()
             if session.pointee.output.capacity > 64 << 10 { session.pointee.output.shrink(to: 4_096) }
-            if session.pointee.closesAfterFlush { return drop(session) }
+            if session.pointee.closesAfterFlush || hasNothingLeft(session) { return drop(session) }
         } else {
             // Written bytes at the front are dropped once they are the larger part.
             let gone = session.pointee.output.count - session.pointee.waiting
@@ -497,13 +523,21 @@ struct GateLoop: ~Copyable {
             }
         }
         updateInterest(session)
-        // Room again for a client that had to wait for its own reading.
+        // Room again for a client that had to wait for its own reading. In the next turn: this one has
+        // staged its events, and no answer may leave before the events it tells of are staged.
         if session.pointee.waiting <= GateLimits.outputBytesResume, !session.pointee.input.isEmpty,
-            !session.pointee.isStalled, !session.pointee.awaitsReader,
+            !session.pointee.isStalled, !session.pointee.awaitsReader, !session.pointee.isResumable,
             session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
         {
-            resume(session)
+            session.pointee.isResumable = true
+            resumable.append(session.pointee.descriptor)
         }
+    }
+    /// Whether nothing more will come and all of what came is answered; a request without its end never
+    /// will be.
+    private func hasNothingLeft(_ session: UnsafeMutablePointer<Session>) -> Bool {
+        session.pointee.hasEnded && !session.pointee.awaitsReader && !session.pointee.isStalled
+            && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
     }
 
     // MARK: Readers
@@ -585,6 +619,8 @@ struct GateLoop: ~Copyable {
         var remaining = GateLimits.drainMilliseconds
         // What has arrived was read in the last turn; one more picks up what was on its way.
         takeTurn(waiting: 0)
+        readsNoMore = true
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { updateInterest(session) } }
         while remaining > 0, hasWork() {
             takeTurn(waiting: Int32(min(remaining, 50)))
             let elapsed = (GateLoop.wallClock().nanoseconds - start) / 1_000_000
@@ -593,7 +629,7 @@ struct GateLoop: ~Copyable {
         for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }
     }
     private func hasWork() -> Bool {
-        if !stalled.isEmpty || !readersQueue.isEmpty { return true }
+        if !stalled.isEmpty || !resumable.isEmpty || !readersQueue.isEmpty { return true }
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i] else { continue }
             if session.pointee.waiting > 0 || session.pointee.awaitsReader { return true }

@@ -42,6 +42,10 @@ struct Session: ~Copyable {
     var awaitsReader = false
     /// The ring was full: whole requests stand in `input`.
     var isStalled = false
+    /// In the list of connections that are served again in the next turn.
+    var isResumable = false
+    /// The peer will send nothing more, and may still read.
+    var hasEnded = false
     /// In the list of connections to be flushed at the end of the turn.
     var isDirty = false
     /// In the list of connections whose answers wait for the disk.

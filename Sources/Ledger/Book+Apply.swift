@@ -79,31 +79,32 @@ extension Book {
                 ring.pointee.add(usd: event.usd.raw, tokens: tokens, requests: 1, at: second)
             }
         }
-        var row = HoldRow()
-        row.seq = event.header.seq
-        row.epoch = event.header.epoch
-        row.state = .open
-        row.tier = event.tier
-        row.key = key
-        row.model = event.model.raw
-        row.price = .max
+        let slot = holds.newSlot()
+        let row = holds.row(slot)
+        row.pointee.seq = event.header.seq
+        row.pointee.epoch = event.header.epoch
+        row.pointee.state = .open
+        row.pointee.tier = event.tier
+        row.pointee.key = key
+        row.pointee.model = event.model.raw
+        row.pointee.price = .max
         if event.model != .none {
             // An event names a version that the log set before it.
-            row.price = prices.row(model: event.model.raw, version: event.price) ?? .max
+            row.pointee.price = prices.row(model: event.model.raw, version: event.price) ?? .max
         } else {
-            row.modelName = names.add(event.modelText)
+            row.pointee.modelName = prices.intern(unpriced: event.modelText, names: &names)
         }
-        row.until = event.until
-        row.placedAt = event.header.time.nanoseconds
-        row.countedSeq = event.header.seq
-        row.input = event.input
-        row.output = event.output
-        row.usd = event.usd.raw
-        row.asked = Book.fingerprint(
+        row.pointee.until = event.until
+        row.pointee.placedAt = event.header.time.nanoseconds
+        row.pointee.countedSeq = event.header.seq
+        row.pointee.input = event.input
+        row.pointee.output = event.output
+        row.pointee.usd = event.usd.raw
+        row.pointee.asked = Book.fingerprint(
             model: event.model, text: event.modelText, input: event.input, output: event.output,
             tier: event.tier)
-        if !event.text.id.isEmpty { row.id = IDHash(.hold, key: key, event.text.id) }
-        holds.place(row)
+        if !event.text.id.isEmpty { row.pointee.id = IDHash(.hold, key: key, event.text.id) }
+        holds.place(slot)
     }
 
     mutating func apply(_ event: HoldSettled, to slot: UInt32) {
@@ -189,35 +190,36 @@ extension Book {
                 ring.pointee.add(usd: event.usd.raw, tokens: tokens, requests: 1, at: second)
             }
         }
-        var row = HoldRow()
+        let slot = holds.newSlot()
+        let row = holds.row(slot)
         let name = event.hold ?? event.name
-        row.seq = name.seq
-        row.epoch = name.epoch
-        row.state = event.hold == nil ? .charge : .settled
-        row.isLate = event.hold != nil
-        row.tier = event.tier
-        row.key = key
-        row.model = event.model.raw
-        if event.model == .none { row.modelName = names.add(event.modelText) }
-        row.price =
+        row.pointee.seq = name.seq
+        row.pointee.epoch = name.epoch
+        row.pointee.state = event.hold == nil ? .charge : .settled
+        row.pointee.isLate = event.hold != nil
+        row.pointee.tier = event.tier
+        row.pointee.key = key
+        row.pointee.model = event.model.raw
+        if event.model == .none { row.pointee.modelName = prices.intern(unpriced: event.modelText, names: &names) }
+        row.pointee.price =
             event.model == .none
             ? .max : prices.row(model: event.model.raw, version: event.price) ?? .max
-        row.placedAt = event.header.time.nanoseconds
-        row.countedSeq = event.header.seq
-        row.input = event.usage.input
-        row.output = event.usage.output
-        row.usd = event.usd.raw
-        row.spentUSD = event.usd.raw
-        row.spentTokens = tokens
-        row.settled = Book.fingerprint(event.usage, tier: event.tier, outcome: event.outcome)
-        row.asked = Book.fingerprint(
+        row.pointee.placedAt = event.header.time.nanoseconds
+        row.pointee.countedSeq = event.header.seq
+        row.pointee.input = event.usage.input
+        row.pointee.output = event.usage.output
+        row.pointee.usd = event.usd.raw
+        row.pointee.spentUSD = event.usd.raw
+        row.pointee.spentTokens = tokens
+        row.pointee.settled = Book.fingerprint(event.usage, tier: event.tier, outcome: event.outcome)
+        row.pointee.asked = Book.fingerprint(
             model: event.model, text: event.modelText, input: event.usage.input,
             output: event.usage.output, tier: event.tier)
-        row.left = left(chain) ?? .min
+        row.pointee.left = left(chain) ?? .min
         if event.hold == nil, !event.text.id.isEmpty {
-            row.id = IDHash(.charge, key: key, event.text.id)
+            row.pointee.id = IDHash(.charge, key: key, event.text.id)
         }
-        holds.addEnded(row, named: event.hold != nil)
+        holds.addEnded(slot)
     }
 
     /// The least that any calendar or total `usd` limit of the chain has left; nil where none is set.

@@ -372,7 +372,7 @@ extension Book {
         row.isLate = r.uint8() != 0
         row.key = r.uint32()
         row.model = r.uint32()
-        if row.model == .max { row.modelName = names.add(r.text()) }
+        if row.model == .max { row.modelName = prices.intern(unpriced: r.text(), names: &names) }
         row.price = r.uint32()
         row.until = r.uint32()
         row.placedAt = r.int64()

@@ -123,8 +123,10 @@ struct HoldTable: ~Copyable {
     }
 
     private static func hash(_ name: HoldName) -> UInt64 {
-        // Sequence numbers are ours and dense; a multiplication spreads them.
-        (name.seq ^ UInt64(name.epoch) << 40) &* 0x9E37_79B9_7F4A_7C15
+        // Sequence numbers are ours and dense. Sixteen neighbours share two cache lines, and each such
+        // group lands anywhere: local like the identity, yet old runs never pile up with new ones.
+        let group = (name.seq >> 4 ^ UInt64(name.epoch) << 40) &* 0x9E37_79B9_7F4A_7C15
+        return (group >> 36) << 36 | (name.seq & 15) << 32
     }
 
     func row(_ slot: UInt32) -> UnsafeMutablePointer<HoldRow> { rows.pointer(slot) }
@@ -139,20 +141,27 @@ struct HoldTable: ~Copyable {
         byID.find(id.low) { rows.pointer($0).pointee.id == id }
     }
 
+    /// An empty row to be filled in place and then given to `place` or `addEnded`.
+    mutating func newSlot() -> UInt32 {
+        if let reused = free.popLast() { return reused }
+        return rows.append(HoldRow())
+    }
     /// Adds an open hold.
-    mutating func place(_ row: HoldRow) {
+    mutating func place(_ slot: UInt32) {
+        let row = rows.pointer(slot)
         // Somebody may have settled a name before it was given out (a ledger restored from a backup
         // gives names out again); the name now belongs to the real hold.
-        if let foreign = find(row.name) { takeName(from: foreign) }
-        let slot = store(row)
-        byName.insert(HoldTable.hash(row.name), slot)
+        if let foreign = find(row.pointee.name) { takeName(from: foreign) }
+        nameByID(slot)
+        byName.insert(HoldTable.hash(row.pointee.name), slot)
         link(slot)
         openCount += 1
     }
     /// Adds something that is over from the start: a charge, or the settlement of an unknown hold.
-    mutating func addEnded(_ row: HoldRow, named: Bool) {
-        let slot = store(row)
-        if named { byName.insert(HoldTable.hash(row.name), slot) }
+    mutating func addEnded(_ slot: UInt32) {
+        nameByID(slot)
+        let row = rows.pointer(slot)
+        if row.pointee.isNamed { byName.insert(HoldTable.hash(row.pointee.name), slot) }
         remember(slot)
     }
     /// Takes an open hold off the deadline wheel; the caller sets what became of it.
@@ -162,23 +171,15 @@ struct HoldTable: ~Copyable {
         remember(slot)
     }
 
-    private mutating func store(_ row: HoldRow) -> UInt32 {
-        let slot: UInt32
-        if let reused = free.popLast() {
-            slot = reused
-            rows.pointer(slot).pointee = row
-        } else {
-            slot = rows.append(row)
+    private mutating func nameByID(_ slot: UInt32) {
+        let id = rows.pointer(slot).pointee.id
+        if id.isNone { return }
+        // The id now names this request; the older one stays known by its hold's name.
+        if let older = find(id) {
+            byID.remove(id.low, older)
+            rows.pointer(older).pointee.id = .none
         }
-        if !row.id.isNone {
-            // The id now names this request; the older one stays known by its hold's name.
-            if let older = find(row.id), older != slot {
-                byID.remove(row.id.low, older)
-                rows.pointer(older).pointee.id = .none
-            }
-            byID.insert(row.id.low, slot)
-        }
-        return slot
+        byID.insert(id.low, slot)
     }
     private mutating func takeName(from slot: UInt32) {
         let row = rows.pointer(slot)

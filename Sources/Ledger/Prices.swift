@@ -44,22 +44,15 @@ struct PriceAmounts: BitwiseCopyable {
         let plain = usage.input - usage.cached - usage.cacheWrite
         let visible = usage.output - usage.reasoning
         // Nearly always each product and the sum fit 64 bits, and then one division does.
-        var sum: Int64 = 500
-        var overflow = false
-        func add(_ tokens: Int64, _ price: Int64) {
-            let (product, o1) = tokens.multipliedReportingOverflow(by: price)
-            let (total, o2) = sum.addingReportingOverflow(product)
-            sum = total
-            overflow = overflow || o1 || o2
-        }
-        add(plain, input)
-        add(visible, output)
-        if usage.cached != 0 { add(usage.cached, cached) }
-        if usage.cacheWrite != 0 { add(usage.cacheWrite, cacheWrite) }
-        if usage.reasoning != 0 { add(usage.reasoning, reasoning) }
-        guard !overflow else { return wideCost(usage) }
-        let (cost, o) = (sum / 1_000).addingReportingOverflow(request)
-        return o ? nil : cost
+        var sum = CheckedSum(500)
+        sum.add(plain, input)
+        sum.add(visible, output)
+        if usage.cached != 0 { sum.add(usage.cached, cached) }
+        if usage.cacheWrite != 0 { sum.add(usage.cacheWrite, cacheWrite) }
+        if usage.reasoning != 0 { sum.add(usage.reasoning, reasoning) }
+        guard !sum.overflowed else { return wideCost(usage) }
+        let (cost, overflow) = (sum.value / 1_000).addingReportingOverflow(request)
+        return overflow ? nil : cost
     }
     // Out of line: only absurd prices or counts come here.
     @inline(never) private func wideCost(_ usage: TokenUsage) -> Int64? {
@@ -71,6 +64,19 @@ struct PriceAmounts: BitwiseCopyable {
             + Int128(usage.cached) * Int128(cached) + Int128(usage.cacheWrite) * Int128(cacheWrite)
             + Int128(usage.reasoning) * Int128(reasoning)
         return Int64(exactly: (pico + 500) / 1_000 + Int128(request))
+    }
+}
+
+/// A sum of products that remembers whether it ever left 64 bits.
+private struct CheckedSum {
+    var value: Int64
+    var overflowed = false
+    init(_ value: Int64) { self.value = value }
+    mutating func add(_ tokens: Int64, _ price: Int64) {
+        let (product, o1) = tokens.multipliedReportingOverflow(by: price)
+        let (total, o2) = value.addingReportingOverflow(product)
+        value = total
+        overflowed = overflowed || o1 || o2
     }
 }
 
@@ -99,12 +105,24 @@ struct PriceBook: ~Copyable {
     var aliases = Rows<AliasRow>()
     private var modelIndex = SlotIndex()
     private var aliasIndex = SlotIndex()
+    /// Names of models without a price that were asked for all the same, each kept once.
+    private var unpriced = Rows<NameRef>()
+    private var unpricedIndex = SlotIndex()
 
     func model(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
         modelIndex.find(Hash128(name).low) { names[models.pointer($0).pointee.name] == name }
     }
     func alias(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
         aliasIndex.find(Hash128(name).low) { names[aliases.pointer($0).pointee.name] == name }
+    }
+    mutating func intern(unpriced name: Bytes, names: inout NameArena) -> NameRef {
+        let hash = Hash128(name).low
+        if let known = unpricedIndex.find(hash, where: { names[unpriced.pointer($0).pointee] == name }) {
+            return unpriced.pointer(known).pointee
+        }
+        let ref = names.add(name)
+        unpricedIndex.insert(hash, unpriced.append(ref))
+        return ref
     }
     mutating func addModel(_ name: NameRef, in names: borrowing NameArena) -> UInt32 {
         let number = models.append(ModelRow(name: name, price: .max))

@@ -2,8 +2,7 @@ import Events
 
 // The parser's own view of `Bytes`. Across a module border Swift 6.3 calls `Bytes[i]` and `slice`
 // as functions even with cross-module optimisation; here they must be one instruction (measured:
-// 200 ns a RESERVE with the calls, see `Tests/WireTests` and PERFORMANCE.md for the present
-// number).
+// 200 ns a RESERVE with the calls; `tollgate bench` has the present number).
 extension Bytes {
     /// Byte `i`; the caller has compared it with `count`.
     @inline(__always)

@@ -26,7 +26,7 @@ struct Finding: Equatable, CustomStringConvertible {
 /// Events ← Ledger, Wire, Journal ← Gate ← tollgate.
 enum Arrows {
     private static let ours: Set = [
-        "Events", "Ledger", "Wire", "Journal", "Gate", "CLMDB", "CLinux",
+        "Events", "Ledger", "Wire", "Journal", "Gate", "CLMDB", "CLinux", "CEcho",
     ]
     // Two names for one library: which one there is depends on the Linux.
     private static let libc: Set = ["Glibc", "Musl"]

@@ -1,1 +1,10 @@
-long tg_malloc_count(void);
+// Counts the allocations of one thread, so that a test can say "none a command".
+#ifndef TOLLGATE_CMALLOCCOUNT_H
+#define TOLLGATE_CMALLOCCOUNT_H
+
+/// Begins to count this thread's calls of malloc, calloc, realloc and aligned_alloc, from zero.
+void tg_count_mallocs(void);
+/// Stops counting and returns how many there were.
+long tg_counted_mallocs(void);
+
+#endif

@@ -2,7 +2,7 @@ import Events
 import Wire
 
 // Everything a stranger can reach before authentication: framing, verbs, typed arguments, the pure
-// handshake replies. Build and run as CONTRIBUTING.md says (TOLLGATE_FUZZ=1). Besides not crashing:
+// handshake replies. Built only with TOLLGATE_FUZZ=1; the README says how. Besides not crashing:
 // every step makes progress, a split input parses as the whole, every reply is whole lines, and no
 // secret comes back in an error.
 

@@ -1,0 +1,121 @@
+import ArgumentParser
+import CEcho
+import Events
+import Glibc
+
+/// `tollgate bench`: the figures of DESIGN.md section 11, each beside its peer in the same run.
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure this machine's Tollgate beside its peers.",
+        discussion: """
+            Starts daemons and peers of its own in a fresh directory, measures both sides of each
+            ratio in alternating rounds, and prints a Markdown table: medians over the rounds, with
+            least and most in brackets. A ratio is one median over the other. Redis stands in the
+            table if redis-server and redis-benchmark are installed.
+
+            Rows:
+              \(Bench.listing)
+
+            Close everything else first: neighbours move every figure. For figures that mean
+            something build with -c release.
+
+            Examples:
+              tollgate bench
+              tollgate bench --only decide --only fold --rounds 9
+              tollgate bench --dir /var/lib --json > bench.json
+            """,
+        subcommands: [BenchChild.self]
+    )
+
+    @Option(
+        name: .customLong("only"),
+        help: ArgumentHelp("Only this row, by the name above; repeatable.", valueName: "row"))
+    var only: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Rounds of each measurement (default: 5, with --smoke 1).", valueName: "n"))
+    var rounds: Int?
+    @Option(
+        name: .customLong("dir"),
+        help: ArgumentHelp(
+            "Where the fresh directory is made; its filesystem is what is measured.",
+            valueName: "dir"))
+    var directory: String?
+    @Flag(help: "Tiny counts, a few seconds: shows that it works, not how fast.")
+    var smoke = false
+    @OptionGroup var format: FormatOptions
+
+    /// All there is to measure, in the order of the table. A new one needs its line here.
+    static let tests: [any (BenchTest & Sendable).Type] = [
+        BenchRoundTrip.self, BenchThroughput.self, BenchDecide.self, BenchPairs.self,
+        BenchFold.self, BenchDisk.self, BenchRestart.self, BenchMemory.self,
+    ]
+    private static var listing: String {
+        let width = tests.map(\.name.count).max() ?? 0
+        return tests.map {
+            $0.name + String(repeating: " ", count: width - $0.name.count) + "  " + $0.summary
+        }.joined(separator: "\n  ")
+    }
+
+    func validate() throws {
+        let names = Bench.tests.map { $0.name }
+        for name in only where !names.contains(name) {
+            throw ValidationError("--only \(name): say \(names.joined(separator: ", "))")
+        }
+        guard (1...1_000).contains(rounds ?? 1) else {
+            throw ValidationError("--rounds takes 1 to 1000")
+        }
+    }
+
+    func run() throws {
+        Interrupt.catchSignals()
+        signal(SIGPIPE, SIG_IGN)
+        let context = try BenchContext(
+            under: directory, isSmoke: smoke, rounds: rounds ?? (smoke ? 1 : 5))
+        defer { context.removeDirectory() }
+        context.note("in \(context.directory), \(context.rounds) rounds, \(BenchMachine.line)")
+        #if DEBUG
+            context.note("a debug build: its figures say nothing, build with -c release")
+        #endif
+        var report = BenchReport(isSmoke: smoke)
+        for test in Bench.tests where only.isEmpty || only.contains(test.name) {
+            try context.checkInterrupt()
+            context.note("\(test.name): \(test.summary)")
+            report.rows += try test.init().run(context)
+        }
+        if format.json { report.json.print() } else { report.print() }
+    }
+}
+
+/// One measurement: a few rows of the table.
+protocol BenchTest {
+    /// What `--only` calls it.
+    static var name: String { get }
+    static var summary: String { get }
+    init()
+    func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow]
+}
+
+/// `tollgate bench child …`: what the bench runs as processes of their own.
+struct BenchChild: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "child", shouldDisplay: false)
+
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    func run() throws {
+        tg_die_with_parent()
+        switch words.first {
+        case "echo" where words.count == 2:
+            let code = tg_echo_serve(words[1])
+            throw CommandFailure(.cannotCreate, "\(words[1]): \(String(cString: strerror(code)))")
+        case "keys" where words.count == 2:
+            try Console.print(String(BenchMemory.residentBytesAfter(keys: Int(words[1]) ?? 0)))
+        case "run" where words.count >= 2:
+            let copies: [UnsafeMutablePointer<CChar>?] = words.dropFirst().map { strdup($0) } + [nil]
+            execvp(words[1], copies)
+            throw CommandFailure(
+                .unavailable, "cannot run \(words[1]): \(String(cString: strerror(errno)))")
+        default: throw CommandFailure(.usage, "this is for 'tollgate bench' to use")
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Events
+import Foundation
+import Glibc
+
+/// What every measurement of a run shares: a directory of its own, how much to do, and whom to tell.
+final class BenchContext {
+    let directory: String
+    let isSmoke: Bool
+    let rounds: Int
+
+    init(under parent: String?, isSmoke: Bool, rounds: Int) throws(CommandFailure) {
+        self.isSmoke = isSmoke
+        self.rounds = rounds
+        let parent = parent ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+        var template = Array((parent + "/tollgate-bench-XXXXXX").utf8CString)
+        guard let made = mkdtemp(&template) else {
+            throw CommandFailure(
+                .cannotCreate,
+                "no directory under \(parent): \(String(cString: strerror(errno))); say another "
+                    + "with --dir")
+        }
+        directory = String(cString: made)
+    }
+    func removeDirectory() { try? FileManager.default.removeItem(atPath: directory) }
+
+    /// The path of something inside the run's directory; a measurement numbers its own.
+    func path(_ name: String) -> String { directory + "/" + name }
+    /// An empty directory for one measurement.
+    func makeDirectory(_ name: String) throws(CommandFailure) -> String {
+        let path = path(name)
+        guard mkdir(path, 0o700) == 0 else {
+            throw CommandFailure(
+                .cannotCreate, "cannot create \(path): \(String(cString: strerror(errno)))")
+        }
+        return path
+    }
+    func removeDirectory(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+
+    /// How many of something: enough to measure, or just enough to see it work.
+    func count(_ full: Int, smoke: Int) -> Int { isSmoke ? smoke : full }
+    func checkInterrupt() throws(CommandFailure) {
+        if Interrupt.count > 0 { throw CommandFailure(.failure, "interrupted") }
+    }
+    func note(_ line: String) { Console.note(Style.errors.paint("bench", .dim) + " " + line) }
+
+    /// Runs every side once to warm up and then once a round, in turn, so that a neighbour's noise
+    /// falls on all of them alike. Answers the values of each side, in rounds.
+    func alternate(
+        _ sides: [() throws(CommandFailure) -> Double]
+    ) throws(CommandFailure) -> [[Double]] {
+        var values = [[Double]](repeating: [], count: sides.count)
+        for round in 0...rounds {
+            for (i, side) in sides.enumerated() {
+                try checkInterrupt()
+                let value = try side()
+                if round > 0 { values[i].append(value) }
+            }
+        }
+        return values
+    }
+}
+
+/// The machine in one line, to stand beside figures that are of it alone.
+enum BenchMachine {
+    static var line: String {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) {
+            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        var load = [0.0]
+        getloadavg(&load, 1)
+        let cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        return "\(processor), \(cores) cores, Linux \(release), load \(BenchRow.decimal(load[0], 1))"
+    }
+    private static var processor: String {
+        let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+        guard let value = line?.split(separator: ":").last else { return "unknown processor" }
+        return value.trimmingCharacters(in: .whitespaces)
+    }
+}

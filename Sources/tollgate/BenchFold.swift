@@ -1,0 +1,147 @@
+import Events
+import Journal
+import Ledger
+
+/// How fast a log becomes a book: what a restart without a checkpoint has to do.
+struct BenchFold: BenchTest {
+    static let name = "fold"
+    static let summary = "events/s from a log in memory, and through the journal, into a fresh book"
+
+    private static let keys = 256
+    private static let burst = 256
+
+    func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
+        let bursts = context.count(4_000, smoke: 8)
+        var log = ByteBuffer(capacity: 1 << 20)
+        try write(bursts, into: &log, context)
+        let directory = try context.makeDirectory("fold")
+        defer { context.removeDirectory(directory) }
+        let journal = try benchJournal { () throws(JournalError) in
+            try Journal.open(JournalOptions(directory: directory))
+        }
+        let events = try fill(journal, with: log.bytes)
+
+        var digest: Hash128?
+        func check(_ book: borrowing Book) throws(CommandFailure) {
+            let found = book.digest()
+            guard book.seq == events, digest == nil || digest == found else {
+                throw CommandFailure(.software, "two folds of one log disagree: this is a bug")
+            }
+            digest = found
+        }
+        func perSecond(_ body: () throws(CommandFailure) -> Void) throws(CommandFailure) -> Double {
+            let start = monotonicNanoseconds()
+            try body()
+            return Double(events) / (Double(monotonicNanoseconds() - start) / 1e9)
+        }
+        let values = try context.alternate([
+            { () throws(CommandFailure) in
+                var book = Book()
+                let rate = try perSecond { () throws(CommandFailure) in
+                    guard Self.fold(log.bytes, into: &book) else { throw Self.broken }
+                }
+                try check(book)
+                return rate
+            },
+            { () throws(CommandFailure) in
+                var book = Book()
+                let rate = try perSecond { () throws(CommandFailure) in
+                    try Self.fold(journal, into: &book)
+                }
+                try check(book)
+                return rate
+            },
+            { () throws(CommandFailure) in
+                try perSecond { () throws(CommandFailure) in
+                    _ = try benchJournal { () throws(JournalError) in
+                        try journal.readPages { _ in true }
+                    }
+                }
+            },
+        ])
+        journal.shutdown()
+        let size = "\(LoadReport.grouped(events)) events"
+        return [
+            BenchRow(
+                name: "fold.memory", what: "fold on replay, from memory", measure: .perSecond,
+                ours: Spread(values[0]), budget: .atLeast(10e6), note: size),
+            BenchRow(
+                name: "fold.journal", what: "fold on replay, through the journal",
+                measure: .perSecond, ours: Spread(values[1]),
+                peer: ("reading alone", Spread(values[2])), budget: .atLeast(10e6), note: size),
+        ]
+    }
+
+    private func write(
+        _ bursts: Int, into log: inout ByteBuffer, _ context: BenchContext
+    ) throws(CommandFailure) {
+        var ledger = try BenchLedger(keys: Self.keys, directory: nil)
+        for _ in 0..<bursts {
+            try context.checkInterrupt()
+            _ = try ledger.run(requests: Self.burst)
+            log.append(ledger.machine.outbox.bytes)
+            ledger.machine.outbox.removeAll()
+        }
+    }
+    /// Puts the log into the journal, as the gate would; how many events it has.
+    private func fill(_ journal: Journal, with log: Bytes) throws(CommandFailure) -> UInt64 {
+        try benchJournal { () throws(JournalError) in try journal.startCommitter() }
+        var from = 0
+        var at = 0
+        while from < log.count {
+            let room = min(journal.stageableBytes, 1 << 20)
+            while at < log.count, let length = StoredEvent.length(log.slice(at, log.count)),
+                at + length - from <= room
+            { at += length }
+            if at == from {
+                journal.waitDurable(journal.stagedSeq)
+            } else {
+                journal.stage(log.slice(from, at))
+                from = at
+            }
+        }
+        guard journal.waitDurable(journal.stagedSeq) else {
+            throw CommandFailure(.io, "\(journal.stateReason); say another place with --dir")
+        }
+        return journal.stagedSeq
+    }
+
+    @inline(never)
+    private static func fold(_ log: Bytes, into book: inout Book) -> Bool {
+        var at = 0
+        while at < log.count {
+            do throws(EventError) {
+                let event = try StoredEvent(log.slice(at, log.count))
+                try book.apply(event)
+                at += event.bytes.count
+            } catch {
+                return false
+            }
+        }
+        return true
+    }
+    /// As the daemon does at its start.
+    @inline(never)
+    private static func fold(
+        _ journal: Journal, into book: inout Book
+    ) throws(CommandFailure) {
+        var isWhole = true
+        try benchJournal { () throws(JournalError) in
+            try journal.readPages { page in
+                for bytes in page.events {
+                    do throws(EventError) {
+                        try book.apply(try StoredEvent(bytes))
+                    } catch {
+                        isWhole = false
+                        return false
+                    }
+                }
+                return true
+            }
+            return
+        }
+        guard isWhole else { throw Self.broken }
+    }
+    private static let broken = CommandFailure(
+        .software, "the bench's own log does not fold: this is a bug")
+}

@@ -1,0 +1,95 @@
+import CLinux
+import Events
+import Glibc
+
+/// Many connections from one thread, each sending its next requests once all it sent are answered.
+final class BenchSwarm {
+    private let links: [Link]
+    private let poller: Int32
+    private let pipelined: Int
+    private let buffer = UnsafeMutableRawPointer.allocate(byteCount: bufferBytes, alignment: 64)
+    private static let bufferBytes = 64 << 10
+    private static let eventsMax = 64
+
+    private final class Link {
+        let client: Client
+        var message: BenchMessage
+        var output: ByteBuffer
+        var waiting = 0
+
+        init(_ socket: String, _ message: BenchMessage) throws(CommandFailure) {
+            client = try Client(.unix(socket))
+            self.message = message
+            output = ByteBuffer(capacity: 16 << 10)
+        }
+        /// Sends as many requests as a connection may have under way; they fit the socket.
+        func sendBatch(_ count: Int) -> Bool {
+            output.removeAll()
+            for _ in 0..<count {
+                message.next()
+                message.bytes.withUnsafeBytes { output.append(Bytes($0)) }
+            }
+            waiting = count
+            return send(client.descriptor, output.base, output.count, Int32(MSG_NOSIGNAL))
+                == output.count
+        }
+    }
+
+    /// - Parameter words: one request, answered with one line.
+    init(
+        _ socket: String, connections: Int, pipelined: Int, words: [String]
+    ) throws(CommandFailure) {
+        self.pipelined = pipelined
+        var made: [Link] = []
+        for i in 0..<connections {
+            made.append(try Link(socket, BenchMessage(words: words, from: i * 1_000_000_000)))
+        }
+        links = made
+        poller = epoll_create1(Int32(EPOLL_CLOEXEC))
+        for (i, link) in made.enumerated() {
+            var event = epoll_event()
+            event.events = EPOLLIN.rawValue
+            event.data.u64 = UInt64(i)
+            epoll_ctl(poller, EPOLL_CTL_ADD, link.client.descriptor, &event)
+        }
+    }
+    deinit {
+        close(poller)
+        buffer.deallocate()
+    }
+
+    /// Goes on for a while; the answers a second.
+    func run(
+        for nanoseconds: Int64, _ context: BenchContext
+    ) throws(CommandFailure) -> Double {
+        var answers = 0
+        var busy = links.count
+        let start = monotonicNanoseconds()
+        var now = start
+        for link in links { guard link.sendBatch(pipelined) else { throw lost() } }
+        var ready = [epoll_event](repeating: epoll_event(), count: Self.eventsMax)
+        while busy > 0 {
+            let count = epoll_wait(poller, &ready, Int32(Self.eventsMax), 1_000)
+            now = monotonicNanoseconds()
+            if count <= 0 { try context.checkInterrupt() }
+            for event in ready.prefix(Int(max(count, 0))) {
+                let link = links[Int(event.data.u64)]
+                let n = recv(link.client.descriptor, buffer, Self.bufferBytes, 0)
+                guard n > 0 else { throw lost() }
+                let lines = Bytes(buffer, count: n).lineCount
+                answers += lines
+                link.waiting -= lines
+                guard link.waiting == 0 else { continue }
+                if now - start < nanoseconds {
+                    guard link.sendBatch(pipelined) else { throw lost() }
+                } else {
+                    busy -= 1
+                }
+            }
+        }
+        return Double(answers) / (Double(now - start) / 1e9)
+    }
+    private func lost() -> CommandFailure {
+        CommandFailure(.io, "lost a connection: \(String(cString: strerror(errno)))")
+    }
+}
