@@ -276,26 +276,29 @@ package struct Hash128: Hashable, Sendable {
     package init(_ bytes: Bytes, seed: UInt64 = 0) {
         var a = seed ^ 0xA076_1D64_78BD_642F
         var b = seed &+ 0xE703_7ED1_A0B4_28DB
-        var i = 0
-        while bytes.count - i >= 8 {
-            let word = (bytes.base.unsafelyUnwrapped + i).loadUnaligned(as: UInt64.self)
-            a = Hash128.fold(a ^ word, 0x8EBC_6AF0_9C88_C6E3)
-            b = Hash128.fold(b &+ word, 0x5899_65CC_7537_4CC3)
-            i += 8
-        }
-        var tail: UInt64 = 0
-        var shift: UInt64 = 0
-        while i < bytes.count {
-            tail |= UInt64(bytes[i]) << shift
-            shift += 8
-            i += 1
-        }
         let length = UInt64(truncatingIfNeeded: bytes.count)
+        var tail: UInt64 = 0
+        if bytes.count >= 8 {
+            let base = bytes.base.unsafelyUnwrapped
+            var at = base
+            let last = base + (bytes.count - 8)
+            while at < last {
+                let word = UInt64(littleEndian: at.loadUnaligned(as: UInt64.self))
+                a = Hash128.fold(a ^ word, 0x8EBC_6AF0_9C88_C6E3)
+                b = Hash128.fold(b &+ word, 0x5899_65CC_7537_4CC3)
+                at += 8
+            }
+            // The last eight bytes overlap the ones before: the length tells texts apart all the same.
+            tail = UInt64(littleEndian: last.loadUnaligned(as: UInt64.self))
+        } else {
+            for i in 0..<bytes.count { tail = tail << 8 | UInt64(bytes[i]) }
+        }
         a = Hash128.fold(a ^ tail, 0x1D8E_4E27_C47D_124F ^ length)
         b = Hash128.fold(b &+ tail, 0xEB44_ACCA_B455_D165 &+ length)
         low = Hash128.fold(a ^ b, 0x9E37_79B9_7F4A_7C15)
         high = Hash128.fold(b, a | 1)
     }
+    @inline(__always)
     private static func fold(_ x: UInt64, _ y: UInt64) -> UInt64 {
         let wide = x.multipliedFullWidth(by: y)
         return wide.high ^ wide.low

@@ -67,11 +67,9 @@ extension Book {
         for i in 0..<3 {
             let account = chain[i]
             account.pointee.usage.roll(to: ordinals)
-            for cell in 0..<WindowCell.count {
-                account.pointee.usage[.heldUSD, cell] += event.usd.raw
-                account.pointee.usage[.heldTokens, cell] += tokens
-                account.pointee.usage[.requests, cell] += 1
-            }
+            account.pointee.usage.add(event.usd.raw, to: .heldUSD)
+            account.pointee.usage.add(tokens, to: .heldTokens)
+            account.pointee.usage.add(1, to: .requests)
             account.pointee.openHolds += 1
             if account.pointee.minute != .max {
                 let ring = accounts.minutes.pointer(account.pointee.minute)
@@ -136,23 +134,14 @@ extension Book {
         let placed = Instant(nanoseconds: row.pointee.placedAt)
         let chain = accounts.chain(ofKey: row.pointee.key)
         let ordinals = chain.orgRow.pointee.ordinals
+        let windows = chain.orgRow.pointee.windows(holding: placed)
         for i in 0..<3 {
             let account = chain[i]
             account.pointee.usage.roll(to: ordinals)
-            for cell in 0..<WindowCell.count
-            where chain.orgRow.pointee.wasPlacedInCurrent(cell, placed) {
-                if wasOpen {
-                    account.pointee.usage[.heldUSD, cell] -= row.pointee.usd
-                    account.pointee.usage[.heldTokens, cell] -= row.pointee.tokens
-                    precondition(account.pointee.usage[.heldUSD, cell] >= 0, "held money is never negative")
-                    precondition(account.pointee.usage[.heldTokens, cell] >= 0, "held tokens neither")
-                    account.pointee.usage[.spentUSD, cell] += usd
-                    account.pointee.usage[.usedTokens, cell] += tokens
-                } else {
-                    account.pointee.usage[.spentUSD, cell] += usd - row.pointee.spentUSD
-                    account.pointee.usage[.usedTokens, cell] += tokens - row.pointee.spentTokens
-                }
-            }
+            account.pointee.usage.replace(
+                heldUSD: wasOpen ? row.pointee.usd : 0, heldTokens: wasOpen ? row.pointee.tokens : 0,
+                usd: wasOpen ? usd : usd - row.pointee.spentUSD,
+                tokens: wasOpen ? tokens : tokens - row.pointee.spentTokens, in: windows)
             if wasOpen { account.pointee.openHolds -= 1 }
             if account.pointee.minute != .max {
                 let ring = accounts.minutes.pointer(account.pointee.minute)
@@ -179,11 +168,9 @@ extension Book {
         for i in 0..<3 {
             let account = chain[i]
             account.pointee.usage.roll(to: ordinals)
-            for cell in 0..<WindowCell.count {
-                account.pointee.usage[.spentUSD, cell] += event.usd.raw
-                account.pointee.usage[.usedTokens, cell] += tokens
-                account.pointee.usage[.requests, cell] += 1
-            }
+            account.pointee.usage.add(event.usd.raw, to: .spentUSD)
+            account.pointee.usage.add(tokens, to: .usedTokens)
+            account.pointee.usage.add(1, to: .requests)
             if account.pointee.minute != .max {
                 let ring = accounts.minutes.pointer(account.pointee.minute)
                 ring.pointee.advance(to: second)

@@ -102,6 +102,8 @@ struct HoldTable: ~Copyable {
     private var free: [UInt32] = []
     private(set) var ended = SlotQueue()
     private(set) var openCount = 0
+    /// Settlements so far under names that the log had not given out; none in a healthy life.
+    private var foreignNames = 0
     private var byName = SlotIndex(capacity: 1_024)
     private var byID = SlotIndex(capacity: 1_024)
     /// First and last open hold of each second's list, in placing order.
@@ -151,7 +153,7 @@ struct HoldTable: ~Copyable {
         let row = rows.pointer(slot)
         // Somebody may have settled a name before it was given out (a ledger restored from a backup
         // gives names out again); the name now belongs to the real hold.
-        if let foreign = find(row.pointee.name) { takeName(from: foreign) }
+        if foreignNames > 0, let foreign = find(row.pointee.name) { takeName(from: foreign) }
         nameByID(slot)
         byName.insert(HoldTable.hash(row.pointee.name), slot)
         link(slot)
@@ -161,7 +163,10 @@ struct HoldTable: ~Copyable {
     mutating func addEnded(_ slot: UInt32) {
         nameByID(slot)
         let row = rows.pointer(slot)
-        if row.pointee.isNamed { byName.insert(HoldTable.hash(row.pointee.name), slot) }
+        if row.pointee.isNamed {
+            byName.insert(HoldTable.hash(row.pointee.name), slot)
+            foreignNames += 1
+        }
         remember(slot)
     }
     /// Takes an open hold off the deadline wheel; the caller sets what became of it.
@@ -272,6 +277,8 @@ struct HoldTable: ~Copyable {
             let slot = rows.append(row)
             guard row.state != .free else { continue }
             if row.isNamed { byName.insert(HoldTable.hash(row.name), slot) }
+            // Some of these were only late; then a lookup is wasted now and then.
+            if row.isNamed, row.isLate { foreignNames += 1 }
             if !row.id.isNone { byID.insert(row.id.low, slot) }
             if row.state == .open { open.append(slot) }
         }

@@ -2,11 +2,11 @@ import Events
 
 extension Machine {
     /// May this request proceed? Places a hold on key, team and org, or refuses for one reason.
-    package mutating func reserve(_ request: ReserveRequest) -> Answer {
+    package mutating func reserve(_ request: borrowing ReserveRequest) -> Answer {
         decide(request, placing: true)
     }
     /// The answer `reserve` would give, with nothing held and nothing logged.
-    package mutating func check(_ request: ReserveRequest) -> Answer {
+    package mutating func check(_ request: borrowing ReserveRequest) -> Answer {
         decide(request, placing: false)
     }
 
@@ -22,18 +22,32 @@ extension Machine {
         var usd: Int64 = 0
     }
 
-    private mutating func decide(_ request: ReserveRequest, placing: Bool) -> Answer {
+    private mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
         var asked = Asked()
         let key = book.key(request.key)
-        asked.name = fold(request.model)
-        let resolved = book.resolve(model: asked.name)
+        asked.name = request.model
+        var resolved = book.resolve(model: asked.name)
+        if case .priced = resolved {
+        } else {
+            // The book's names are lower case, so only what it does not know may need folding.
+            asked.name = fold(request.model)
+            resolved = book.resolve(model: asked.name)
+        }
         if case .priced(let model, let price) = resolved {
             asked.model = ModelNumber(model)
             asked.price = price
             asked.name = book.names[book.prices.models.pointer(model).pointee.name]
         }
-        asked.input = request.input ?? request.bytes.map { ($0 + 3) / 4 } ?? 0
-        asked.output = request.output ?? defaultOutput(asked.price)
+        if let input = request.input {
+            asked.input = input
+        } else if let bytes = request.bytes {
+            asked.input = (bytes + 3) / 4
+        }
+        if let output = request.output {
+            asked.output = output
+        } else {
+            asked.output = defaultOutput(asked.price)
+        }
 
         if placing, let key, !request.text.id.isEmpty,
             let answer = answerRepeat(request, key, asked, malformed: isMalformed(resolved))
@@ -82,10 +96,11 @@ extension Machine {
     }
 
     private mutating func place(
-        _ request: ReserveRequest, _ asked: Asked, _ chain: AccountChain
+        _ request: borrowing ReserveRequest, _ asked: borrowing Asked, _ chain: AccountChain
     ) -> Answer {
         openWindows(chain.orgRow)
-        let ttl = request.ttl ?? Bounds.holdSecondsDefault
+        var ttl = Bounds.holdSecondsDefault
+        if let wanted = request.ttl { ttl = wanted }
         // Rounded up to a whole second, so that a hold never lives shorter than it was promised.
         let until = (now.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
         var header = header(.holdPlaced, AccountNumber(asked.key))
@@ -124,18 +139,16 @@ extension Machine {
 
     /// What the same id was answered before; nil when it names nothing that still stands.
     private func answerRepeat(
-        _ request: ReserveRequest, _ key: UInt32, _ asked: Asked, malformed: Bool
+        _ request: borrowing ReserveRequest, _ key: UInt32, _ asked: borrowing Asked, malformed: Bool
     ) -> Answer? {
         guard let slot = book.holds.find(IDHash(.hold, key: key, request.text.id)) else { return nil }
         let row = book.holds.row(slot)
         // A hold that was given back protects nothing any more, so the id asks anew.
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
-        let same =
-            !malformed
-            && row.pointee.asked
-                == Book.fingerprint(
-                    model: asked.model, text: asked.model == .none ? asked.name : .empty,
-                    input: asked.input, output: asked.output, tier: request.tier)
+        let fingerprint = Book.fingerprint(
+            model: asked.model, text: asked.model == .none ? asked.name : .empty,
+            input: asked.input, output: asked.output, tier: request.tier)
+        let same = !malformed && row.pointee.asked == fingerprint
         guard same else {
             return .failed(
                 Failure(
@@ -150,8 +163,9 @@ extension Machine {
 
     // MARK: Refusals
 
-    private mutating func refuse(
-        _ reason: Refusal, _ request: ReserveRequest, _ asked: Asked,
+    // Out of line: refusals are rare beside admissions, and their code must not dilute the path above.
+    @inline(never) private mutating func refuse(
+        _ reason: Refusal, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
         by account: UnsafeMutablePointer<AccountRow>? = nil, placing: Bool
     ) -> Answer {
         var denial = Denial(reason, now: now)
@@ -166,8 +180,8 @@ extension Machine {
     }
 
     private mutating func refuse(
-        _ binding: BindingLimit, _ chain: AccountChain, _ request: ReserveRequest, _ asked: Asked,
-        placing: Bool
+        _ binding: BindingLimit, _ chain: AccountChain, _ request: borrowing ReserveRequest,
+        _ asked: borrowing Asked, placing: Bool
     ) -> Answer {
         var denial = Denial(binding.reason, now: now)
         denial.scope = book.names[binding.account.pointee.name]
@@ -188,7 +202,7 @@ extension Machine {
     }
 
     private mutating func log(
-        _ denial: Denial, _ request: ReserveRequest, _ asked: Asked, tier: Tier?
+        _ denial: Denial, _ request: borrowing ReserveRequest, _ asked: borrowing Asked, tier: Tier?
     ) {
         guard floods.shouldLog(key: asked.key, denial.reason, at: now.second) else { return }
         if asked.key != .max { openWindows(book.accounts.chain(ofKey: asked.key).orgRow) }

@@ -76,9 +76,13 @@ struct OrgRow: BitwiseCopyable {
     func isOpen(_ cell: Int, at now: Instant) -> Bool {
         cell == WindowCell.total || now.nanoseconds < end[cell]
     }
-    /// Whether something placed at `time` was placed in the window that is current now.
-    func wasPlacedInCurrent(_ cell: Int, _ time: Instant) -> Bool {
-        cell == WindowCell.total || time.nanoseconds >= start[cell]
+    /// The windows, as bits, that are still the ones in which something was placed at `time`.
+    func windows(holding time: Instant) -> UInt8 {
+        var mask: UInt8 = 1 << UInt8(WindowCell.total)
+        for cell in 0..<WindowCell.calendarCount where time.nanoseconds >= start[cell] {
+            mask |= 1 << UInt8(cell)
+        }
+        return mask
     }
 }
 
@@ -98,6 +102,33 @@ struct UsageCells: BitwiseCopyable {
     subscript(kind: Kind, cell: Int) -> Int64 {
         get { values[kind.rawValue * WindowCell.count + cell] }
         set { values[kind.rawValue * WindowCell.count + cell] = newValue }
+    }
+    /// Adds to one kind in all five windows. Wrapping is safe: a decision checks the org's total, the
+    /// largest counter there is, before anything is written.
+    mutating func add(_ amount: Int64, to kind: Kind) {
+        withUnsafeMutablePointer(to: &values) { pointer in
+            let cells = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
+                + kind.rawValue * WindowCell.count
+            for cell in 0..<WindowCell.count { cells[cell] &+= amount }
+        }
+    }
+    /// Ends a hold in the windows of the mask: what it held goes, what it spent comes.
+    mutating func replace(
+        heldUSD: Int64, heldTokens: Int64, usd: Int64, tokens: Int64, in windows: UInt8
+    ) {
+        withUnsafeMutablePointer(to: &values) { pointer in
+            let cells = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
+            for cell in 0..<WindowCell.count where windows >> UInt8(cell) & 1 == 1 {
+                cells[Kind.spentUSD.rawValue * WindowCell.count + cell] &+= usd
+                cells[Kind.heldUSD.rawValue * WindowCell.count + cell] &-= heldUSD
+                cells[Kind.usedTokens.rawValue * WindowCell.count + cell] &+= tokens
+                cells[Kind.heldTokens.rawValue * WindowCell.count + cell] &-= heldTokens
+                precondition(
+                    cells[Kind.heldUSD.rawValue * WindowCell.count + cell] >= 0
+                        && cells[Kind.heldTokens.rawValue * WindowCell.count + cell] >= 0,
+                    "what is held is never negative")
+            }
+        }
     }
     /// Empties the cells of windows that have been opened anew since they were last touched.
     mutating func roll(to current: SIMD4<UInt32>) {

@@ -46,12 +46,12 @@ struct Bench: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     /// All there is to measure, in the order of the table. A new one needs its line here.
-    static let tests: [any (BenchTest & Sendable).Type] = [
-        BenchRoundTrip.self, BenchThroughput.self, BenchDecide.self, BenchPairs.self,
-        BenchFold.self, BenchDisk.self, BenchRestart.self, BenchMemory.self,
+    static let tests: [any BenchTest] = [
+        BenchRoundTrip(), BenchThroughput(), BenchDecide(), BenchPairs(),
+        BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {
-        let width = tests.map(\.name.count).max() ?? 0
+        let width = tests.map { $0.name.count }.max() ?? 0
         return tests.map {
             $0.name + String(repeating: " ", count: width - $0.name.count) + "  " + $0.summary
         }.joined(separator: "\n  ")
@@ -81,18 +81,17 @@ struct Bench: ParsableCommand {
         for test in Bench.tests where only.isEmpty || only.contains(test.name) {
             try context.checkInterrupt()
             context.note("\(test.name): \(test.summary)")
-            report.rows += try test.init().run(context)
+            report.rows += try test.run(context)
         }
         if format.json { report.json.print() } else { report.print() }
     }
 }
 
 /// One measurement: a few rows of the table.
-protocol BenchTest {
+protocol BenchTest: Sendable {
     /// What `--only` calls it.
-    static var name: String { get }
-    static var summary: String { get }
-    init()
+    var name: String { get }
+    var summary: String { get }
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow]
 }
 

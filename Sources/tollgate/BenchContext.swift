@@ -43,17 +43,19 @@ final class BenchContext {
     }
     func note(_ line: String) { Console.note(Style.errors.paint("bench", .dim) + " " + line) }
 
-    /// Runs every side once to warm up and then once a round, in turn, so that a neighbour's noise
-    /// falls on all of them alike. Answers the values of each side, in rounds.
+    /// Runs every side, by its number, once to warm up and then once a round, in turn, so that a
+    /// neighbour's noise falls on all of them alike. Answers the values of each side, in rounds.
+    ///
+    /// One closure for all of them: an array of closures that share variables crashes Swift 6.3.1.
     func alternate(
-        _ sides: [() throws(CommandFailure) -> Double]
+        sides: Int, _ body: (Int) throws(CommandFailure) -> Double
     ) throws(CommandFailure) -> [[Double]] {
-        var values = [[Double]](repeating: [], count: sides.count)
+        var values = [[Double]](repeating: [], count: sides)
         for round in 0...rounds {
-            for (i, side) in sides.enumerated() {
+            for side in 0..<sides {
                 try checkInterrupt()
-                let value = try side()
-                if round > 0 { values[i].append(value) }
+                let value = try body(side)
+                if round > 0 { values[side].append(value) }
             }
         }
         return values

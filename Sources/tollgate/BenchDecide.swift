@@ -2,8 +2,8 @@ import Events
 
 /// What a command costs inside the gate, between reading its bytes and writing the answer's.
 struct BenchDecide: BenchTest {
-    static let name = "decide"
-    static let summary = "parse + decide + apply + stage in this process, ns a command"
+    let name = "decide"
+    let summary = "parse + decide + apply + stage in this process, ns a command"
 
     private static let keys = 256
     /// Open at once.
@@ -14,7 +14,7 @@ struct BenchDecide: BenchTest {
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let directory = try context.makeDirectory("decide")
         defer { context.removeDirectory(directory) }
-        var ledger = try BenchLedger(keys: Self.keys, directory: directory)
+        var ledger = try BenchLedger.make(keys: Self.keys, directory: directory)
         let bursts = context.count(25, smoke: 1)
         let warmUp = context.count(Self.steadyRequests / Self.burst, smoke: 1)
         var reserve: [Double] = []

@@ -3,8 +3,8 @@ import Journal
 
 /// What a request (placed with an id of 36 characters, and settled) takes on disk, indexes included.
 struct BenchDisk: BenchTest {
-    static let name = "disk"
-    static let summary = "bytes a request in the journal, in large batches and one commit a request"
+    let name = "disk"
+    let summary = "bytes a request in the journal, in large batches and one commit a request"
 
     private static let keys = 256
 
@@ -14,7 +14,8 @@ struct BenchDisk: BenchTest {
         let small = try bytes(
             context, "disk-small", requests: context.count(4_096, smoke: 256),
             at: BenchLedger.turn)
-        let single = try oneByOne(context, requests: context.count(4_096, smoke: 128))
+        let single = try bytes(
+            context, "disk-single", requests: context.count(4_096, smoke: 128), at: 1)
         func row(_ name: String, _ what: String, _ value: Double) -> BenchRow {
             BenchRow(
                 name: "disk.\(name)", what: "disk a request, \(what)", measure: .bytes,
@@ -32,27 +33,12 @@ struct BenchDisk: BenchTest {
     ) throws(CommandFailure) -> Double {
         let directory = try context.makeDirectory(name)
         defer { context.removeDirectory(directory) }
-        var ledger = try BenchLedger(keys: Self.keys, directory: directory)
+        var ledger = try BenchLedger.make(keys: Self.keys, directory: directory)
         try ledger.waitDurable()
         let before = used(ledger)
         for _ in 0..<requests / batch {
             try context.checkInterrupt()
             _ = try ledger.run(requests: batch)
-            try ledger.waitDurable()
-        }
-        return Double(used(ledger) - before) / Double(requests)
-    }
-    private func oneByOne(
-        _ context: BenchContext, requests: Int
-    ) throws(CommandFailure) -> Double {
-        let directory = try context.makeDirectory("disk-single")
-        defer { context.removeDirectory(directory) }
-        var ledger = try BenchLedger(keys: Self.keys, directory: directory)
-        try ledger.waitDurable()
-        let before = used(ledger)
-        for i in 0..<requests {
-            if i % 64 == 0 { try context.checkInterrupt() }
-            try ledger.placeAndSettleOne()
             try ledger.waitDurable()
         }
         return Double(used(ledger) - before) / Double(requests)

@@ -4,8 +4,8 @@ import Ledger
 
 /// How fast a log becomes a book: what a restart without a checkpoint has to do.
 struct BenchFold: BenchTest {
-    static let name = "fold"
-    static let summary = "events/s from a log in memory, and through the journal, into a fresh book"
+    let name = "fold"
+    let summary = "events/s from a log in memory, and through the journal, into a fresh book"
 
     private static let keys = 256
     private static let burst = 256
@@ -19,47 +19,39 @@ struct BenchFold: BenchTest {
         let journal = try benchJournal { () throws(JournalError) in
             try Journal.open(JournalOptions(directory: directory))
         }
-        let events = try fill(journal, with: log.bytes)
+        let bytes = log.bytes
+        let events = try fill(journal, with: bytes)
 
         var digest: Hash128?
-        func check(_ book: borrowing Book) throws(CommandFailure) {
+        func perSecond(since start: Int64) -> Double {
+            Double(events) / (Double(threadNanoseconds() - start) / 1e9)
+        }
+        let values = try context.alternate(sides: 3) { side throws(CommandFailure) in
+            if side == 2 {
+                let start = threadNanoseconds()
+                _ = try benchJournal { () throws(JournalError) in
+                    try journal.readPages { _ in true }
+                }
+                return perSecond(since: start)
+            }
+            var book = Book()
+            let start = threadNanoseconds()
+            if side == 0 {
+                guard Self.fold(bytes, into: &book) else { throw Self.broken }
+            } else {
+                try Self.fold(journal, into: &book)
+            }
+            let rate = perSecond(since: start)
             let found = book.digest()
             guard book.seq == events, digest == nil || digest == found else {
                 throw CommandFailure(.software, "two folds of one log disagree: this is a bug")
             }
             digest = found
+            return rate
         }
-        func perSecond(_ body: () throws(CommandFailure) -> Void) throws(CommandFailure) -> Double {
-            let start = monotonicNanoseconds()
-            try body()
-            return Double(events) / (Double(monotonicNanoseconds() - start) / 1e9)
-        }
-        let values = try context.alternate([
-            { () throws(CommandFailure) in
-                var book = Book()
-                let rate = try perSecond { () throws(CommandFailure) in
-                    guard Self.fold(log.bytes, into: &book) else { throw Self.broken }
-                }
-                try check(book)
-                return rate
-            },
-            { () throws(CommandFailure) in
-                var book = Book()
-                let rate = try perSecond { () throws(CommandFailure) in
-                    try Self.fold(journal, into: &book)
-                }
-                try check(book)
-                return rate
-            },
-            { () throws(CommandFailure) in
-                try perSecond { () throws(CommandFailure) in
-                    _ = try benchJournal { () throws(JournalError) in
-                        try journal.readPages { _ in true }
-                    }
-                }
-            },
-        ])
         journal.shutdown()
+        // It owns the bytes that were folded, so it lives until here.
+        log.removeAll()
         let size = "\(LoadReport.grouped(events)) events"
         return [
             BenchRow(
@@ -75,7 +67,7 @@ struct BenchFold: BenchTest {
     private func write(
         _ bursts: Int, into log: inout ByteBuffer, _ context: BenchContext
     ) throws(CommandFailure) {
-        var ledger = try BenchLedger(keys: Self.keys, directory: nil)
+        var ledger = try BenchLedger.make(keys: Self.keys, directory: nil)
         for _ in 0..<bursts {
             try context.checkInterrupt()
             _ = try ledger.run(requests: Self.burst)

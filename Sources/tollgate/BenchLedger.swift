@@ -11,35 +11,40 @@ struct BenchLedger: ~Copyable {
     private var parser = RequestParser()
     private var seconds = SecondText()
     private var reply = ByteBuffer(capacity: 16 << 10)
+    private var lines = ByteBuffer(capacity: 256 << 10)
+    /// Placed and not settled.
+    private var holds: [HoldName] = []
     private let keys: Int
     private var next = 0
     private var now: Int64
 
     /// Requests a turn: what a gate finds at once on a busy day.
     static let turn = 16
+    /// Requests that are written before they are timed, together: few enough for the cache.
+    static let burst = 1_024
     private static let keysPerTeam = 16
     /// Between two turns, in nanoseconds of the ledger's own clock.
     private static let turnNanoseconds: Int64 = 20_000
     /// 2026-11-22T10:00:00Z; every run sees the same times.
     private static let start: Int64 = 1_795_341_600_000_000_000
 
-    /// - Parameter directory: of the journal; nil leaves every event in the machine's outbox.
-    init(keys: Int, directory: String?, limits: Bool = true) throws(CommandFailure) {
+    private init(keys: Int, journal: Journal?) {
+        self.journal = journal
         self.keys = keys
         now = Self.start
-        journal = try directory.map { directory throws(CommandFailure) in
-            try benchJournal { () throws(JournalError) in
-                var options = JournalOptions(directory: directory)
-                // Nothing is committed before somebody asks: no neighbour while a round is timed.
-                options.lingerNanoseconds = 3_600_000_000_000
-                options.ringBytes = 256 << 20
-                options.batchBytesMax = 128 << 20
-                let journal = try Journal.open(options)
-                try journal.startCommitter()
-                return journal
-            }
-        }
         machine = Machine(book: Book(), calendar: .utc)
+    }
+    /// A ledger with its keys; not an initialiser, because one that throws cannot own a machine.
+    ///
+    /// - Parameter directory: of the journal; nil leaves every event in the machine's outbox.
+    static func make(
+        keys: Int, directory: String?, limits: Bool = true
+    ) throws(CommandFailure) -> BenchLedger {
+        var ledger = BenchLedger(keys: keys, journal: try openJournal(directory))
+        try ledger.fill(limits)
+        return ledger
+    }
+    private mutating func fill(_ limits: Bool) throws(CommandFailure) {
         machine.advance(to: Instant(nanoseconds: now))
         machine.start(ledger: String(repeating: "0", count: 32), version: "bench")
         machine.actor = .uid(0)
@@ -50,6 +55,19 @@ struct BenchLedger: ~Copyable {
                 try create(.teamCreated, "bench/team-\(key / Self.keysPerTeam)", limits)
             }
             try create(.keyCreated, Self.path(key), limits)
+        }
+    }
+    private static func openJournal(_ directory: String?) throws(CommandFailure) -> Journal? {
+        guard let directory else { return nil }
+        return try benchJournal { () throws(JournalError) in
+            var options = JournalOptions(directory: directory)
+            // Nothing is committed before somebody asks: no neighbour while a round is timed.
+            options.lingerNanoseconds = 3_600_000_000_000
+            options.ringBytes = 256 << 20
+            options.batchBytesMax = 128 << 20
+            let journal = try Journal.open(options)
+            try journal.startCommitter()
+            return journal
         }
     }
     private mutating func create(
@@ -78,7 +96,7 @@ struct BenchLedger: ~Copyable {
     // MARK: Requests
 
     /// RESERVEs of the keys in turn, each with an id of 36 characters.
-    mutating func writeReserves(_ count: Int, into lines: inout ByteBuffer) {
+    private mutating func writeReserves(_ count: Int) {
         lines.removeAll()
         for _ in 0..<count {
             // A step that shares no factor with the count visits every key, in no order.
@@ -94,10 +112,10 @@ struct BenchLedger: ~Copyable {
             next += 1
         }
     }
-    /// The SETTLEs of one turn's holds.
-    static func writeSettles(_ holds: ArraySlice<HoldName>, into lines: inout ByteBuffer) {
+    /// The SETTLEs of the holds that were placed last.
+    private mutating func writeSettles(_ range: Range<Int>) {
         lines.removeAll()
-        for hold in holds {
+        for hold in holds[range] {
             lines.append("SETTLE " as StaticString)
             lines.append(hold)
             lines.append(" in=1200 out=100\r\n" as StaticString)
@@ -106,25 +124,31 @@ struct BenchLedger: ~Copyable {
 
     // MARK: What is measured
 
-    /// One turn as the gate takes it: read the clock, parse, decide, apply; then stage once.
+    /// Takes the lines in turns, as the gate does: time moves on, parse, decide, apply; then stage
+    /// once. False when one is refused.
     @inline(never)
-    mutating func takeTurn(
-        _ lines: borrowing ByteBuffer, replying: Bool, _ holds: inout [HoldName]
-    ) -> Bool {
-        now += Self.turnNanoseconds
-        machine.advance(to: Instant(nanoseconds: now))
+    private mutating func takeTurns(replying: Bool) -> Bool {
         var at = 0
+        var left = 0
         while at < lines.count {
+            if left == 0 {
+                now += Self.turnNanoseconds
+                machine.advance(to: Instant(nanoseconds: now))
+                left = Self.turn
+            }
             guard
-                case .command(let consumed, _) = parser.next(lines.bytes.slice(at, lines.count))
+                case .command(let consumed, _) = parser.next(lines.bytes.slice(at, lines.count)),
+                let answer = answer(parser.arguments)
             else { return false }
-            guard let answer = answer(parser.arguments) else { return false }
             if case .allowed(let hold, _, _, _) = answer { holds.append(hold) }
             if replying { reply.reply(answer, &seconds) }
             at += consumed
+            left -= 1
+            if left == 0 || at == lines.count {
+                stage()
+                reply.removeAll()
+            }
         }
-        stage()
-        reply.removeAll()
         return true
     }
     /// Nil for anything but a yes.
@@ -155,54 +179,30 @@ struct BenchLedger: ~Copyable {
         machine.outbox.removeAll()
     }
 
-    /// Places and settles `requests` holds; the time of each half, without that of making lines.
+    /// Places `requests` holds and then settles them; the processor's time for each half, without
+    /// that of writing the lines.
     mutating func run(
         requests: Int, replying: Bool = false
     ) throws(CommandFailure) -> (reserve: Int64, settle: Int64) {
-        var lines = ByteBuffer(capacity: 16 << 10)
-        var holds: [HoldName] = []
-        holds.reserveCapacity(requests)
-        let reserve = try clocked(requests) { ledger, _ in
-            ledger.writeReserves(BenchLedger.turn, into: &lines)
-            return ledger.timeTurn(lines, replying, &holds)
+        var times = (reserve: Int64(0), settle: Int64(0))
+        holds.removeAll(keepingCapacity: true)
+        for first in stride(from: 0, to: requests, by: Self.burst) {
+            writeReserves(min(Self.burst, requests - first))
+            times.reserve += try timeTurns(replying)
         }
-        var none: [HoldName] = []
-        let settle = try clocked(requests) { ledger, first in
-            BenchLedger.writeSettles(holds[first..<first + BenchLedger.turn], into: &lines)
-            return ledger.timeTurn(lines, replying, &none)
+        for first in stride(from: 0, to: requests, by: Self.burst) {
+            writeSettles(first..<min(first + Self.burst, requests))
+            times.settle += try timeTurns(replying)
         }
-        return (reserve, settle)
+        return times
     }
-    private mutating func clocked(
-        _ requests: Int, _ turn: (inout BenchLedger, Int) -> Int64?
-    ) throws(CommandFailure) -> Int64 {
-        precondition(requests % Self.turn == 0, "whole turns")
-        var sum: Int64 = 0
-        for first in stride(from: 0, to: requests, by: Self.turn) {
-            guard let time = turn(&self, first) else {
-                throw CommandFailure(.software, "the bench's own ledger refused a request")
-            }
-            sum += time
+    private mutating func timeTurns(_ replying: Bool) throws(CommandFailure) -> Int64 {
+        let start = threadNanoseconds()
+        guard takeTurns(replying: replying) else {
+            throw CommandFailure(
+                .software, "the bench's own ledger refused a request: this is a bug")
         }
-        return sum
-    }
-    private mutating func timeTurn(
-        _ lines: borrowing ByteBuffer, _ replying: Bool, _ holds: inout [HoldName]
-    ) -> Int64? {
-        let start = monotonicNanoseconds()
-        guard takeTurn(lines, replying: replying, &holds) else { return nil }
-        return monotonicNanoseconds() - start
-    }
-    /// One request and its settlement, each a turn.
-    mutating func placeAndSettleOne() throws(CommandFailure) {
-        var lines = ByteBuffer(capacity: 256)
-        var holds: [HoldName] = []
-        writeReserves(1, into: &lines)
-        guard takeTurn(lines, replying: false, &holds), holds.count == 1 else {
-            throw CommandFailure(.software, "the bench's own ledger refused a request")
-        }
-        BenchLedger.writeSettles(holds[...], into: &lines)
-        _ = takeTurn(lines, replying: false, &holds)
+        return threadNanoseconds() - start
     }
     /// Waits until all of it is on disk and the ring is empty again.
     func waitDurable() throws(CommandFailure) {
@@ -212,6 +212,14 @@ struct BenchLedger: ~Copyable {
                 .io, "\(journal.stateReason); say another place with --dir")
         }
     }
+}
+
+/// What this thread has used of a processor. Unlike the wall clock it does not count the times when
+/// others had the processor; nothing that is measured by it ever waits.
+func threadNanoseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
 }
 
 /// A journal's error as the command line says it.

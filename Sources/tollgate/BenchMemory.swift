@@ -4,22 +4,20 @@ import Ledger
 
 /// Resident memory a key, in a fresh process of its own.
 struct BenchMemory: BenchTest {
-    static let name = "memory"
-    static let summary = "resident bytes a key"
+    let name = "memory"
+    let summary = "resident bytes a key"
 
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let keys = context.count(100_000, smoke: 1_000)
-        let values = try context.alternate([
-            { () throws(CommandFailure) in
-                let output = context.path("keys.txt")
-                try BenchProcess(["keys", "\(keys)"], output: output).finish(context)
-                let text = BenchProcess.File.text(output)
-                guard let bytes = Double(text.prefix { $0 != "\n" }) else {
-                    throw CommandFailure(.software, "no figure: \(text)")
-                }
-                return bytes / Double(keys)
+        let values = try context.alternate(sides: 1) { _ throws(CommandFailure) in
+            let output = context.path("keys.txt")
+            try BenchProcess(["keys", "\(keys)"], output: output).finish(context)
+            let text = BenchProcess.File.text(output)
+            guard let bytes = Double(text.prefix { $0 != "\n" }) else {
+                throw CommandFailure(.software, "no figure: \(text)")
             }
-        ])
+            return bytes / Double(keys)
+        }
         return [
             BenchRow(
                 name: "memory.key", what: "memory a key", measure: .bytes, ours: Spread(values[0]),
@@ -31,11 +29,11 @@ struct BenchMemory: BenchTest {
     static func residentBytesAfter(keys: Int) throws(CommandFailure) -> Int {
         do {
             // What the first key ever needs is not what a key needs.
-            let first = try BenchLedger(keys: 1, directory: nil, limits: false)
+            let first = try BenchLedger.make(keys: 1, directory: nil, limits: false)
             _ = first.machine.book.accountCount
         }
         let before = residentBytes()
-        let ledger = try BenchLedger(keys: keys, directory: nil, limits: false)
+        let ledger = try BenchLedger.make(keys: keys, directory: nil, limits: false)
         let logged = ledger.machine.outbox.capacity
         let after = residentBytes()
         precondition(ledger.machine.book.accountCount > keys)

@@ -1,13 +1,12 @@
 import CLMDB
-import CLinux
 import Events
 import Glibc
 
 /// RESERVE and then SETTLE, which waits for the disk, on 64 connections at once; beside LMDB alone
 /// taking the same bytes in batches of the same size.
 struct BenchPairs: BenchTest {
-    static let name = "pairs"
-    static let summary = "RESERVE + SETTLE(disk) pairs/s, 64 connections, beside raw LMDB"
+    let name = "pairs"
+    let summary = "RESERVE + SETTLE(disk) pairs/s, 64 connections, beside raw LMDB"
 
     private static let connections = 64
 
@@ -22,20 +21,19 @@ struct BenchPairs: BenchTest {
         var perPair = 0.0
         var batch = 0.0
         var batches: [Double] = []
-        let values = try context.alternate([
-            { () throws(CommandFailure) in
-                let before = try Committed(control)
-                let result = try pairs.run(for: nanoseconds, context)
-                let after = try Committed(control)
-                perPair = (after.bytes - before.bytes) / Double(result.pairs)
-                batch = (after.bytes - before.bytes) / max(after.commits - before.commits, 1)
-                batches.append(batch)
-                return result.perSecond
-            },
-            { () throws(CommandFailure) in
-                try raw.bytesPerSecond(for: nanoseconds, batch: Int(batch), context) / perPair
-            },
-        ])
+        let values = try context.alternate(sides: 2) { side throws(CommandFailure) in
+            if side == 1 {
+                return try raw.bytesPerSecond(for: nanoseconds, batch: Int(batch), context)
+                    / perPair
+            }
+            let before = try Committed(control)
+            let result = try pairs.run(for: nanoseconds, context)
+            let after = try Committed(control)
+            perPair = (after.bytes - before.bytes) / Double(result.pairs)
+            batch = (after.bytes - before.bytes) / max(after.commits - before.commits, 1)
+            batches.append(batch)
+            return result.perSecond
+        }
         let size = Spread(batches).median
         return [
             BenchRow(
@@ -61,10 +59,9 @@ struct BenchPairs: BenchTest {
 /// Connections that each reserve, settle, and begin again.
 final class BenchPairSwarm {
     private let links: [Link]
-    private let poller: Int32
+    private var entries: [pollfd]
     private let buffer = UnsafeMutableRawPointer.allocate(byteCount: bufferBytes, alignment: 64)
     private static let bufferBytes = 4 << 10
-    private static let eventsMax = 64
 
     private final class Link {
         let client: Client
@@ -102,18 +99,9 @@ final class BenchPairSwarm {
         var made: [Link] = []
         for i in 0..<connections { made.append(try Link(socket, from: i * 1_000_000_000)) }
         links = made
-        poller = epoll_create1(Int32(EPOLL_CLOEXEC))
-        for (i, link) in made.enumerated() {
-            var event = epoll_event()
-            event.events = EPOLLIN.rawValue
-            event.data.u64 = UInt64(i)
-            epoll_ctl(poller, EPOLL_CTL_ADD, link.client.descriptor, &event)
-        }
+        entries = made.map { pollfd(fd: $0.client.descriptor, events: Int16(POLLIN), revents: 0) }
     }
-    deinit {
-        close(poller)
-        buffer.deallocate()
-    }
+    deinit { buffer.deallocate() }
 
     /// Goes on for a while and then lets every pair end.
     func run(
@@ -124,13 +112,12 @@ final class BenchPairSwarm {
         let start = monotonicNanoseconds()
         var now = start
         for link in links where !link.sendReserve() { throw lost("") }
-        var ready = [epoll_event](repeating: epoll_event(), count: Self.eventsMax)
         while busy > 0 {
-            let count = epoll_wait(poller, &ready, Int32(Self.eventsMax), 1_000)
+            let count = poll(&entries, nfds_t(entries.count), 1_000)
             now = monotonicNanoseconds()
             if count <= 0 { try context.checkInterrupt() }
-            for event in ready.prefix(Int(max(count, 0))) {
-                let link = links[Int(event.data.u64)]
+            for i in links.indices where count > 0 && entries[i].revents != 0 {
+                let link = links[i]
                 let n = recv(link.client.descriptor, buffer, Self.bufferBytes, 0)
                 guard n > 0 else { throw lost("the daemon closed it") }
                 let answer = Bytes(buffer, count: n)

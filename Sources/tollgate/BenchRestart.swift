@@ -3,8 +3,8 @@ import Glibc
 
 /// How long a daemon takes from its start to its first answer.
 struct BenchRestart: BenchTest {
-    static let name = "restart"
-    static let summary = "from exec to the first answer, after an orderly stop and after kill -9"
+    let name = "restart"
+    let summary = "from exec to the first answer, after an orderly stop and after kill -9"
 
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let directory = try context.makeDirectory("restart")
@@ -17,18 +17,19 @@ struct BenchRestart: BenchTest {
             run += 1
             let swarm = try BenchSwarm(
                 daemon.socket, connections: 16, pipelined: 16, words: BenchMessage.reserve(run))
+            var holds = try BenchHolds(daemon.socket)
             _ = try swarm.run(for: nanoseconds, context)
+            _ = try holds.release(context)
             events = try Client(.unix(daemon.socket)).info("seq") ?? 0
             daemon.process.end(number)
             let start = monotonicNanoseconds()
             daemon = try BenchPeers.tollgate(context, in: directory)
             return Double(monotonicNanoseconds() - start)
         }
-        let values = try context.alternate([
-            { () throws(CommandFailure) in try restart(SIGTERM) },
-            { () throws(CommandFailure) in try restart(SIGKILL) },
-        ])
-        let size = "\(LoadReport.grouped(events)) events, all holds open"
+        let values = try context.alternate(sides: 2) { side throws(CommandFailure) in
+            try restart(side == 0 ? SIGTERM : SIGKILL)
+        }
+        let size = "\(LoadReport.grouped(events)) events"
         return [
             BenchRow(
                 name: "restart.stopped", what: "restart after an orderly stop",

@@ -2,8 +2,8 @@ import Events
 
 /// One client, one request under way: RESERVE against what any round trip costs on this machine.
 struct BenchRoundTrip: BenchTest {
-    static let name = "roundtrip"
-    static let summary = "RESERVE over the Unix socket, one client, beside a C echo server and PING"
+    let name = "roundtrip"
+    let summary = "RESERVE over the Unix socket, one client, beside a C echo server and PING"
 
     /// The sides take turns several times a round: a neighbour's burst then falls on all of them.
     private static let turns = 8
@@ -51,7 +51,7 @@ struct BenchRoundTrip: BenchTest {
                     try context.checkInterrupt()
                     times[i] += try sides[i].link.roundTrips(&sides[i].message, count: count)
                 }
-                try holds.release(context)
+                _ = try holds.release(context)
             }
             guard round > 0 else { continue }
             for i in sides.indices {

@@ -184,9 +184,11 @@ struct BenchHolds {
         epoch = try control.info("epoch") ?? 1
         seq = try control.info("seq") ?? 0
     }
-    /// Releases every hold since the last time and waits until all of it is on disk.
-    mutating func release(_ context: BenchContext) throws(CommandFailure) {
+    /// Releases every hold since the last time and waits until all of it is on disk; answers how
+    /// many events there were since then.
+    mutating func release(_ context: BenchContext) throws(CommandFailure) -> Int64 {
         let last = try control.info("seq") ?? 0
+        let count = last - seq
         var at = seq + 1
         while at <= last {
             try context.checkInterrupt()
@@ -204,5 +206,6 @@ struct BenchHolds {
             at = end + 1
         }
         seq = try control.info("seq") ?? 0
+        return count
     }
 }

@@ -121,13 +121,20 @@ func exported(_ bytes: Bytes) throws -> String {
             for change: UInt8 in [0x01, 0x80, 0xFF, 0x7F] {
                 var changed = entry.bytes
                 changed[at] ^= change
-                changed.withExactBytes { bytes in
+                let read = changed.withExactBytes { bytes -> (type: EventType, again: [UInt8])? in
                     _ = try? exported(bytes)
                     guard let event = try? StoredEvent(bytes), !event.header.type.carriesJSON,
                         let again = try? reencoded(bytes)
-                    else { return }
-                    #expect(again == Array(changed.prefix(again.count)), "byte \(at) ^ \(change)")
+                    else { return nil }
+                    return (event.header.type, again)
                 }
+                guard let (type, again) = read else { continue }
+                // A charge that names no hold has 0-0 there; another epoch with seq 0 is as good.
+                let isPlainCharge =
+                    type == .chargeRecorded && (77..<81).contains(at)
+                    && again[77..<89].allSatisfy { $0 == 0 }
+                if isPlainCharge { changed[at] = 0 }
+                #expect(again == Array(changed.prefix(again.count)), "byte \(at) ^ \(change)")
             }
         }
     }

@@ -14,7 +14,7 @@ private func nested(_ depth: Int) -> String {
     String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
 }
 
-@Suite struct `JSON` {
+@Suite struct `A JSON text` {
     @Test(arguments: [
         ("null", "null"), (" true ", "true"), ("false\n", "false"), ("\t0", "0"), ("-0", "-0"),
         ("1.50", "1.50"), ("1E+5", "1E+5"), ("123456789012345678901234567890", nil),
@@ -80,7 +80,7 @@ private func nested(_ depth: Int) -> String {
     }
     @Test func `keeps its order when it is not canonical`() throws {
         let json = try JSON(#"{"b":[{"z":1,"y":2}],"a":3}"#)
-        #expect(text { $0.append(json) } == #"{"b":[{"z":1,"y":2}],"a":3}"#)
+        #expect(EventsTests.text { $0.append(json) } == #"{"b":[{"z":1,"y":2}],"a":3}"#)
     }
 
     // MARK: Seeds

@@ -85,7 +85,7 @@ import Testing
     @Test(arguments: [
         ("*", "openai/gpt", true), ("*", "openai/*", true), ("*", "*", true),
         ("openai/*", "openai/gpt", true), ("openai/*", "openai/a/b", true),
-        ("openai/*", "openai/*", true), ("openai/*", "openai/", false),
+        ("openai/*", "openai/*", true), ("openai/*", "openai/", true),
         ("openai/*", "openai", false), ("openai/*", "openai2/gpt", false),
         ("openai/*", "*", false), ("openai/gpt", "openai/gpt", true),
         ("openai/gpt", "openai/gpt-4", false), ("openai/gpt", "openai/*", false),
