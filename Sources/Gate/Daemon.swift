@@ -28,7 +28,10 @@ package enum Daemon {
         let book = try loadBook(journal, logger)
         var machine = Machine(book: book, calendar: calendar)
         machine.advance(to: GateLoop.wallClock(), lapsesMax: 0)
-        machine.start(ledger: journal.ledgerID.description, version: version)
+        let floods = try FloodPage(directory: options.dataDirectory)
+        machine.start(
+            ledger: journal.ledgerID.description, version: version,
+            pending: try floods.recover(journal))
         try begin(journal, &machine)
 
         let readers = try Readers(journal: journal, threads: options.readers)
@@ -38,7 +41,7 @@ package enum Daemon {
         let listeners = try listen(options, logger)
         let (seq, epoch) = (machine.book.seq, machine.book.epoch)
         var loop = try GateLoop(
-            machine: machine, journal: journal, readers: readers, checkpointer: checkpointer,
+            machine: machine, floods: floods, journal: journal, readers: readers, checkpointer: checkpointer,
             listeners: listeners, signals: signals, options: options, calendar: calendar,
             version: version, logger: logger)
         logger.notice(

@@ -14,6 +14,7 @@ import Wire
 /// committer has got that far. No locks, no allocation and no logging a command.
 struct GateLoop: ~Copyable {
     var machine: Machine
+    private var floods: FloodPage
     var parser = RequestParser()
     var seconds = SecondText()
     var memo = SecretMemo()
@@ -74,8 +75,8 @@ struct GateLoop: ~Copyable {
     }
 
     init(
-        machine: consuming Machine, journal: Journal, readers: Readers, checkpointer: Checkpointer,
-        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
+        machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
+        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
@@ -98,6 +99,7 @@ struct GateLoop: ~Copyable {
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
         lastPoke = journal.stagedSeq
         self.machine = machine
+        self.floods = floods
         for descriptor in listeners.map(\.descriptor) + [signals, journal.wakeDescriptor, readers.mailDescriptor] {
             watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
@@ -181,6 +183,7 @@ struct GateLoop: ~Copyable {
                 checkpointer.poke()
             }
         }
+        floods.note(machine)
         releaseHeld()
         for descriptor in dirty {
             guard let session = sessions[Int(descriptor)] else { continue }

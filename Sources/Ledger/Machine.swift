@@ -34,7 +34,7 @@ package struct Machine: ~Copyable {
     /// Begins an epoch: this run's first event, and the ledger's own for a new one.
     ///
     /// - Parameter ledger: 32 hexadecimal digits that name the data directory.
-    package mutating func start(ledger: String, version: String) {
+    package mutating func start(ledger: String, version: String, pending: PendingSums? = nil) {
         epoch = book.epoch + 1
         if book.seq == 0 {
             emit(
@@ -44,6 +44,7 @@ package struct Machine: ~Copyable {
                 ]))
         }
         emit(.epochStarted, .object([JSON.Member("version", .string(version))]))
+        for sum in pending?.sums ?? [] { write(sum, of: pending!.second) }
     }
 
     /// Begins a turn: time moves on, sums of refused floods are written, holds that are due lapse.
@@ -147,26 +148,63 @@ package struct Machine: ~Copyable {
     private mutating func writeRefusalSums() {
         let asker = actor
         actor = .daemon
-        for i in 0..<floods.summedCount {
-            let sum = floods.summed(i)
-            let event = RefusalsSummed(
-                header: header(.refusalsSummed, AccountNumber(sum.key)), reason: sum.reason,
-                refusals: sum.extra, second: floods.second)
-            event.encode(into: &outbox)
-            // A sum moves no money, so folding it is only counting on.
-            book.seq = event.header.seq
-            book.time = event.header.time
-            book.epoch = event.header.epoch
-        }
+        for sum in pendingSums.sums { write(sum, of: floods.second) }
         floods.begin(second: now.second)
         actor = asker
+    }
+    private mutating func write(_ sum: PendingSums.Sum, of second: Int64) {
+        let event = RefusalsSummed(
+            header: header(.refusalsSummed, AccountNumber(sum.key)), reason: sum.reason,
+            refusals: sum.refusals, second: second)
+        event.encode(into: &outbox)
+        // A sum moves no money, so folding it is only counting on.
+        book.seq = event.header.seq
+        book.time = event.header.time
+        book.epoch = event.header.epoch
+    }
+
+    /// The refusals of the running second that are counted and not yet written; the gate keeps them
+    /// where a crash cannot take them.
+    package var pendingSums: PendingSums {
+        PendingSums(
+            second: floods.second,
+            sums: (0..<floods.summedCount).map {
+                let entry = floods.summed($0)
+                return PendingSums.Sum(key: entry.key, reason: entry.reason, refusals: entry.extra)
+            })
+    }
+    /// Changes whenever `pendingSums` does.
+    package var floodVersion: UInt64 { floods.version }
+}
+
+/// Refusals that were answered and only counted.
+package struct PendingSums: Sendable {
+    package struct Sum: Sendable {
+        /// The key's account number; 2³²−1 for no key.
+        package var key: UInt32
+        package var reason: Refusal
+        package var refusals: UInt32
+        package init(key: UInt32, reason: Refusal, refusals: UInt32) {
+            self.key = key
+            self.reason = reason
+            self.refusals = refusals
+        }
+    }
+    /// Since 1970.
+    package var second: Int64
+    package var sums: [Sum]
+    package init(second: Int64, sums: [Sum]) {
+        self.second = second
+        self.sums = sums
     }
 }
 
 /// Counts the refusals of the current second by key and reason, so that a flood of them does not
 /// fill the disk: ten are written in full, the rest of the second becomes one sum.
-struct RefusalFloods: ~Copyable {
+package struct RefusalFloods: ~Copyable {
     static let loggedMax: UInt32 = 10
+    /// Most sums that one second may have; what would need another is written in full.
+    package static let sumsMax = 320
 
     struct Entry {
         var key: UInt32
@@ -175,6 +213,8 @@ struct RefusalFloods: ~Copyable {
         var extra: UInt32
     }
     private(set) var second: Int64 = .min
+    /// Changes whenever a sum does.
+    private(set) var version: UInt64 = 0
     private var entries: [Entry] = []
     private var index: [UInt64: Int] = [:]  // unordered: never iterated
     /// Entries with a sum, in the order in which they first needed one.
@@ -191,6 +231,7 @@ struct RefusalFloods: ~Copyable {
     func summed(_ i: Int) -> Entry { entries[withSum[i]] }
 
     mutating func begin(second: Int64) {
+        if hasSums { version += 1 }
         self.second = second
         entries.removeAll(keepingCapacity: true)
         index.removeAll(keepingCapacity: true)
@@ -209,8 +250,12 @@ struct RefusalFloods: ~Copyable {
             entries[i].logged += 1
             return true
         }
-        if entries[i].extra == 0 { withSum.append(i) }
+        if entries[i].extra == 0 {
+            if withSum.count == RefusalFloods.sumsMax { return true }
+            withSum.append(i)
+        }
         entries[i].extra += 1
+        version += 1
         return false
     }
 }

@@ -63,8 +63,7 @@ struct BenchLedger: ~Copyable {
             var options = JournalOptions(directory: directory)
             // Nothing is committed before somebody asks: no neighbour while a round is timed.
             options.lingerNanoseconds = 3_600_000_000_000
-            options.ringBytes = 256 << 20
-            options.batchBytesMax = 128 << 20
+            options.batchBytesMax = 32 << 20
             let journal = try Journal.open(options)
             try journal.startCommitter()
             return journal

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 import Testing
@@ -82,22 +83,31 @@ extension ThroughTheSocket {
             try fails(scratch, 74, "/proc", data: "/proc/tollgate")
         }
 
-        @Test(arguments: ["data.mdb", "ring", "format"])
-        func `a file of another format version is refused with what to do`(name: String) throws {
-            let found = try used()
-            let path = found.scratch.file("data")
-            let files = try FileManager.default.subpathsOfDirectory(atPath: path)
-            guard let file = files.first(where: { $0.hasSuffix(name) }) else { return }
-            try overwrite(path + "/" + file) { data in
-                // LMDB keeps its version behind the page header and the magic; ours is in the head.
-                let offset = name == "data.mdb" ? 20 : 8
-                data[offset] = data[offset] &+ 90
-                if name == "data.mdb" { data[4_096 + offset] = data[4_096 + offset] &+ 90 }
+        @Test func `a ring of another format version is refused with what to do`() throws {
+            let found = try used(killed: true)
+            try overwrite(found.scratch.file("data/ring")) { data in
+                // The header: magic, format, CRC of all but itself, then 24 bytes more.
+                data[8] = 99
+                let bytes = [UInt8](data.prefix(40))
+                let sum = tg_crc32c(tg_crc32c(0, bytes, 12), Array(bytes[16...]), 24)
+                withUnsafeBytes(of: sum.littleEndian) { data.replaceSubrange(12..<16, with: $0) }
             }
-            let end = try? DaemonProcess.failure(ThroughTheSocket.small, in: found.scratch)
-            let failure = try #require(end)
-            #expect([65, 74].contains(failure.status), "\(failure)")
-            #expect(!failure.errors.contains("Fatal error"), "\(failure)")
+            try fails(found.scratch, 65, "format 99", "tollgate")
+        }
+
+        @Test func `a journal that is no journal of this kind is refused`() throws {
+            let found = try used()
+            try overwrite(try #require(journal(found.scratch))) { data in
+                // LMDB's magic and version, in both of its meta pages.
+                for page in [0, 4_096] { data[page + 20] = data[page + 20] &+ 90 }
+            }
+            try fails(found.scratch, 65, "data.mdb")
+        }
+
+        @Test func `a journal that is gone is not begun anew`() throws {
+            let found = try used()
+            try FileManager.default.removeItem(atPath: found.scratch.file("data/journal"))
+            try fails(found.scratch, 65, "is missing", "restore it from a backup")
         }
 
         @Test func `a ring that is cut or gone after an orderly stop costs nothing`() throws {
@@ -149,7 +159,7 @@ extension ThroughTheSocket {
             }
             _ = try startsWhole(found)
             // One of a later seq than the journal, from a directory that was restored in part.
-            try whole.write(to: URL(fileURLWithPath: folder + "/00000000000099999999.book"))
+            try whole.write(to: URL(fileURLWithPath: folder + "/99999999.book"))
             _ = try startsWhole(found)
         }
 
@@ -157,10 +167,7 @@ extension ThroughTheSocket {
             var generator = ThroughTheSocket.seed()
             for _ in 0..<(ThroughTheSocket.isLong ? 300 : 12) {
                 let found = try used(100)
-                let path = found.scratch.file("data/journal/data.mdb")
-                let file = FileManager.default.fileExists(atPath: path)
-                    ? path : try #require(journal(found.scratch))
-                try overwrite(file) { data in
+                try overwrite(try #require(journal(found.scratch))) { data in
                     let at = Int.random(in: 0..<data.count, using: &generator)
                     data[at] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
                 }

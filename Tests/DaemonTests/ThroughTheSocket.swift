@@ -11,9 +11,12 @@ import TestSupport
     /// A small ring starts fast.
     static let small = ["--ring-mib", "1"]
 
-    /// A daemon with acme, its team, a key and a price.
-    static func daemon(_ flags: [String] = [], ring: Bool = true) throws -> DaemonProcess {
-        let daemon = try DaemonProcess((ring ? small : []) + flags)
+    /// A daemon with acme, its team, a key and a price; its socket in the data directory, or by this
+    /// name beside it.
+    static func daemon(_ flags: [String] = [], socket: String? = nil) throws -> DaemonProcess {
+        let scratch = try Scratch()
+        let daemon = try DaemonProcess(
+            small + flags, in: scratch, socket: socket.map { scratch.file($0) })
         try daemon.client().furnish()
         return daemon
     }

@@ -26,7 +26,9 @@ import Testing
             contentsOf: schemas.appendingPathComponent("wire.abnf"), encoding: .utf8)
         let page = try String(
             contentsOf: schemas.appendingPathComponent("wire.md"), encoding: .utf8)
-        guard case .array(let verbs) = try DaemonProcess().client().ask("COMMAND") else {
+        let daemon = try DaemonProcess()
+        defer { withExtendedLifetime(daemon) {} }
+        guard case .array(let verbs) = try daemon.client().ask("COMMAND") else {
             Issue.record("COMMAND answers an array")
             return
         }
