@@ -274,8 +274,10 @@ package struct Hash128: Hashable, Sendable {
     package static let none = Hash128(low: 0, high: 0)
 
     package init(_ bytes: Bytes, seed: UInt64 = 0) {
-        var a = seed ^ 0xA076_1D64_78BD_642F
-        var b = seed &+ 0xE703_7ED1_A0B4_28DB
+        // The seed is mixed before any byte meets it: added to a short text as it is, a neighbouring
+        // seed and a neighbouring text would make the same hash.
+        var a = Hash128.fold(seed ^ 0xA076_1D64_78BD_642F, 0x8EBC_6AF0_9C88_C6E3)
+        var b = Hash128.fold(seed &+ 0xE703_7ED1_A0B4_28DB, 0x5899_65CC_7537_4CC3)
         let length = UInt64(truncatingIfNeeded: bytes.count)
         var tail: UInt64 = 0
         if bytes.count >= 8 {

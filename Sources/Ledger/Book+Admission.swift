@@ -120,14 +120,14 @@ extension Book {
                 let bit = mask.trailingZeroBitCount
                 mask &= mask - 1
                 let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[bit]
-                let kind = LimitKind(stored: UInt8(bit)).unsafelyUnwrapped
-                let taken = taken(account, chain.orgRow, kind, at: now)
+                let taken = taken(account, chain.orgRow, bit, at: now)
                 // One comparator everywhere: admit if and only if used + held + asked ≤ limit.
                 let (sum, o1) = taken.used.addingReportingOverflow(taken.held)
                 let (total, o2) = sum.addingReportingOverflow(asked)
                 if o1 || o2 || total > amount {
                     return BindingLimit(
-                        reason: group.reason, account: account, kind: kind, amount: amount,
+                        reason: group.reason, account: account,
+                        kind: LimitKind(stored: UInt8(bit)).unsafelyUnwrapped, amount: amount,
                         used: taken.used, held: taken.held)
                 }
             }
@@ -140,26 +140,31 @@ extension Book {
         _ account: UnsafeMutablePointer<AccountRow>, _ org: UnsafeMutablePointer<OrgRow>,
         _ kind: LimitKind, at now: Instant
     ) -> (used: Int64, held: Int64) {
-        guard let unit = kind.unit, let window = kind.window else {
-            return (account.pointee.openHolds, 0)
-        }
-        if window == .minute {
+        taken(account, org, Int(kind.raw), at: now)
+    }
+    /// - Parameter bit: the limit's stored number, `unit × 6 + window`.
+    private func taken(
+        _ account: UnsafeMutablePointer<AccountRow>, _ org: UnsafeMutablePointer<OrgRow>,
+        _ bit: Int, at now: Instant
+    ) -> (used: Int64, held: Int64) {
+        let (unit, window) = bit.quotientAndRemainder(dividingBy: 6)
+        if unit == 3 { return (account.pointee.openHolds, 0) }
+        if window == 0 {
             guard account.pointee.minute != .max else { return (0, 0) }
-            return (accounts.minutes.pointer(account.pointee.minute).pointee.sum(unit, at: now.second), 0)
+            let ring = accounts.minutes.pointer(account.pointee.minute)
+            return (ring.pointee.sum(Unit(rawValue: UInt8(unit)).unsafelyUnwrapped, at: now.second), 0)
         }
-        let cell = WindowCell.index(window)
+        let cell = window - 1
         // A cell of a window that is over counts as empty, whether or not the next was opened yet.
         if cell != WindowCell.total {
             guard org.pointee.isOpen(cell, at: now),
                 account.pointee.usage.ordinals[cell] == org.pointee.ordinals[cell]
             else { return (0, 0) }
         }
-        return switch unit {
-        case .usd: (account.pointee.usage[.spentUSD, cell], account.pointee.usage[.heldUSD, cell])
-        case .tokens:
-            (account.pointee.usage[.usedTokens, cell], account.pointee.usage[.heldTokens, cell])
-        case .requests: (account.pointee.usage[.requests, cell], 0)
-        }
+        // Spent and held stand in this order for money and tokens; requests are only counted.
+        let kind = unit * 2 * WindowCell.count + cell
+        let used = account.pointee.usage.values[kind]
+        return (used, unit == 2 ? 0 : account.pointee.usage.values[kind + WindowCell.count])
     }
 
     /// When the limit has room again by itself; nil where time alone changes nothing.

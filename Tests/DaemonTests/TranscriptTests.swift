@@ -71,7 +71,8 @@ private struct Transcript {
     init(_ name: String) throws {
         self.name = name
         let text = try String(contentsOf: Self.folder.appendingPathComponent(name), encoding: .utf8)
-        for (i, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (i, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+        {
             guard !line.isEmpty, !line.hasPrefix("#") else { continue }
             let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
             let rest = parts.count > 1 ? String(parts[1]) : ""
@@ -199,7 +200,8 @@ private final class Replay {
                 return report(step, "got the bulk string \(text)")
             }
             let wanted = String(
-                decoding: try Replay.unescaped(String(expected.dropFirst().dropLast())), as: UTF8.self)
+                decoding: try Replay.unescaped(String(expected.dropFirst().dropLast())),
+                as: UTF8.self)
             if !matches(text, wanted) { report(step, "got the bulk string \(text)") }
         case .null: if expected != "(nil)" { report(step, "got a null") }
         default:
@@ -244,7 +246,9 @@ private final class Replay {
                 in: text, range: NSRange(text.startIndex..., in: text))
         else { return false }
         for (i, name) in names.enumerated() {
-            if let range = Range(match.range(at: i + 1), in: text) { bound[name] = String(text[range]) }
+            if let range = Range(match.range(at: i + 1), in: text) {
+                bound[name] = String(text[range])
+            }
         }
         return true
     }
@@ -286,7 +290,8 @@ private final class Replay {
         switch (found, wanted) {
         case (.object, .object(let members)):
             for member in members {
-                if let wrong = difference(found[member.name], member.value, "\(at).\(member.name)") {
+                if let wrong = difference(found[member.name], member.value, "\(at).\(member.name)")
+                {
                     return wrong
                 }
             }

@@ -107,7 +107,8 @@ final class SchemaSet {
         case "maxItems":
             if let items = value.array { require(items.count <= rule.value.integer!, rule.name) }
         case "minProperties":
-            if let members = value.members { require(members.count >= rule.value.integer!, rule.name) }
+            guard let members = value.members else { break }
+            require(members.count >= rule.value.integer!, rule.name)
         case "required":
             guard value.members != nil else { break }
             for name in rule.value.array ?? [] {
@@ -132,7 +133,8 @@ final class SchemaSet {
         case "anyOf":
             require(try places().contains { try isValid(value, $0) }, "fits none of anyOf")
         case "oneOf":
-            require(try places().filter { try isValid(value, $0) }.count == 1, "fits not one of oneOf")
+            let fitting = try places().filter { try isValid(value, $0) }
+            require(fitting.count == 1, "fits \(fitting.count) of oneOf")
         case "allOf": for inner in places() { try check(value, inner, at, &errors) }
         case "not": require(try !isValid(value, place.with(rule.value)), "is what it must not be")
         default: throw BadSchema(description: "\(place.file): unknown keyword \(rule.name)")

@@ -15,27 +15,32 @@ private func nested(_ depth: Int) -> String {
 }
 
 @Suite struct `A JSON text` {
-    @Test(arguments: [
-        ("null", "null"), (" true ", "true"), ("false\n", "false"), ("\t0", "0"), ("-0", "-0"),
-        ("1.50", "1.50"), ("1E+5", "1E+5"), ("123456789012345678901234567890", nil),
-        ("\"\"", nil), ("[]", nil), ("{}", nil), ("[ 1 , [ ] , { } ]", "[1,[],{}]"),
-        (#"{"b":1,"a":{"d":2,"c":3}}"#, #"{"a":{"c":3,"d":2},"b":1}"#),
-        (#"{"a b":1,"a":2,"A":3,"é":4,"z":5}"#, #"{"A":3,"a":2,"a b":1,"z":5,"é":4}"#),
-        (#"{"":1}"#, nil),
-        (#""\u0041\/\b\f\n\r\t\"\\""#, #""A/\u0008\u000c\n\r\t\"\\""#),
-        (#""\u00e9\uD83D\uDE00\u20ac""#, "\"é😀€\""), (#""\u0000\u001F\u007f""#, "\"\\u0000\\u001f\u{7F}\""),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("null", "null"), (" true ", "true"), ("false\n", "false"), ("\t0", "0"), ("-0", "-0"),
+            ("1.50", "1.50"), ("1E+5", "1E+5"), ("123456789012345678901234567890", nil),
+            ("\"\"", nil), ("[]", nil), ("{}", nil), ("[ 1 , [ ] , { } ]", "[1,[],{}]"),
+            (#"{"b":1,"a":{"d":2,"c":3}}"#, #"{"a":{"c":3,"d":2},"b":1}"#),
+            (#"{"a b":1,"a":2,"A":3,"é":4,"z":5}"#, #"{"A":3,"a":2,"a b":1,"z":5,"é":4}"#),
+            (#"{"":1}"#, nil),
+            (#""\u0041\/\b\f\n\r\t\"\\""#, #""A/\u0008\u000c\n\r\t\"\\""#),
+            (#""\u00e9\uD83D\uDE00\u20ac""#, "\"é😀€\""),
+            (#""\u0000\u001F\u007f""#, "\"\\u0000\\u001f\u{7F}\""),
+        ] as [(String, String?)])
     func `has one canonical form`(text: String, form: String?) {
         #expect(canonical(text) == form ?? text)
         // Which is its own canonical form.
         #expect(canonical(form ?? text) == form ?? text)
     }
     @Test(arguments: [
-        ("", 0, "the text ends early"), ("nul", 0, "a value expected"), ("True", 0, "a value expected"),
+        ("", 0, "the text ends early"), ("nul", 0, "a value expected"),
+        ("True", 0, "a value expected"),
         ("1 2", 2, "text after the value"), ("{} x", 3, "text after the value"),
         ("01", 2, "a leading zero"), ("-", 1, "a digit expected"), ("-01", 3, "a leading zero"),
-        ("1.", 2, "a digit expected"), (".5", 0, "a value expected"), ("1e", 2, "a digit expected"),
-        ("1e+", 3, "a digit expected"), ("+1", 0, "a value expected"), ("NaN", 0, "a value expected"),
+        ("1.", 2, "a digit expected"), (".5", 0, "a value expected"),
+        ("1e", 2, "a digit expected"),
+        ("1e+", 3, "a digit expected"), ("+1", 0, "a value expected"),
+        ("NaN", 0, "a value expected"),
         ("Infinity", 0, "a value expected"), ("'a'", 0, "a value expected"),
         ("[1,]", 3, "a value expected"), ("[1", 2, "']' expected"), ("[", 1, "the text ends early"),
         ("{\"a\":1,}", 7, "'\"' expected"), ("{\"a\"}", 4, "':' expected"),
@@ -58,9 +63,10 @@ private func nested(_ depth: Int) -> String {
         #expect(failure(text) == "not valid JSON at byte \(offset): \(reason)")
     }
     @Test func `must be UTF-8`() {
-        for bytes in [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22]]
-            as [[UInt8]]
-        {
+        let texts: [[UInt8]] = [
+            [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22],
+        ]
+        for bytes in texts {
             #expect(throws: JSONError.self) { try bytes.withExactBytes { try JSON(parsing: $0) } }
         }
     }
@@ -70,11 +76,12 @@ private func nested(_ depth: Int) -> String {
         #expect(failure(String(repeating: "[", count: 100_000)) != nil)
         #expect(failure(String(repeating: "{\"a\":", count: 100_000)) != nil)
     }
-    @Test(arguments: [
-        ("0", 0), ("-1", -1), ("9223372036854775807", .max), ("-9223372036854775808", .min),
-        ("9223372036854775808", nil), ("1.0", nil), ("1e3", nil), ("\"1\"", nil), ("null", nil),
-        ("-0", 0),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("0", 0), ("-1", -1), ("9223372036854775807", .max), ("-9223372036854775808", .min),
+            ("9223372036854775808", nil), ("1.0", nil), ("1e3", nil), ("\"1\"", nil), ("null", nil),
+            ("-0", 0),
+        ] as [(String, Int64?)])
     func `has integers that are exact`(text: String, value: Int64?) throws {
         #expect(try JSON(text).integer == value)
     }
@@ -94,7 +101,8 @@ private func nested(_ depth: Int) -> String {
         case 4: return .string(text(&dice))
         case 5:
             return .array(
-                (0..<Int.random(in: 0..<4, using: &dice)).map { _ in value(&dice, depth: depth + 1) })
+                (0..<Int.random(in: 0..<4, using: &dice)).map { _ in value(&dice, depth: depth + 1)
+                })
         default:
             var members: [JSON.Member] = []
             for _ in 0..<Int.random(in: 0..<5, using: &dice) {
@@ -107,7 +115,8 @@ private func nested(_ depth: Int) -> String {
     }
     private func text(_ dice: inout Seeded) -> String {
         let alphabet: [Unicode.Scalar] = [
-            "a", "b", "\"", "\\", "/", "\n", "\r", "\t", "\u{0}", "\u{8}", "\u{C}", "\u{1F}", "\u{7F}",
+            "a", "b", "\"", "\\", "/", "\n", "\r", "\t", "\u{0}", "\u{8}", "\u{C}", "\u{1F}",
+            "\u{7F}",
             "é", "€", "\u{2028}", "\u{FFFF}", "😀", "\u{10FFFF}",
         ]
         var text = ""

@@ -66,7 +66,8 @@ private func explanation(_ result: Result<Int64, MoneyError>) -> String? {
         var dice = Seeded(seed)
         for _ in 0..<2_000 {
             // Every magnitude as often as every other.
-            let raw = Int64.random(in: 0 ... .max, using: &dice) >> Int64.random(in: 0..<63, using: &dice)
+            let shift = Int64.random(in: 0..<63, using: &dice)
+            let raw = Int64.random(in: 0 ... .max, using: &dice) >> shift
             #expect(try money(Nanodollars(raw).description).get() == raw)
             #expect(try price(PicoPrice(raw).description).get() == raw)
         }
@@ -116,11 +117,12 @@ private func explanation(_ result: Result<Int64, MoneyError>) -> String? {
         }
     }
     @Test func `of tokens is bounded below forty bits`() { #expect(Bounds.tokensMax < 1 << 40) }
-    @Test(arguments: [
-        ("0", 0), ("18446744073709551615", .max), ("18446744073709551616", nil), ("", nil),
-        ("-1", nil), ("1 ", nil), ("000000000000000000001", nil), ("00000000000000000001", 1),
-        ("1e3", nil),
-    ] as [(String, UInt64?)])
+    @Test(
+        arguments: [
+            ("0", 0), ("18446744073709551615", .max), ("18446744073709551616", nil), ("", nil),
+            ("-1", nil), ("1 ", nil), ("000000000000000000001", nil), ("00000000000000000001", 1),
+            ("1e3", nil),
+        ] as [(String, UInt64?)])
     func `in decimal is digits alone`(text: String, value: UInt64?) {
         #expect(text.withBytes { $0.unsignedDecimal } == value)
     }
@@ -128,7 +130,8 @@ private func explanation(_ result: Result<Int64, MoneyError>) -> String? {
     func `is written in decimal`(seed: UInt64) {
         var dice = Seeded(seed)
         for _ in 0..<1_000 {
-            let value = UInt64.random(in: 0 ... .max, using: &dice) >> UInt64.random(in: 0..<64, using: &dice)
+            let shift = UInt64.random(in: 0..<64, using: &dice)
+            let value = UInt64.random(in: 0 ... .max, using: &dice) >> shift
             #expect(text { $0.append(decimal: value) } == String(value))
             let signed = Int64(bitPattern: value)
             #expect(text { $0.append(decimal: signed) } == String(signed))

@@ -2,10 +2,11 @@ import Events
 import Testing
 
 @Suite struct `An account path` {
-    @Test(arguments: [
-        ("acme", .org), ("acme/ml", .team), ("acme/ml/prod", .key), ("a", .org), ("0", .org),
-        ("a.b_c-d", .org), ("9-/8./7_", .key),
-    ] as [(String, Tier)])
+    @Test(
+        arguments: [
+            ("acme", .org), ("acme/ml", .team), ("acme/ml/prod", .key), ("a", .org), ("0", .org),
+            ("a.b_c-d", .org), ("9-/8./7_", .key),
+        ] as [(String, Tier)])
     func `has one to three names`(path: String, tier: Tier) {
         #expect(path.withBytes { AccountPath.tier($0) } == tier)
     }
@@ -27,10 +28,12 @@ import Testing
 }
 
 @Suite struct `A hold's name` {
-    @Test(arguments: [
-        ("1-1", 1, 1), ("3-184467", 3, 184_467), ("4294967295-4611686018427387903", .max, 1 << 62 - 1),
-        ("03-007", 3, 7),
-    ] as [(String, UInt32, UInt64)])
+    @Test(
+        arguments: [
+            ("1-1", 1, 1), ("3-184467", 3, 184_467),
+            ("4294967295-4611686018427387903", .max, 1 << 62 - 1),
+            ("03-007", 3, 7),
+        ] as [(String, UInt32, UInt64)])
     func `is its epoch and seq`(text: String, epoch: UInt32, seq: UInt64) {
         #expect(text.withBytes { HoldName(parsing: $0) } == HoldName(epoch: epoch, seq: seq))
     }
@@ -51,7 +54,8 @@ import Testing
 
 @Suite struct `A model's name` {
     @Test(arguments: [
-        ("openai/gpt-4.1", true), ("OpenAI/GPT", true), ("a/b/c", true), ("bedrock/eu.x:0@1+2", true),
+        ("openai/gpt-4.1", true), ("OpenAI/GPT", true), ("a/b/c", true),
+        ("bedrock/eu.x:0@1+2", true),
         ("a/b", true), ("gpt", false), ("", false), ("/", false), ("a/", false), ("/a", false),
         ("a//b", false), ("a/b ", false), ("a/*", false), ("a/b\u{0}", false), ("ä/b", false),
         ("a/b?c", false), ("a/b\n", false),
@@ -100,11 +104,12 @@ import Testing
 }
 
 @Suite struct `An actor` {
-    @Test(arguments: [
-        (.daemon, 0, nil, nil), (.uid(0), 0x8000_0000, 0, nil),
-        (.uid(1_000), 0x8000_03E8, 1_000, nil), (.operatorNumber(0), 1, nil, 0),
-        (.operatorNumber(41), 42, nil, 41), (.uid(0x7FFF_FFFF), .max, 0x7FFF_FFFF, nil),
-    ] as [(Actor, UInt32, UInt32?, UInt32?)])
+    @Test(
+        arguments: [
+            (.daemon, 0, nil, nil), (.uid(0), 0x8000_0000, 0, nil),
+            (.uid(1_000), 0x8000_03E8, 1_000, nil), (.operatorNumber(0), 1, nil, 0),
+            (.operatorNumber(41), 42, nil, 41), (.uid(0x7FFF_FFFF), .max, 0x7FFF_FFFF, nil),
+        ] as [(Actor, UInt32, UInt32?, UInt32?)])
     func `is one number`(actor: Actor, raw: UInt32, uid: UInt32?, number: UInt32?) {
         #expect(actor.raw == raw)
         #expect(actor.uid == uid)
@@ -121,8 +126,9 @@ import Testing
         #expect(
             Refusal.allCases.map(\.rawValue)
                 == [1, 10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42])
-        #expect(Refusal.allCases.map(\.status)
-            == [503, 401, 401, 401, 403, 400, 400, 403, 403, 402, 402, 429, 429, 429, 429, 429])
+        #expect(
+            Refusal.allCases.map(\.status)
+                == [503, 401, 401, 401, 403, 400, 400, 403, 403, 402, 402, 429, 429, 429, 429, 429])
         #expect(LimitKind.all.map(\.raw) == Array(0..<19))
         #expect(Role.allCases.map(\.rawValue) == [0, 1, 2, 3])
     }

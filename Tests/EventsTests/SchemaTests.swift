@@ -109,7 +109,8 @@ private let payloads: [(type: EventType, text: String)] = [
             #expect(try schemas.errors(rest, file) != [], "without \(name)")
         }
         let more = JSON.object(json.members! + [JSON.Member("later", .bool(true))])
-        let survives = EventType.allCases.first { "\($0.name)" == json["type"]!.string! }!.carriesJSON
+        let survives = EventType.allCases.first { "\($0.name)" == json["type"]!.string! }!
+            .carriesJSON
         #expect(try schemas.errors(more, file).isEmpty == survives)
     }
 
@@ -126,7 +127,8 @@ private let payloads: [(type: EventType, text: String)] = [
     }
     /// Every member of every payload, taken away or replaced by something else: schema and code must give
     /// one verdict.
-    @Test(arguments: payloads.indices) func `of payloads refuse what APPEND refuses`(i: Int) throws {
+    @Test(arguments: payloads.indices) func `of payloads refuse what APPEND refuses`(i: Int) throws
+    {
         let (type, text) = payloads[i]
         let file = "payloads/\(type.name).json"
         let long = String(repeating: "x", count: 300)

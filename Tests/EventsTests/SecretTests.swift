@@ -18,11 +18,12 @@ import Testing
             #expect(page.contains(published), "secrets.md lacks \(published)")
         }
     }
-    @Test(arguments: [
-        ("live", "tg_live_"), (nil, "tg_key_"), ("", "tg_key_"), ("Pro-d_1", "tg_prod1_"),
-        ("ümlaut", "tg_mlaut_"), ("---", "tg_key_"),
-        ("abcdefghijklmnopqrstuvwxyz", "tg_abcdefghijklmnopqrstuvwx_"),
-    ] as [(String?, String)])
+    @Test(
+        arguments: [
+            ("live", "tg_live_"), (nil, "tg_key_"), ("", "tg_key_"), ("Pro-d_1", "tg_prod1_"),
+            ("ümlaut", "tg_mlaut_"), ("---", "tg_key_"),
+            ("abcdefghijklmnopqrstuvwxyz", "tg_abcdefghijklmnopqrstuvwx_"),
+        ] as [(String?, String)])
     func `names its environment`(environment: String?, prefix: String) {
         let secret = Secret.make(environment: environment, random: Self.random)
         #expect(secret.hasPrefix(prefix + "0123"))

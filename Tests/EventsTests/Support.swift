@@ -45,7 +45,9 @@ extension Array where Element == UInt8 {
         guard digits.count % 2 == 0 else { return nil }
         self = []
         for i in stride(from: 0, to: digits.count, by: 2) {
-            guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else { return nil }
+            guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else {
+                return nil
+            }
             append(high << 4 | low)
         }
     }

@@ -268,3 +268,16 @@ extension String {
         return (words.prefix(1) + ["-"] + words.dropFirst(2)).joined(separator: " ")
     }
 }
+
+@Suite struct IdentityTests {
+    @Test func `short ids of neighbouring keys never name each other's requests`() {
+        // Hashed carelessly, key 5 with id "…0" and key 4 with id "…1" were the same request.
+        var seen: Set<Hash128> = []
+        for key in 0..<64 as Range<UInt64> {
+            for id in 0..<500 {
+                let hash = "r\(id)".withBytes { Hash128($0, seed: 0x484F << 32 | key) }
+                #expect(seen.insert(hash).inserted, "key \(key), id r\(id)")
+            }
+        }
+    }
+}

@@ -6,8 +6,8 @@ internal import Glibc
 /// leaves raw bytes to whoever wants them.
 package final class Client {
     package let descriptor: Int32
-    /// What has come and was not asked for yet.
-    package private(set) var received: [UInt8] = []
+    /// What has come; from `at` on, nobody has asked for it yet.
+    private var received: [UInt8] = []
     private var at = 0
     private var isOpen = true
     /// How long one wait may take, in seconds.
@@ -84,12 +84,10 @@ package final class Client {
     /// Takes what is there without waiting; false at the end of the stream.
     @discardableResult
     package func receiveSome() throws -> Bool {
-        if at > 1 << 20 {
+        if at == received.count || at > 1 << 20 {
             received.removeFirst(at)
             at = 0
         }
-        let before = received.count
-        received.reserveCapacity(before + 65_536)
         let chunk = try [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
             let taken = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             guard taken >= 0 || errno == EAGAIN || errno == EINTR else { throw POSIXError.current }
