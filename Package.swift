@@ -5,14 +5,15 @@ import PackageDescription
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
 
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    // The decision crosses four modules; without this every small accessor would be a call.
-    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
-] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
+let strict: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        // The decision crosses four modules; without this every small accessor would be a call.
+        .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+    ] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 let package = Package(
     name: "tollgate",
@@ -31,7 +32,8 @@ let package = Package(
         .target(name: "Events", swiftSettings: strict),
         .target(name: "Ledger", dependencies: ["Events"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
-        .target(name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
+        .target(
+            name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
         .target(
             name: "Gate",
             dependencies: [
@@ -52,13 +54,20 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .target(name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport", swiftSettings: strict),
-        .target(name: "CMallocCount", path: "Tests/CMallocCount"),
-        .testTarget(name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"], swiftSettings: strict),
-        .testTarget(
-            name: "LedgerTests", dependencies: ["Ledger", "Events", "Wire", "TestSupport", "CMallocCount"],
+        .target(
+            name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "Events", "TestSupport"], swiftSettings: strict),
+        .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .testTarget(
+            name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LedgerTests",
+            dependencies: ["Ledger", "Events", "Wire", "TestSupport", "CMallocCount"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Wire", "Events", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Events", "CLinux", "TestSupport"],
             swiftSettings: strict),

@@ -64,7 +64,8 @@ package struct Bytes: @unchecked Sendable {
     package var isUTF8: Bool {
         // Nearly everything is ASCII, so look for a high byte before paying for real validation.
         for i in 0..<count where self[i] >= 0x80 {
-            return String(validating: UnsafeRawBufferPointer(start: base, count: count), as: UTF8.self) != nil
+            return String(
+                validating: UnsafeRawBufferPointer(start: base, count: count), as: UTF8.self) != nil
         }
         return true
     }
@@ -81,7 +82,9 @@ extension String {
         let copy = ContiguousArray(utf8)
         var result: Result<R, E>?
         copy.withUnsafeBytes { raw in
-            do throws(E) { result = .success(try body(Bytes(raw))) } catch { result = .failure(error) }
+            do throws(E) { result = .success(try body(Bytes(raw))) } catch {
+                result = .failure(error)
+            }
         }
         return try result!.get()
     }
@@ -138,7 +141,9 @@ package struct ByteBuffer: ~Copyable {
         capacity = max(size, 16)
     }
     /// Lets a system call write up to `n` bytes at the end; `body` returns how many it wrote.
-    package mutating func appendUninitialized(_ n: Int, _ body: (UnsafeMutableRawPointer) -> Int) -> Int {
+    package mutating func appendUninitialized(_ n: Int, _ body: (UnsafeMutableRawPointer) -> Int)
+        -> Int
+    {
         reserve(n)
         let written = body(base + count)
         precondition(written <= n)
@@ -232,7 +237,9 @@ package struct ByteReader {
     @inlinable package init(_ bytes: Bytes) { self.bytes = bytes }
     @inlinable package var remaining: Int { bytes.count - offset }
 
-    @inlinable package mutating func uint8() -> UInt8 { take(1).map { $0.load(as: UInt8.self) } ?? 0 }
+    @inlinable package mutating func uint8() -> UInt8 {
+        take(1).map { $0.load(as: UInt8.self) } ?? 0
+    }
     @inlinable package mutating func uint16() -> UInt16 {
         take(2).map { UInt16(littleEndian: $0.loadUnaligned(as: UInt16.self)) } ?? 0
     }

@@ -38,7 +38,14 @@ package enum Document: Sendable {
         // What an admin may say with every event.
         _ = try fields.optionalText("id")
         _ = try fields.optionalText("reason", max: Bounds.longTextBytesMax)
-        if strict { try fields.refuseUnread() }
+        guard strict else { return }
+        try fields.refuseUnread()
+        // Stored, both may stand there: what was asked, and the instant the daemon made of it.
+        if case .accountCreated(let created) = self, created.expires != nil,
+            created.expiresInSeconds != nil
+        {
+            throw Failure(.error, "give expires or expires_in, not both")
+        }
     }
 }
 
@@ -125,11 +132,13 @@ package struct AccountCreated: Sendable {
             switch try fields.optionalText("unpriced") ?? "deny" {
             case "deny": allowsUnpriced = false
             case "allow": allowsUnpriced = true
-            case let other: throw Failure(.error, "unpriced is \"\(other)\": say \"deny\" or \"allow\"")
+            case let other:
+                throw Failure(.error, "unpriced is \"\(other)\": say \"deny\" or \"allow\"")
             }
             let lapse = try fields.optionalText("on_lapse") ?? "release"
             guard let policy = LapsePolicy.allCases.first(where: { $0.name == lapse }) else {
-                throw Failure(.error, 
+                throw Failure(
+                    .error,
                     "on_lapse is \"\(lapse)\": say release, charge_input or charge_hold")
             }
             onLapse = policy
@@ -138,10 +147,8 @@ package struct AccountCreated: Sendable {
             _ = try fields.optionalText("owner")
             _ = try fields.optionalText("environment")
             expires = try fields.optionalInstant("expires")
-            expiresInSeconds = try fields.optionalInteger("expires_in", 1...(200 * 366 * 86_400))
-            if expires != nil, expiresInSeconds != nil {
-                throw Failure(.error, "give expires or expires_in, not both")
-            }
+            // A hundred years, so that the instant stays one that can be written.
+            expiresInSeconds = try fields.optionalInteger("expires_in", 1...(100 * 366 * 86_400))
             secretDigest = try fields.optionalDigest("secret_sha256")
         }
     }
@@ -159,7 +166,8 @@ package struct LimitsSet: Sendable {
     fileprivate init(_ fields: inout FieldReader) throws(Failure) {
         account = try fields.account("account", tier: nil)
         guard let limits = try fields.limits("limits"), !limits.isEmpty else {
-            throw Failure(.error, "limits is missing: {\"usd.day\":\"500\",\"requests.minute\":1200}")
+            throw Failure(
+                .error, "limits is missing: {\"usd.day\":\"500\",\"requests.minute\":1200}")
         }
         self.limits = limits
     }
@@ -232,7 +240,8 @@ package struct PriceSet: Sendable {
             var tier = ServiceTier.standard
             if let name = try inner.optionalText("tier") {
                 guard let found = name.withBytes({ ServiceTier($0) }) else {
-                    throw Failure(.error, "tier \"\(name)\" is not standard, batch, flex or priority")
+                    throw Failure(
+                        .error, "tier \"\(name)\" is not standard, batch, flex or priority")
                 }
                 tier = found
             }
@@ -244,7 +253,8 @@ package struct PriceSet: Sendable {
             try inner.refuseUnread()
             let variant = Variant(tier: tier, above: above ?? 0, prices: classes)
             guard !variants.contains(where: { $0.tier == tier && $0.above == variant.above }) else {
-                throw Failure(.error, "two variants for tier \(tier.name) above \(variant.above) tokens")
+                throw Failure(
+                    .error, "two variants for tier \(tier.name) above \(variant.above) tokens")
             }
             variants.append(variant)
         }
@@ -293,6 +303,9 @@ package struct OperatorCreated: Sendable {
         name = try fields.text("operator")
         guard name.withBytes({ AccountPath.isName($0) }) else {
             throw Failure(.error, "operator \"\(name)\": names are [a-z0-9][a-z0-9._-]{0,62}")
+        }
+        guard name != "tollgate" else {
+            throw Failure(.error, "operator \"tollgate\": that is the daemon's own name in the log")
         }
         let text = try fields.text("role")
         guard let role = Role.allCases.first(where: { $0.name == text }) else {

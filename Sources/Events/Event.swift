@@ -133,7 +133,8 @@ package struct StoredEvent: Sendable {
     /// The length that stands at the front of a stored event; nil when there are too few bytes.
     package static func length(_ bytes: Bytes) -> Int? {
         guard bytes.count >= EventHeader.byteCount else { return nil }
-        return Int(UInt16(littleEndian: bytes.base.unsafelyUnwrapped.loadUnaligned(as: UInt16.self)))
+        return Int(
+            UInt16(littleEndian: bytes.base.unsafelyUnwrapped.loadUnaligned(as: UInt16.self)))
     }
 }
 
@@ -178,6 +179,9 @@ package struct DocumentEvent: Sendable {
         number = reader.uint32()
         json = reader.bytes(reader.remaining)
     }
+    /// Flag of a stored key or operator whose secret the daemon made, rather than the caller.
+    package static let generatedSecret: UInt8 = 1
+
     package func encode(into buffer: inout ByteBuffer) {
         let start = buffer.beginEvent(header)
         buffer.append(uint32: number)

@@ -100,7 +100,8 @@ package struct ObjectWriter {
 
 extension ObjectWriter {
     fileprivate mutating func head(
-        _ header: EventHeader, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
+        _ header: EventHeader, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
     ) {
         field("seq", Int64(bitPattern: header.seq), into: &b)
         field("time", header.time, full: true, into: &b)
@@ -121,7 +122,8 @@ extension ObjectWriter {
         field("actor", actor, into: &b)
     }
     fileprivate mutating func body(
-        _ event: HoldPlaced, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
+        _ event: HoldPlaced, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
     ) {
         field("hold", event.name, into: &b)
         model(event.model, event.modelText, names, into: &b)
@@ -134,7 +136,8 @@ extension ObjectWriter {
         texts(event.scope, event.text, into: &b)
     }
     fileprivate mutating func body(
-        _ event: HoldRefused, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
+        _ event: HoldRefused, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
     ) {
         if !event.askedKey.isEmpty { field("key", event.askedKey, into: &b) }
         field("status", event.reason.status, into: &b)
@@ -183,7 +186,8 @@ extension ObjectWriter {
         field("usd", event.usd, into: &b)
     }
     fileprivate mutating func body(
-        _ event: ChargeRecorded, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
+        _ event: ChargeRecorded, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
     ) {
         field("charge", event.name, into: &b)
         if let hold = event.hold { field("hold", hold, into: &b) }
@@ -211,7 +215,8 @@ extension ObjectWriter {
         }
     }
     private mutating func model(
-        _ number: ModelNumber, _ text: Bytes, _ names: borrowing some EventNames & ~Copyable, into b: inout ByteBuffer
+        _ number: ModelNumber, _ text: Bytes, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
     ) {
         if number != .none {
             field("model", names.modelName(number) ?? "#\(number.raw)", into: &b)

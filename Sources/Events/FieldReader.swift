@@ -48,7 +48,8 @@ struct FieldReader {
             throw Failure(.error, "account \"\(path)\": \(AccountPath.rule)")
         }
         if let tier, found != tier {
-            throw Failure(.error, 
+            throw Failure(
+                .error,
                 "account \"\(path)\" is \(found == .org ? "an" : "a") \(found.name)'s path: "
                     + "\(tier == .org ? "an" : "a") \(tier.name) has "
                     + "\(tier.rawValue + 1) name\(tier == .org ? "" : "s") in its path")
@@ -60,8 +61,10 @@ struct FieldReader {
     ) throws(Failure) -> Int64? {
         guard let value = take(name), !value.isNull else { return nil }
         guard let number = value.integer, range.contains(number) else {
-            throw Failure(.error, 
-                "\"\(name)\" must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            throw Failure(
+                .error,
+                "\"\(name)\" must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
         }
         return number
     }
@@ -74,7 +77,9 @@ struct FieldReader {
             throw Failure(.error, "\"\(name)\" must be a decimal string such as \"12.50\"")
         }
         do throws(MoneyError) {
-            return try text.withBytes { (bytes) throws(MoneyError) in try Nanodollars(parsing: bytes) }
+            return try text.withBytes { (bytes) throws(MoneyError) in
+                try Nanodollars(parsing: bytes)
+            }
         } catch {
             throw Failure(.error, "\"\(name)\" \(error.explanation)")
         }
@@ -123,12 +128,15 @@ struct FieldReader {
             guard let text = item.string, !text.isEmpty,
                 text.utf8.count <= Bounds.modelBytesMax, text.withBytes({ $0.isPlainText })
             else {
-                throw Failure(.error, 
+                throw Failure(
+                    .error,
                     "\"\(name)\" must be a list of texts of 1 to \(Bounds.modelBytesMax) bytes")
             }
             if !texts.contains(text) { texts.append(text) }
         }
-        guard texts.count <= 1_000 else { throw Failure(.error, "\"\(name)\" has more than 1000 entries") }
+        guard texts.count <= 1_000 else {
+            throw Failure(.error, "\"\(name)\" has more than 1000 entries")
+        }
         return texts
     }
     mutating func listChange(_ name: String) throws(Failure) -> PermissionsSet.Change {
@@ -157,7 +165,8 @@ struct FieldReader {
         var changes: [LimitChange] = []
         for member in members {
             guard let kind = member.name.withBytes({ LimitKind($0) }) else {
-                throw Failure(.error, 
+                throw Failure(
+                    .error,
                     "limit \"\(member.name)\" is not usd, tokens or requests with .minute, .hour, "
                         + ".day, .week, .month or .total, nor concurrency")
             }

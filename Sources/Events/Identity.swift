@@ -106,8 +106,9 @@ package enum AccountPath {
         }
         for i in 1..<max(name.count, 1) {
             let c = name[i]
-            guard isAlphanumeric(c) || c == UInt8(ascii: ".") || c == UInt8(ascii: "_")
-                || c == UInt8(ascii: "-")
+            guard
+                isAlphanumeric(c) || c == UInt8(ascii: ".") || c == UInt8(ascii: "_")
+                    || c == UInt8(ascii: "-")
             else { return false }
         }
         return true

@@ -29,7 +29,8 @@ package struct CivilDay: Hashable, Sendable {
         let era = (y >= 0 ? y : y - 399) / 400
         let yearOfEra = y - era * 400
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+            - 719_468
     }
     package var daysInMonth: Int64 {
         switch month {
@@ -58,7 +59,8 @@ extension Instant {
             text[13] == UInt8(ascii: ":"), text[16] == UInt8(ascii: ":"),
             let year = number(0, 4), let month = number(5, 2), let day = number(8, 2),
             let hour = number(11, 2), let minute = number(14, 2), let second = number(17, 2),
-            year >= 1970, year <= 2200, (1...12).contains(month), hour < 24, minute < 60, second < 60
+            year >= 1970, year <= 2200, (1...12).contains(month), hour < 24, minute < 60,
+            second < 60
         else { return nil }
         let civil = CivilDay(year: year, month: month, day: day)
         guard day >= 1, day <= civil.daysInMonth else { return nil }

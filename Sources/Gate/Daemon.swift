@@ -28,10 +28,10 @@ package enum Daemon {
         let book = try loadBook(journal, logger)
         var machine = Machine(book: book, calendar: calendar)
         machine.advance(to: GateLoop.wallClock(), lapsesMax: 0)
-        let floods = try FloodPage(directory: options.dataDirectory)
+        let floods = try FloodPage(directory: options.dataDirectory, ledger: journal.ledgerID)
         machine.start(
             ledger: journal.ledgerID.description, version: version,
-            pending: try floods.recover(journal))
+            pending: try floods.recover(journal, accounts: machine.book.accountCount))
         try begin(journal, &machine)
 
         let readers = try Readers(journal: journal, threads: options.readers)
@@ -41,11 +41,13 @@ package enum Daemon {
         let listeners = try listen(options, logger)
         let (seq, epoch) = (machine.book.seq, machine.book.epoch)
         var loop = try GateLoop(
-            machine: machine, floods: floods, journal: journal, readers: readers, checkpointer: checkpointer,
+            machine: machine, floods: floods, journal: journal, readers: readers,
+            checkpointer: checkpointer,
             listeners: listeners, signals: signals, options: options, calendar: calendar,
             version: version, logger: logger)
         logger.notice(
-            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)")
+            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)"
+        )
         loop.run()
         try end(loop, journal, readers, checkpointer, logger)
     }
@@ -63,7 +65,8 @@ package enum Daemon {
             for note in journal.recovery.notes { logger.warning("\(note)") }
             if journal.recovery.eventsFromRing > 0 {
                 logger.notice(
-                    "recovered \(journal.recovery.eventsFromRing) events that stood only in the ring")
+                    "recovered \(journal.recovery.eventsFromRing) events that stood only in the ring"
+                )
             }
             return journal
         } catch {
@@ -76,11 +79,14 @@ package enum Daemon {
     ) throws(DaemonFailure) -> Book {
         var book = try Startup.loadCheckpoint(journal, logger: logger)
         guard book.seq <= journal.lastSeq else {
-            throw .dataError("the newest checkpoint is ahead of the journal; delete the checkpoints folder")
+            throw .dataError(
+                "the newest checkpoint is ahead of the journal; delete the checkpoints folder")
         }
         let from = book.seq
         try Startup.fold(journal, into: &book)
-        if book.seq > from { logger.info("folded \(book.seq - from) events behind checkpoint \(from)") }
+        if book.seq > from {
+            logger.info("folded \(book.seq - from) events behind checkpoint \(from)")
+        }
         return book
     }
 
@@ -124,7 +130,8 @@ package enum Daemon {
         journal.shutdown()
         guard isDurable else {
             // The ring outlives us, and the next start takes the events from it.
-            throw .io("events after \(journal.durableSeq) are only in the ring: \(journal.stateReason)")
+            throw .io(
+                "events after \(journal.durableSeq) are only in the ring: \(journal.stateReason)")
         }
         if let problem = second.problem { throw .software("the second fold failed: \(problem)") }
         guard second.seq == seq, second.digest == digest else {

@@ -78,7 +78,8 @@ enum GateLimits {
     static func checkRelations(ringBytes: Int) {
         precondition(outputBytesResume < outputBytesMax)
         precondition(
-            ringBytes >= 2 * (commandEventBytesMax + lapsesMax * lapseBytes) || ringBytes >= 1 << 20,
+            ringBytes >= 2 * (commandEventBytesMax + lapsesMax * lapseBytes)
+                || ringBytes >= 1 << 20,
             "a turn's events must fit the ring")
     }
 }

@@ -7,7 +7,7 @@ import Ledger
 /// The refusals of the running second that are only counted, in a mapped page that outlives the
 /// process: they were answered, so a crash must not forget them.
 ///
-///     0  u64 magic   8  i64 second   16  u64 seq when it was written   24  u32 count
+///     0  u64 magic ^ ledger id's halves   8  i64 second   16  u64 seq when it was written   24  u32 count
 ///     32 entries of 12 bytes: u32 key, u32 reason, u32 refusals
 ///
 /// Before any answer of a turn leaves, its counts stand here. The next start writes as sums what the
@@ -17,9 +17,12 @@ struct FloodPage: ~Copyable {
     private static let bytes = 4_096
     private static let magic: UInt64 = 0x3130_444F_4F4C_4654  // "TFLOOD01"
     private let base: UnsafeMutableRawPointer
+    /// Magic and ledger in one: a page of another ledger is nobody's.
+    private let mark: UInt64
     private var written: UInt64 = 0
 
-    init(directory: String) throws(DaemonFailure) {
+    init(directory: String, ledger: LedgerID) throws(DaemonFailure) {
+        mark = FloodPage.magic ^ ledger.high ^ ledger.low
         precondition(32 + RefusalFloods.sumsMax * 12 <= FloodPage.bytes, "all sums fit the page")
         let path = directory + "/floods"
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -42,9 +45,13 @@ struct FloodPage: ~Copyable {
     }
 
     /// What an earlier run counted and did not write any more.
-    func recover(_ journal: Journal) throws(DaemonFailure) -> PendingSums {
+    ///
+    /// - Parameter accounts: how many accounts there are; an entry beyond them is damage.
+    func recover(_ journal: Journal, accounts: Int) throws(DaemonFailure) -> PendingSums {
         var pending = PendingSums(second: base.load(fromByteOffset: 8, as: Int64.self), sums: [])
-        guard base.load(as: UInt64.self) == FloodPage.magic else { return pending }
+        guard base.load(as: UInt64.self) == mark, (0..<1 << 33).contains(pending.second) else {
+            return pending
+        }
         let since = base.load(fromByteOffset: 16, as: UInt64.self)
         let count = min(Int(base.load(fromByteOffset: 24, as: UInt32.self)), RefusalFloods.sumsMax)
         for i in 0..<count {
@@ -54,9 +61,11 @@ struct FloodPage: ~Copyable {
                     rawValue: UInt8(
                         truncatingIfNeeded: entry.load(fromByteOffset: 4, as: UInt32.self)))
             else { continue }
+            let key = entry.load(as: UInt32.self)
+            guard key == .max || key < UInt32(accounts) else { continue }
             pending.sums.append(
                 PendingSums.Sum(
-                    key: entry.load(as: UInt32.self), reason: reason,
+                    key: key, reason: reason,
                     refusals: entry.load(fromByteOffset: 8, as: UInt32.self)))
         }
         guard !pending.sums.isEmpty else { return pending }
@@ -84,7 +93,7 @@ struct FloodPage: ~Copyable {
         let pending = machine.pendingSums
         // No entry may be read with another second's count: first none, then the rest, then how many.
         base.storeBytes(of: 0, toByteOffset: 24, as: UInt32.self)
-        base.storeBytes(of: FloodPage.magic, as: UInt64.self)
+        base.storeBytes(of: mark, as: UInt64.self)
         base.storeBytes(of: pending.second, toByteOffset: 8, as: Int64.self)
         base.storeBytes(of: machine.book.seq, toByteOffset: 16, as: UInt64.self)
         for (i, sum) in pending.sums.enumerated() {

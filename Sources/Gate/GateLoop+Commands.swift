@@ -39,14 +39,14 @@ extension GateLoop {
             case .events: try events(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
-            case .auth: try authenticate(session, Credentials(arguments))
+            case .auth:
+                try authenticate(session, Credentials(arguments))
                 appendReply(session) { $0.reply(simple: "OK") }
             case .quit:
                 appendReply(session) { Handshake.quit(into: &$0) }
                 session.pointee.closesAfterFlush = true
             case .reset:
-                session.pointee.version = .two
-                session.pointee.clientName = ""
+                session.pointee.reset()
                 appendReply(session) { Handshake.reset(into: &$0) }
             case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
             case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
@@ -160,10 +160,11 @@ extension GateLoop {
         }
         var secret: String?
         if request.type == .keyCreated || request.type == .operatorCreated,
-            payload["secret_sha256"] == nil
+            payload["secret_sha256"]?.isNull ?? true
         {
             secret = Secret.generate(
-                environment: request.type == .operatorCreated ? "op" : payload["environment"]?.string)
+                environment: request.type == .operatorCreated
+                    ? "op" : payload["environment"]?.string)
         }
         let digest = secret?.withBytes { Secret.digest($0) } ?? []
         let start = machine.outbox.count
@@ -204,7 +205,8 @@ extension GateLoop {
             let query = try ListQuery(arguments)
             let listing = listing(query.kind)
             if session.pointee.role == .finance, listing == .keys || listing == .operators {
-                throw Failure(.noPermission, "role finance may list orgs, teams and prices only")
+                throw Failure(
+                    .noPermission, "role finance may list orgs, teams, prices and aliases only")
             }
             try machine.book.writeListing(
                 listing, under: query.under, after: query.after, limit: query.limit, into: &json)
@@ -281,7 +283,8 @@ extension GateLoop {
     private mutating func client(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
     ) {
-        let age = (machine.now.nanoseconds - session.pointee.connectedAt.nanoseconds) / 1_000_000_000
+        let age =
+            (machine.now.nanoseconds - session.pointee.connectedAt.nanoseconds) / 1_000_000_000
         let client = Handshake.Client(
             id: session.pointee.id, name: session.pointee.clientName,
             version: session.pointee.version, address: session.pointee.address,

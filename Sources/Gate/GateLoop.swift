@@ -50,6 +50,8 @@ struct GateLoop: ~Copyable {
     private var resumable: [Int32] = []
     /// A spare descriptor, given up for a moment when there are no others (EMFILE).
     private var spare: Int32
+    /// Whether the listeners are not watched, for want of descriptors.
+    private var isDeaf = false
     private var turn: UInt64 = 0
     /// As of the last look at answers that wait for the disk.
     private var lastDurable: UInt64 = 0
@@ -76,7 +78,8 @@ struct GateLoop: ~Copyable {
 
     init(
         machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
+        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
+        options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
@@ -100,7 +103,9 @@ struct GateLoop: ~Copyable {
         lastPoke = journal.stagedSeq
         self.machine = machine
         self.floods = floods
-        for descriptor in listeners.map(\.descriptor) + [signals, journal.wakeDescriptor, readers.mailDescriptor] {
+        for descriptor in listeners.map(\.descriptor) + [
+            signals, journal.wakeDescriptor, readers.mailDescriptor,
+        ] {
             watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
@@ -167,12 +172,13 @@ struct GateLoop: ~Copyable {
 
     private mutating func beginTurn() {
         turn += 1
-        // Half of what is free: lapses and windows come on top of what the commands were checked for.
         room = journal.stageableBytes
-        let lapses = min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes)
-        if lapses > 0, room > GateLimits.commandEventBytesMax {
-            lapsesAreDue = machine.advance(to: GateLoop.wallClock(), lapsesMax: lapses)
-        }
+        // Lapses take at most half of what is free; sums and windows come on top of what the commands
+        // are checked for. A log that takes nothing is not filled further.
+        let mayWrite = room > 2 * GateLimits.commandEventBytesMax && !isReadOnly
+        lapsesAreDue = machine.advance(
+            to: GateLoop.wallClock(), mayWrite: mayWrite,
+            lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
     private mutating func endTurn() {
         if !machine.outbox.isEmpty {
@@ -231,7 +237,13 @@ struct GateLoop: ~Copyable {
         }
     }
     private mutating func refuseForWantOfDescriptors(_ listener: Listener) {
-        guard spare >= 0 else { return }
+        if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        guard spare >= 0 else {
+            // Not even one to say no with: listen again when a connection has gone.
+            for listener in listeners { epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil) }
+            isDeaf = true
+            return
+        }
         close(spare)
         if let descriptor = listener.accept() {
             refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
@@ -264,10 +276,9 @@ struct GateLoop: ~Copyable {
             setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
         }
         var fresh = Session(
-            descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now)
+            descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
+            role: role, actor: actor)
         nextSessionID += 1
-        fresh.role = role
-        fresh.actor = actor
         fresh.interest = UInt32(EPOLLIN.rawValue)
         if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
@@ -279,7 +290,8 @@ struct GateLoop: ~Copyable {
     }
     private mutating func growSessions(to wanted: Int) {
         let capacity = max(wanted, sessionsCapacity * 2)
-        let larger = UnsafeMutablePointer<UnsafeMutablePointer<Session>?>.allocate(capacity: capacity)
+        let larger = UnsafeMutablePointer<UnsafeMutablePointer<Session>?>.allocate(
+            capacity: capacity)
         larger.initialize(repeating: nil, count: capacity)
         for i in 0..<sessionsCapacity { larger[i] = sessions[i] }
         sessions.deallocate()
@@ -288,13 +300,18 @@ struct GateLoop: ~Copyable {
     }
     private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
-        if session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil { unfinished -= 1 }
+        if session.pointee.isWatched { unfinished -= 1 }
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
         close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
+        guard isDeaf else { return }
+        isDeaf = false
+        for listener in listeners {
+            watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -309,6 +326,7 @@ struct GateLoop: ~Copyable {
 
     /// Reads once and answers what is whole; false when the peer is gone.
     private mutating func readFrom(_ session: UnsafeMutablePointer<Session>) -> Bool {
+        let was = session.pointee.isWatched
         // Nearly always nothing is left over, and then requests are understood where they were read.
         if session.pointee.input.isEmpty {
             let count = recv(session.pointee.descriptor, scratch, GateLimits.readBytes, 0)
@@ -324,7 +342,7 @@ struct GateLoop: ~Copyable {
             guard count > 0 else { return staysWithoutBytes(session, count) }
             answerLeftOver(session)
         }
-        noteUnfinished(session)
+        noteUnfinished(session, was)
         return true
     }
     /// Whether a connection goes on after a read that brought nothing. Who has only ended writing
@@ -334,6 +352,8 @@ struct GateLoop: ~Copyable {
     ) -> Bool {
         guard count == 0 else { return errno == EAGAIN || errno == EINTR }
         session.pointee.hasEnded = true
+        // Its place is free for those who are accepted in this turn.
+        if session.pointee.waiting == 0, hasNothingLeft(session) { return false }
         markDirty(session)
         return true
     }
@@ -343,11 +363,13 @@ struct GateLoop: ~Copyable {
         session.pointee.input.removeFirst(used)
         if session.pointee.input.isEmpty { session.pointee.input.shrink(to: 16) }
     }
-    private mutating func noteUnfinished(_ session: UnsafeMutablePointer<Session>) {
+    /// - Parameter was: whether the sweep watched it before its input was looked at.
+    private mutating func noteUnfinished(
+        _ session: UnsafeMutablePointer<Session>, _ was: Bool
+    ) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
             && !session.pointee.awaitsReader && session.pointee.waiting < GateLimits.outputBytesMax
-        let was = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
         if !waits {
             session.pointee.unfinishedSince = nil
         } else if session.pointee.unfinishedSince == nil {
@@ -356,7 +378,7 @@ struct GateLoop: ~Copyable {
         recount(session, was)
     }
     private mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
-        let isNow = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
+        let isNow = session.pointee.isWatched
         if was != isNow { unfinished += isNow ? 1 : -1 }
     }
 
@@ -425,7 +447,9 @@ struct GateLoop: ~Copyable {
         let waiting = stalled
         stalled.removeAll(keepingCapacity: true)
         for descriptor in waiting {
-            guard let session = sessions[Int(descriptor)], session.pointee.isStalled else { continue }
+            guard let session = sessions[Int(descriptor)], session.pointee.isStalled else {
+                continue
+            }
             session.pointee.isStalled = false
             resume(session)
         }
@@ -434,15 +458,18 @@ struct GateLoop: ~Copyable {
         let waiting = resumable
         resumable.removeAll(keepingCapacity: true)
         for descriptor in waiting {
-            guard let session = sessions[Int(descriptor)], session.pointee.isResumable else { continue }
+            guard let session = sessions[Int(descriptor)], session.pointee.isResumable else {
+                continue
+            }
             session.pointee.isResumable = false
             resume(session)
         }
     }
     /// Goes on with what a connection had sent when it had to wait.
     private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
+        let was = session.pointee.isWatched
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
-        noteUnfinished(session)
+        noteUnfinished(session, was)
         markDirty(session)
         updateInterest(session)
     }
@@ -504,14 +531,16 @@ struct GateLoop: ~Copyable {
         }
         if session.pointee.waiting == 0 {
             session.pointee.output.removeAll()
-            if session.pointee.output.capacity > 64 << 10 { session.pointee.output.shrink(to: 4_096) }
+            if session.pointee.output.capacity > 64 << 10 {
+                session.pointee.output.shrink(to: 4_096)
+            }
             if session.pointee.closesAfterFlush || hasNothingLeft(session) { return drop(session) }
         } else {
             // Written bytes at the front are dropped once they are the larger part.
             let gone = session.pointee.output.count - session.pointee.waiting
             if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
         }
-        let was = session.pointee.unfinishedSince != nil || session.pointee.stuckSince != nil
+        let was = session.pointee.isWatched
         if !isStuck {
             session.pointee.stuckSince = nil
         } else if session.pointee.stuckSince == nil {
@@ -587,7 +616,8 @@ struct GateLoop: ~Copyable {
                 appendReply(session) {
                     $0.reply(
                         Failure(
-                            .error, "Protocol error: the request was not finished in "
+                            .error,
+                            "Protocol error: the request was not finished in "
                                 + "\(options.idleLineSeconds) seconds"))
                 }
                 session.pointee.unfinishedSince = nil
@@ -630,6 +660,12 @@ struct GateLoop: ~Copyable {
             remaining = GateLimits.drainMilliseconds - Int(elapsed)
         }
         for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }
+        if !isReadOnly, hasRoom() {
+            machine.finish()
+            journal.stage(machine.outbox.bytes)
+            machine.outbox.removeAll()
+            floods.note(machine)
+        }
     }
     private func hasWork() -> Bool {
         if !stalled.isEmpty || !resumable.isEmpty || !readersQueue.isEmpty { return true }

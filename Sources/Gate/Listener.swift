@@ -82,7 +82,9 @@ struct Listener {
     }
 
     private static func makeSocket(_ family: Int32) throws(DaemonFailure) -> Int32 {
-        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let type =
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+            | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(family, type, 0)
         guard descriptor >= 0 else {
             throw .io("cannot make a socket: \(String(cString: strerror(errno)))")

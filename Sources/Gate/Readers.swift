@@ -65,7 +65,10 @@ final class Readers: Sendable {
         }
     }
     func stop() {
-        jobs.withLock { $0.isStopped = true }
+        jobs.withLock {
+            $0.isStopped = true
+            $0.queue.removeAll()
+        }
         let running = threads.withLock { held in
             defer { held.removeAll() }
             return held
@@ -101,23 +104,20 @@ final class Readers: Sendable {
 
     private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
         var reply = ByteBuffer(capacity: 4_096)
-        if !journal.waitDurable(job.durableBy) {
-            reply.reply(
-                Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
-        } else {
-            do throws(Failure) {
-                var json = ByteBuffer(capacity: 64 << 10)
-                switch job.question {
-                case .event(let seq): try write(seq: seq, &names, into: &json)
-                case .events(let from, let to, let limit, let type, let account):
-                    try write(
-                        from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
-                        into: &json)
-                }
-                reply.reply(bulk: json.bytes)
-            } catch {
-                reply.reply(error)
+        // While commits fail the past can be read all the same: up to what is durable.
+        _ = journal.waitDurable(job.durableBy)
+        do throws(Failure) {
+            var json = ByteBuffer(capacity: 64 << 10)
+            switch job.question {
+            case .event(let seq): try write(seq: seq, &names, into: &json)
+            case .events(let from, let to, let limit, let type, let account):
+                try write(
+                    from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
+                    into: &json)
             }
+            reply.reply(bulk: json.bytes)
+        } catch {
+            reply.reply(error)
         }
         return Array(UnsafeRawBufferPointer(start: reply.base, count: reply.count))
     }
@@ -147,6 +147,9 @@ final class Readers: Sendable {
         var written = 0
         var copies = ByteBuffer(capacity: 256 << 10)
         while next <= to, written < limit, json.count < GateLimits.eventsAnswerBytesMax {
+            if jobs.withLock({ $0.isStopped }) {
+                throw Failure(.unavailable, "the daemon is stopping")
+            }
             copies.removeAll()
             var seen = 0
             let end = try scan(from: next, through: to) { event in
@@ -158,7 +161,9 @@ final class Readers: Sendable {
             next = end
             var at = 0
             while at < copies.count, written < limit {
-                guard let event = try? StoredEvent(copies.bytes.slice(at, copies.count)) else { break }
+                guard let event = try? StoredEvent(copies.bytes.slice(at, copies.count)) else {
+                    break
+                }
                 at += event.bytes.count
                 if !account.isEmpty, !names.isUnder(event.header.account, account) { continue }
                 if written > 0 { json.append(UInt8(ascii: ",")) }
@@ -182,8 +187,9 @@ final class Readers: Sendable {
     private func export(
         _ event: StoredEvent, _ names: inout NameCache, into json: inout ByteBuffer
     ) throws(Failure) {
+        names.learn(event)
+        if let damage = names.damage { throw Failure(.error, damage) }
         do throws(EventError) {
-            names.learn(event)
             try json.append(exported: event, names: names)
         } catch {
             throw Failure(.error, "event \(event.header.seq): \(error.explanation)")
@@ -198,6 +204,9 @@ struct NameCache: EventNames {
     private var models: [UInt32: String] = [:]
     private var operators: [UInt32: String] = [:]
 
+    /// What is wrong with a name that was looked up; nothing is exported under it.
+    private(set) var damage: String?
+
     init(journal: Journal) { self.journal = journal }
 
     func accountName(_ number: AccountNumber) -> String? { accounts[number.raw] }
@@ -208,7 +217,9 @@ struct NameCache: EventNames {
     mutating func learn(_ event: StoredEvent) {
         _ = path(event.header.account)
         if let number = event.header.actor.operatorNumber, operators[number] == nil {
-            operators[number] = (try? journal.operatorName(number)) ?? nil
+            operators[number] = look { (journal) throws(JournalError) in
+                try journal.operatorName(number)
+            }
         }
         let model: ModelNumber? =
             switch event.header.type {
@@ -218,7 +229,9 @@ struct NameCache: EventNames {
             default: nil
             }
         if let model, model != .none, models[model.raw] == nil {
-            models[model.raw] = (try? journal.modelName(model)) ?? nil
+            models[model.raw] = look { (journal) throws(JournalError) in
+                try journal.modelName(model)
+            }
         }
     }
     /// Whether the account is this one or stands below it.
@@ -231,8 +244,16 @@ struct NameCache: EventNames {
         if let known = accounts[number.raw] { return known }
         // A million keys' names are nothing a cache should keep for ever.
         if accounts.count > 100_000 { accounts.removeAll(keepingCapacity: true) }
-        let found = (try? journal.accountName(number)) ?? nil
+        let found = look { (journal) throws(JournalError) in try journal.accountName(number) }
         accounts[number.raw] = found
         return found
+    }
+    private mutating func look(_ body: (Journal) throws(JournalError) -> String?) -> String? {
+        do throws(JournalError) {
+            return try body(journal)
+        } catch {
+            damage = error.message
+            return nil
+        }
     }
 }

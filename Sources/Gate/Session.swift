@@ -58,13 +58,34 @@ struct Session: ~Copyable {
         var turn: UInt64
     }
 
-    init(descriptor: Int32, id: UInt64, address: String, connectedAt: Instant) {
+    /// Who the peer is before any AUTH: what the kernel says of a Unix peer, nobody over TCP.
+    private let peerRole: Role?
+    private let peerActor: Actor
+
+    init(
+        descriptor: Int32, id: UInt64, address: String, connectedAt: Instant, role: Role?,
+        actor: Actor
+    ) {
         self.descriptor = descriptor
         self.id = id
         self.address = address
         self.connectedAt = connectedAt
+        peerRole = role
+        peerActor = actor
+        self.role = role
+        self.actor = actor
+    }
+    /// As it was on connecting: a pooled connection hands no operator's rights on.
+    mutating func reset() {
+        role = peerRole
+        actor = peerActor
+        userName = ""
+        clientName = ""
+        version = .two
     }
 
+    /// Whether the sweep has to look at it: something of it is overdue some day.
+    var isWatched: Bool { unfinishedSince != nil || stuckSince != nil }
     /// Bytes of answers that wait.
     var waiting: Int { Int(queued - sent) }
 
@@ -79,7 +100,9 @@ struct Session: ~Copyable {
     }
     /// How many of the waiting bytes may leave now that `durable` is on disk.
     mutating func writable(durable: UInt64) -> Int {
-        while firstBarrier < barriers.count, barriers[firstBarrier].seq <= durable { firstBarrier += 1 }
+        while firstBarrier < barriers.count, barriers[firstBarrier].seq <= durable {
+            firstBarrier += 1
+        }
         guard firstBarrier < barriers.count else {
             if firstBarrier > 0 {
                 barriers.removeAll(keepingCapacity: true)
@@ -94,5 +117,7 @@ struct Session: ~Copyable {
         return Int(barriers[firstBarrier].offset - sent)
     }
     /// The seq that the last waiting answer needs; nil when none waits for the disk.
-    var awaitedSeq: UInt64? { firstBarrier < barriers.count ? barriers[barriers.count - 1].seq : nil }
+    var awaitedSeq: UInt64? {
+        firstBarrier < barriers.count ? barriers[barriers.count - 1].seq : nil
+    }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Events
 import Glibc
 
@@ -167,7 +168,19 @@ extension Log {
     func name(_ kind: NameKind, _ number: UInt32) throws(JournalError) -> String? {
         try environment.read { txn throws(JournalError) in
             try Log.withNameKey(kind, number) { key throws(JournalError) in
-                try txn.value(.names, key: key)?.string
+                guard let value = try txn.value(.names, key: key) else { return nil }
+                // LMDB has no checksums of its own, so a name carries one, as events do.
+                guard value.count > 4,
+                    let base = value.base,
+                    Log.nameChecksum(key, value.slice(4, value.count))
+                        == UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
+                else {
+                    throw JournalError(
+                        .damaged,
+                        "the name of \(kind) \(number) fails its checksum; restore the directory from a backup"
+                    )
+                }
+                return value.slice(4, value.count).string
             }
         }
     }
@@ -193,8 +206,17 @@ extension Log {
             let name = (try? JSON(parsing: document.json))?[field]?.string, !name.isEmpty
         else { return }
         try withNameKey(kind, document.number) { key throws(LMDBError) in
-            try name.withBytes { name throws(LMDBError) in try txn.put(.names, key: key, name) }
+            var value = ByteBuffer(capacity: 256)
+            name.withBytes { name in
+                value.append(uint32: nameChecksum(key, name))
+                value.append(name)
+            }
+            try txn.put(.names, key: key, value.bytes)
         }
+    }
+    /// CRC-32C of the key and the name.
+    private static func nameChecksum(_ key: Bytes, _ name: Bytes) -> UInt32 {
+        tg_crc32c(tg_crc32c(0, key.base, key.count), name.base, name.count)
     }
     private static func withNameKey<R, E: Error>(
         _ kind: NameKind, _ number: UInt32, _ body: (Bytes) throws(E) -> R

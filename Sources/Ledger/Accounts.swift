@@ -135,7 +135,8 @@ struct AccountTable: ~Copyable {
         return limitAmounts.pointer(row.pointee.limits).pointee.values[Int(kind.raw)]
     }
     mutating func setLimit(
-        _ row: UnsafeMutablePointer<AccountRow>, _ change: LimitChange, at time: Instant, seq: UInt64
+        _ row: UnsafeMutablePointer<AccountRow>, _ change: LimitChange, at time: Instant,
+        seq: UInt64
     ) {
         let bit: UInt32 = 1 << UInt32(change.kind.raw)
         guard let amount = change.amount else {

@@ -63,7 +63,9 @@ extension Book {
     func lacking(
         scope: Bytes, _ chain: AccountChain
     ) -> UnsafeMutablePointer<AccountRow>? {
-        for i in 0..<3 where !lists.matches(chain[i].pointee.scopes, scope, names) { return chain[i] }
+        for i in 0..<3 where !lists.matches(chain[i].pointee.scopes, scope, names) {
+            return chain[i]
+        }
         return nil
     }
     /// The first of key, team and org whose allow-list lacks the model.
@@ -119,7 +121,8 @@ extension Book {
             while mask != 0 {
                 let bit = mask.trailingZeroBitCount
                 mask &= mask - 1
-                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[bit]
+                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[
+                    bit]
                 let taken = taken(account, chain.orgRow, bit, at: now)
                 // One comparator everywhere: admit if and only if used + held + asked ≤ limit.
                 let (sum, o1) = taken.used.addingReportingOverflow(taken.held)
@@ -152,7 +155,9 @@ extension Book {
         if window == 0 {
             guard account.pointee.minute != .max else { return (0, 0) }
             let ring = accounts.minutes.pointer(account.pointee.minute)
-            return (ring.pointee.sum(Unit(rawValue: UInt8(unit)).unsafelyUnwrapped, at: now.second), 0)
+            return (
+                ring.pointee.sum(Unit(rawValue: UInt8(unit)).unsafelyUnwrapped, at: now.second), 0
+            )
         }
         let cell = window - 1
         // A cell of a window that is over counts as empty, whether or not the next was opened yet.
@@ -174,6 +179,8 @@ extension Book {
     ) -> Instant? {
         guard let unit = binding.kind.unit, let window = binding.kind.window else { return nil }
         if window == .minute {
+            // What is larger than the limit itself never fits: no instant to wait for.
+            if asked > binding.amount { return nil }
             let ring = accounts.minutes.pointer(binding.account.pointee.minute)
             return Instant(
                 seconds: ring.pointee.roomOpens(

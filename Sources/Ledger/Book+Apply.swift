@@ -22,7 +22,8 @@ extension Book {
             advance(event.header)
         case .holdSettled:
             let settled = try HoldSettled(event)
-            guard let slot = holds.find(settled.hold), holds.row(slot).pointee.state != .settled else {
+            guard let slot = holds.find(settled.hold), holds.row(slot).pointee.state != .settled
+            else {
                 throw .malformed("hold")
             }
             apply(settled, to: slot)
@@ -139,7 +140,8 @@ extension Book {
             let account = chain[i]
             account.pointee.usage.roll(to: ordinals)
             account.pointee.usage.replace(
-                heldUSD: wasOpen ? row.pointee.usd : 0, heldTokens: wasOpen ? row.pointee.tokens : 0,
+                heldUSD: wasOpen ? row.pointee.usd : 0,
+                heldTokens: wasOpen ? row.pointee.tokens : 0,
                 usd: wasOpen ? usd : usd - row.pointee.spentUSD,
                 tokens: wasOpen ? tokens : tokens - row.pointee.spentTokens, in: windows)
             if wasOpen { account.pointee.openHolds -= 1 }
@@ -148,7 +150,8 @@ extension Book {
                 ring.pointee.advance(to: time.second)
                 if row.pointee.countedSeq > ring.pointee.sinceSeq {
                     ring.pointee.add(
-                        usd: usd - row.pointee.countedUSD, tokens: tokens - row.pointee.countedTokens,
+                        usd: usd - row.pointee.countedUSD,
+                        tokens: tokens - row.pointee.countedTokens,
                         requests: 0, at: placed.second)
                 }
             }
@@ -187,7 +190,9 @@ extension Book {
         row.pointee.tier = event.tier
         row.pointee.key = key
         row.pointee.model = event.model.raw
-        if event.model == .none { row.pointee.modelName = prices.intern(unpriced: event.modelText, names: &names) }
+        if event.model == .none {
+            row.pointee.modelName = prices.intern(unpriced: event.modelText, names: &names)
+        }
         row.pointee.price =
             event.model == .none
             ? .max : prices.row(model: event.model.raw, version: event.price) ?? .max
@@ -198,7 +203,8 @@ extension Book {
         row.pointee.usd = event.usd.raw
         row.pointee.spentUSD = event.usd.raw
         row.pointee.spentTokens = tokens
-        row.pointee.settled = Book.fingerprint(event.usage, tier: event.tier, outcome: event.outcome)
+        row.pointee.settled = Book.fingerprint(
+            event.usage, tier: event.tier, outcome: event.outcome)
         row.pointee.asked = Book.fingerprint(
             model: event.model, text: event.modelText, input: event.usage.input,
             output: event.usage.output, tier: event.tier)
@@ -223,9 +229,11 @@ extension Book {
                 var taken: Int64 = 0
                 if chain.orgRow.pointee.isOpen(cell, at: time) {
                     taken =
-                        account.pointee.usage[.spentUSD, cell] + account.pointee.usage[.heldUSD, cell]
+                        account.pointee.usage[.spentUSD, cell]
+                        + account.pointee.usage[.heldUSD, cell]
                 }
-                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[bit]
+                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[
+                    bit]
                 least = min(least ?? .max, max(0, amount - taken))
             }
         }
@@ -285,8 +293,12 @@ extension Book {
             }
         case .permissionsSet(let set):
             let account = try existing(header.account)
-            if let list = intern(set.models) { accounts.rows.pointer(account).pointee.models = list }
-            if let list = intern(set.scopes) { accounts.rows.pointer(account).pointee.scopes = list }
+            if let list = intern(set.models) {
+                accounts.rows.pointer(account).pointee.models = list
+            }
+            if let list = intern(set.scopes) {
+                accounts.rows.pointer(account).pointee.scopes = list
+            }
         case .priceSet(let set): try apply(set, event)
         case .aliasSet(let set):
             guard let model = set.model.withBytes({ prices.model(named: $0, in: names) }) else {
@@ -310,17 +322,27 @@ extension Book {
         }
         if let id = json["id"]?.string {
             documents[id] = DocumentMemory(
-                seq: header.seq, asked: Book.fingerprint(header.type, asked: json))
+                seq: header.seq,
+                asked: Book.fingerprint(
+                    header.type, asked: json,
+                    generatedSecret: header.flags & DocumentEvent.generatedSecret != 0))
             documentIDs.append(id)
         }
         advance(header)
     }
 
-    /// Of an admin's payload as far as the caller wrote it: what the daemon added (a new secret's
-    /// digest, the instant of an `expires_in`) is left out, so that a repeat is the same.
-    static func fingerprint(_ type: EventType, asked json: JSON) -> UInt64 {
+    /// Of an admin's payload as the caller wrote it: without what the daemon added, which is a new
+    /// secret's digest and the instant of an `expires_in`.
+    static func fingerprint(
+        _ type: EventType, asked json: JSON, generatedSecret: Bool
+    ) -> UInt64 {
+        let members = json.members ?? []
+        let isRelative = json["expires_in"].map { !$0.isNull } ?? false
+        let kept = members.filter {
+            !($0.name == "secret_sha256" && generatedSecret)
+                && !($0.name == "expires" && isRelative)
+        }
         var buffer = ByteBuffer()
-        let kept = (json.members ?? []).filter { !$0.name.hasPrefix("secret_") && !$0.name.hasPrefix("expires") }
         buffer.append(canonical: .object(kept))
         return Hash128(buffer.bytes, seed: UInt64(type.rawValue)).low
     }

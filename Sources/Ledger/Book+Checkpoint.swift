@@ -61,7 +61,9 @@ extension Book {
         }
         // Models before accounts: allow-lists mark the models they admit.
         b.append(uint32: UInt32(prices.models.count))
-        for i in 0..<prices.models.count { b.append(text: names[prices.models.pointer(i).pointee.name]) }
+        for i in 0..<prices.models.count {
+            b.append(text: names[prices.models.pointer(i).pointee.name])
+        }
     }
     private mutating func decodeTables(_ r: inout ByteReader) -> Bool {
         for _ in 0..<r.count(of: 12) {
@@ -156,7 +158,9 @@ extension Book {
         b.append(int64: row.pointee.openHolds)
         b.append(int64: row.pointee.createdAt)
         b.append(int64: row.pointee.expires)
-        for cell in 0..<WindowCell.calendarCount { b.append(uint32: row.pointee.usage.ordinals[cell]) }
+        for cell in 0..<WindowCell.calendarCount {
+            b.append(uint32: row.pointee.usage.ordinals[cell])
+        }
         for i in 0..<25 { b.append(int64: row.pointee.usage.values[i]) }
     }
 
@@ -264,7 +268,9 @@ extension Book {
             b.append(uint32: price.firstVariant)
             b.append(uint32: price.variantCount)
         }
-        for i in 0..<prices.models.count { b.append(uint32: prices.models.pointer(i).pointee.price) }
+        for i in 0..<prices.models.count {
+            b.append(uint32: prices.models.pointer(i).pointee.price)
+        }
         b.append(uint32: UInt32(prices.aliases.count))
         for i in 0..<prices.aliases.count {
             b.append(text: names[prices.aliases.pointer(i).pointee.name])
@@ -320,6 +326,8 @@ extension Book {
         for slot in holds.freeSlots { b.append(uint32: slot) }
         b.append(uint32: UInt32(holds.ended.count))
         for i in 0..<holds.ended.count { b.append(uint32: holds.ended[i]) }
+        b.append(uint32: UInt32(holds.charges.count))
+        for i in 0..<holds.charges.count { b.append(uint32: holds.charges[i]) }
     }
     private func encode(_ row: UnsafeMutablePointer<HoldRow>, into b: inout ByteBuffer) {
         b.append(uint64: row.pointee.seq)
@@ -359,9 +367,13 @@ extension Book {
         for _ in 0..<r.count(of: 4) { free.append(r.uint32()) }
         var ended: [UInt32] = []
         for _ in 0..<r.count(of: 4) { ended.append(r.uint32()) }
+        var charges: [UInt32] = []
+        for _ in 0..<r.count(of: 4) { charges.append(r.uint32()) }
         let inRange = { (slot: UInt32) in slot < UInt32(rows.count) }
-        guard !r.failed, free.allSatisfy(inRange), ended.allSatisfy(inRange) else { return false }
-        holds.restore(rows: rows, free: free, ended: ended)
+        guard !r.failed, free.allSatisfy(inRange), ended.allSatisfy(inRange),
+            charges.allSatisfy(inRange)
+        else { return false }
+        holds.restore(rows: rows, free: free, ended: ended, charges: charges)
         return true
     }
     private mutating func decode(_ row: inout HoldRow, _ r: inout ByteReader) -> Bool {

@@ -155,7 +155,8 @@ extension Book {
 
     package func writeHold(_ name: HoldName, into b: inout ByteBuffer) throws(Failure) {
         guard let slot = holds.find(name) else {
-            throw Failure(.unknownHold, "no hold \(name) is open or remembered; EVENTS has the past")
+            throw Failure(
+                .unknownHold, "no hold \(name) is open or remembered; EVENTS has the past")
         }
         let row = holds.row(slot)
         var object = ObjectWriter(opening: &b)
@@ -181,7 +182,9 @@ extension Book {
         let name = model.string.lowercased()
         let number = name.withBytes { bytes in
             prices.model(named: bytes, in: names)
-                ?? prices.alias(named: bytes, in: names).map { prices.aliases.pointer($0).pointee.model }
+                ?? prices.alias(named: bytes, in: names).map {
+                    prices.aliases.pointer($0).pointee.model
+                }
         }
         guard let number else {
             throw Failure(.error, "no price for \"\(name)\"; append price.set or run price import")
@@ -195,7 +198,9 @@ extension Book {
         object.field("model", names[row.pointee.name], into: &b)
         object.field("version", Int64(price.pointee.version), into: &b)
         write(price.pointee.classes, &object, into: &b)
-        if price.pointee.maxOutput > 0 { object.field("max_out", price.pointee.maxOutput, into: &b) }
+        if price.pointee.maxOutput > 0 {
+            object.field("max_out", price.pointee.maxOutput, into: &b)
+        }
         if price.pointee.context > 0 { object.field("context", price.pointee.context, into: &b) }
         if price.pointee.variantCount > 0 {
             object.name("variants", into: &b)
@@ -241,7 +246,8 @@ extension Book {
         let row = prices.aliases.pointer(number)
         var object = ObjectWriter(opening: &b)
         object.field("alias", names[row.pointee.name], into: &b)
-        object.field("model", names[prices.models.pointer(row.pointee.model).pointee.name], into: &b)
+        object.field(
+            "model", names[prices.models.pointer(row.pointee.model).pointee.name], into: &b)
         b.append(UInt8(ascii: "}"))
     }
 
@@ -266,6 +272,12 @@ extension Book {
         _ listing: Listing, under: Bytes, after: Bytes, limit: Int, into b: inout ByteBuffer
     ) throws(Failure) {
         var page = Page(limit: limit)
+        if !under.isEmpty, listing != .orgs, listing != .teams, listing != .keys {
+            throw Failure(
+                .error,
+                "LIST \(listing) has no field under=; only orgs, teams and keys have a place "
+                    + "in the tree")
+        }
         b.append("{\"items\":[" as StaticString)
         switch listing {
         case .orgs, .teams, .keys: try list(listing, under: under, after: after, &page, into: &b)
@@ -338,7 +350,12 @@ extension Book {
         if after.isEmpty {
             at = top ?? (accounts.firstOrg == .max ? nil : accounts.firstOrg)
         } else {
-            at = next(try account(after), in: top, descending: false)
+            let resumed = try account(after)
+            let isListed = accounts.rows.pointer(resumed).pointee.tier == wanted
+            if !isListed || top.map({ !accounts.lineage(resumed).contains($0) }) ?? false {
+                throw Failure(.error, "after= names nothing in this list; start again without it")
+            }
+            at = next(resumed, in: top, descending: false)
         }
         while let number = at {
             let tier = accounts.rows.pointer(number).pointee.tier

@@ -48,7 +48,7 @@ extension Book {
     package var accountCount: Int { accounts.rows.count }
     package var modelCount: Int { prices.models.count }
     package var openHolds: Int { holds.openCount }
-    package var rememberedHolds: Int { holds.ended.count }
+    package var rememberedHolds: Int { holds.ended.count + holds.charges.count }
 
     /// The event in which each epoch began.
     package func epochStart(_ epoch: UInt32) -> UInt64? {

@@ -92,8 +92,8 @@ struct IDHash: BitwiseCopyable, Equatable {
 
 /// All holds, found by name, by caller's id and by deadline.
 ///
-/// Ended holds are remembered, the last `endedMax` of them, and then forgotten in the order in which
-/// they ended: part of the fold, so every replay forgets the same ones.
+/// Ended holds are remembered, the last `endedMax` of them (and as many charges), and then forgotten
+/// in the order in which they ended: part of the fold, so every replay forgets the same ones.
 struct HoldTable: ~Copyable {
     static let endedMax = 1 << 20
     private static let wheelSlots = 1 << 17
@@ -101,6 +101,9 @@ struct HoldTable: ~Copyable {
     private(set) var rows = Rows<HoldRow>()
     private var free: [UInt32] = []
     private(set) var ended = SlotQueue()
+    /// Charges and settlements of unknown holds, in a queue of their own: nothing but their memory
+    /// tells a repeat, so ended holds must not crowd them out.
+    private(set) var charges = SlotQueue()
     private(set) var openCount = 0
     /// Settlements so far under names that the log had not given out; none in a healthy life.
     private var foreignNames = 0
@@ -113,7 +116,8 @@ struct HoldTable: ~Copyable {
     private var cursor: UInt32 = 0
 
     init() {
-        precondition(Int(Bounds.holdSecondsMax) + 2 < HoldTable.wheelSlots, "deadlines fit the wheel")
+        precondition(
+            Int(Bounds.holdSecondsMax) + 2 < HoldTable.wheelSlots, "deadlines fit the wheel")
         wheelFirst = .allocate(capacity: HoldTable.wheelSlots)
         wheelFirst.initialize(repeating: .max, count: HoldTable.wheelSlots)
         wheelLast = .allocate(capacity: HoldTable.wheelSlots)
@@ -167,7 +171,8 @@ struct HoldTable: ~Copyable {
             byName.insert(HoldTable.hash(row.pointee.name), slot)
             foreignNames += 1
         }
-        remember(slot)
+        if charges.count == HoldTable.endedMax { forget(charges.removeFirst()) }
+        charges.append(slot)
     }
     /// Takes an open hold off the deadline wheel; the caller sets what became of it.
     mutating func end(_ slot: UInt32) {
@@ -188,7 +193,8 @@ struct HoldTable: ~Copyable {
     }
     private mutating func takeName(from slot: UInt32) {
         let row = rows.pointer(slot)
-        precondition(row.pointee.state == .settled, "only a settlement of an unknown hold gives way")
+        precondition(
+            row.pointee.state == .settled, "only a settlement of an unknown hold gives way")
         byName.remove(HoldTable.hash(row.pointee.name), slot)
         row.pointee.seq = 0
     }
@@ -258,7 +264,8 @@ struct HoldTable: ~Copyable {
     func nextDeadline(after now: Instant) -> Int64? {
         guard openCount > 0 else { return nil }
         let second = now.second
-        for step in 1...64 where wheelFirst[Int(second + Int64(step)) & (HoldTable.wheelSlots - 1)] != .max {
+        for step in 1...64
+        where wheelFirst[Int(second + Int64(step)) & (HoldTable.wheelSlots - 1)] != .max {
             return second + Int64(step)
         }
         return second + 64
@@ -270,7 +277,9 @@ struct HoldTable: ~Copyable {
     var freeSlots: [UInt32] { free }
 
     /// Builds the table from the rows of a checkpoint.
-    mutating func restore(rows restored: [HoldRow], free: [UInt32], ended: [UInt32]) {
+    mutating func restore(
+        rows restored: [HoldRow], free: [UInt32], ended: [UInt32], charges: [UInt32]
+    ) {
         precondition(rows.count == 0, "only an empty table is restored")
         var open: [UInt32] = []
         for row in restored {
@@ -284,6 +293,7 @@ struct HoldTable: ~Copyable {
         }
         self.free = free
         for slot in ended { self.ended.append(slot) }
+        for slot in charges { self.charges.append(slot) }
         open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }
         for slot in open { link(slot) }
         openCount = open.count

@@ -29,8 +29,13 @@ extension Machine {
         let document = try Document(type: type, payload, strict: true)
         var payload = Payload(payload)
         resolveNames(document, &payload)
+        let bringsSecret = payload["secret_sha256"].map { !$0.isNull } ?? false
+        let makesSecret = !bringsSecret && (type == .keyCreated || type == .operatorCreated)
+        if makesSecret { payload["secret_sha256"] = nil }
         if let id = payload["id"]?.string, let known = book.documents[id] {
-            guard known.asked == Book.fingerprint(type, asked: payload.json) else {
+            let asked = Book.fingerprint(
+                type, asked: payload.json, generatedSecret: makesSecret)
+            guard known.asked == asked else {
                 throw Failure(
                     .conflict,
                     "id \"\(id)\" named another event before; use a new id for a new event")
@@ -44,7 +49,7 @@ extension Machine {
             try checkCreation(created)
             number = UInt32(book.accountCount)
             account = AccountNumber(number)
-            if created.tier == .key { complete(created, secret, &payload) }
+            if created.tier == .key { complete(created, &payload) }
         case .limitsSet(let set):
             let target = try existing(set.account)
             account = AccountNumber(target)
@@ -61,16 +66,17 @@ extension Machine {
                 set.model.withBytes { book.prices.model(named: $0, in: book.names) }
                 ?? UInt32(book.modelCount)
         case .aliasSet(let set):
-            guard set.model.withBytes({ book.prices.model(named: $0, in: book.names) }) != nil else {
+            guard set.model.withBytes({ book.prices.model(named: $0, in: book.names) }) != nil
+            else {
                 throw Failure(
                     .error, "model \"\(set.model)\" has no price; append its price.set first")
             }
         case .operatorCreated(let created):
             guard !book.operators.contains(where: { $0.name == created.name }) else {
-                throw Failure(.error, "operator \"\(created.name)\" exists already; names are for ever")
+                throw Failure(
+                    .error, "operator \"\(created.name)\" exists already; names are for ever")
             }
             number = UInt32(book.operators.count)
-            if created.secretDigest == nil { payload["secret_sha256"] = .string(hex(secret)) }
         case .operatorRevoked(let revoked):
             guard let i = book.operators.firstIndex(where: { $0.name == revoked.name }) else {
                 throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
@@ -79,6 +85,9 @@ extension Machine {
         case .ledgerCreated, .epochStarted, .windowOpened:
             preconditionFailure("not appendable")
         }
+        if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
+        // What is stored must be readable for ever, so it is read once before it is.
+        _ = try Document(type: type, payload.json, strict: false)
         var size = ByteBuffer(capacity: 1_024)
         size.append(canonical: payload.json)
         guard size.count + EventHeader.byteCount + 4 <= Bounds.eventBytesMax else {
@@ -86,7 +95,9 @@ extension Machine {
         }
 
         // The point of no return.
-        emit(type, account: account, number: number, payload.json)
+        emit(
+            type, account: account, number: number,
+            flags: makesSecret ? DocumentEvent.generatedSecret : 0, payload.json)
         return .stored(seq: book.seq)
     }
 
@@ -131,16 +142,11 @@ extension Machine {
         }
     }
 
-    private func complete(
-        _ created: AccountCreated, _ secret: [UInt8], _ payload: inout Payload
-    ) {
-        if let seconds = created.expiresInSeconds {
-            payload["expires_in"] = nil
-            let expires = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
-            payload["expires"] = .string(
-                Instant(nanoseconds: expires.overflow ? .max : expires.partialValue).description)
-        }
-        if created.secretDigest == nil { payload["secret_sha256"] = .string(hex(secret)) }
+    private func complete(_ created: AccountCreated, _ payload: inout Payload) {
+        guard let seconds = created.expiresInSeconds else { return }
+        let expires = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
+        payload["expires"] = .string(
+            Instant(nanoseconds: expires.overflow ? .max : expires.partialValue).description)
     }
     private func hex(_ bytes: [UInt8]) -> String {
         precondition(bytes.count == 32, "a SHA-256")
@@ -183,7 +189,7 @@ extension Machine {
         let parentPath = created.account.withBytes { AccountPath.parent($0).string }
         guard let parent = parentPath.withBytes({ book.accounts.find($0, book.names) }) else {
             let tier = created.tier == .team ? "org" : "team"
-            throw Failure(.error, "no \(tier) \"\(parentPath)\"; append \(tier).created first")
+            throw Failure(.error, "no \(tier) \"\(parentPath)\"; append its \(tier).created first")
         }
         let above = book.accounts.lineage(parent)
         try refuse(
@@ -203,12 +209,15 @@ extension Machine {
             var tightest: (amount: Int64, account: UInt32)?
             for account in ancestors {
                 let row = book.accounts.rows.pointer(account)
-                if let limit = book.accounts.limit(row, change.kind), limit < tightest?.amount ?? .max {
+                if let limit = book.accounts.limit(row, change.kind),
+                    limit < tightest?.amount ?? .max
+                {
                     tightest = (limit, account)
                 }
             }
             guard let tightest, amount > tightest.amount else { return nil }
-            return "\(change.kind.name) \(text(amount, change.kind)) exceeds \(describe(tightest.account))'s "
+            return
+                "\(change.kind.name) \(text(amount, change.kind)) exceeds \(describe(tightest.account))'s "
                 + text(tightest.amount, change.kind)
         }
     }

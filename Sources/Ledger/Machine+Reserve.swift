@@ -67,7 +67,9 @@ extension Machine {
         case .priced: break
         case .malformed: return refuse(.modelMalformed, request, asked, placing: placing)
         case .unpriced:
-            if !chain.orgRow.pointee.allowsUnpriced {
+            if !chain.orgRow.pointee.allowsUnpriced
+                || !book.prices.mayIntern(unpriced: asked.name, book.names)
+            {
                 return refuse(.modelUnpriced, request, asked, placing: placing)
             }
         }
@@ -78,12 +80,16 @@ extension Machine {
             return refuse(.modelDenied, request, asked, by: account, placing: placing)
         }
         let tokens = asked.input + asked.output
-        guard let usd = book.prices.cost(
-            asked.price, tier: request.tier, TokenUsage(input: asked.input, output: asked.output)),
+        guard
+            let usd = book.prices.cost(
+                asked.price, tier: request.tier,
+                TokenUsage(input: asked.input, output: asked.output)),
             book.hasRoom(chain, usd: usd, tokens: tokens)
         else {
             return .failed(
-                Failure(.error, "in=\(asked.input) out=\(asked.output) would overflow; ask for fewer tokens"))
+                Failure(
+                    .error,
+                    "in=\(asked.input) out=\(asked.output) would overflow; ask for fewer tokens"))
         }
         asked.usd = usd
         if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
@@ -107,7 +113,8 @@ extension Machine {
         header.flags = request.tier.rawValue
         var event = HoldPlaced(
             header: header, model: asked.model,
-            price: asked.price == .max ? 0 : book.prices.prices.pointer(asked.price).pointee.version,
+            price: asked.price == .max
+                ? 0 : book.prices.prices.pointer(asked.price).pointee.version,
             input: asked.input, output: asked.output, usd: Nanodollars(asked.usd),
             until: UInt32(clamping: until))
         if asked.model == .none { event.modelText = asked.name }
@@ -139,9 +146,12 @@ extension Machine {
 
     /// What the same id was answered before; nil when it names nothing that still stands.
     private func answerRepeat(
-        _ request: borrowing ReserveRequest, _ key: UInt32, _ asked: borrowing Asked, malformed: Bool
+        _ request: borrowing ReserveRequest, _ key: UInt32, _ asked: borrowing Asked,
+        malformed: Bool
     ) -> Answer? {
-        guard let slot = book.holds.find(IDHash(.hold, key: key, request.text.id)) else { return nil }
+        guard let slot = book.holds.find(IDHash(.hold, key: key, request.text.id)) else {
+            return nil
+        }
         let row = book.holds.row(slot)
         // A hold that was given back protects nothing any more, so the id asks anew.
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
@@ -157,7 +167,8 @@ extension Machine {
                         + "use a new id for a new request"))
         }
         return .allowed(
-            hold: row.pointee.name, model: book.modelName(of: row), usd: Nanodollars(row.pointee.usd),
+            hold: row.pointee.name, model: book.modelName(of: row),
+            usd: Nanodollars(row.pointee.usd),
             until: Instant(seconds: Int64(row.pointee.until)))
     }
 

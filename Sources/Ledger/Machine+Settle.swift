@@ -15,7 +15,8 @@ extension Machine {
                     Failure(
                         .conflict,
                         "hold \(request.hold) was settled with other numbers, for "
-                            + "\(Nanodollars(row.pointee.spentUSD)) dollars; a settlement is final"))
+                            + "\(Nanodollars(row.pointee.spentUSD)) dollars; a settlement is final")
+                )
             }
             return settlement(row)
         }
@@ -145,12 +146,14 @@ extension Machine {
         }
     }
 
-    private func chargedModel(_ asked: Bytes) -> (number: ModelNumber, price: UInt32, name: Bytes)? {
+    private func chargedModel(_ asked: Bytes) -> (number: ModelNumber, price: UInt32, name: Bytes)?
+    {
         let name = fold(asked)
         switch book.resolve(model: name) {
         case .priced(let model, let price):
             return (
-                ModelNumber(model), price, book.names[book.prices.models.pointer(model).pointee.name]
+                ModelNumber(model), price,
+                book.names[book.prices.models.pointer(model).pointee.name]
             )
         case .unpriced: return (.none, .max, name)
         case .malformed: return nil
@@ -165,7 +168,10 @@ extension Machine {
             return .failure(
                 Failure(.error, "the model is neither provider/model nor a known alias"))
         }
-        if model.number == .none, !chain.orgRow.pointee.allowsUnpriced {
+        if model.number == .none,
+            !chain.orgRow.pointee.allowsUnpriced
+                || !book.prices.mayIntern(unpriced: model.name, book.names)
+        {
             return .failure(
                 Failure(
                     .error,

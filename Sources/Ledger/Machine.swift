@@ -40,7 +40,8 @@ package struct Machine: ~Copyable {
             emit(
                 .ledgerCreated,
                 .object([
-                    JSON.Member("ledger", .string(ledger)), JSON.Member("version", .string(version)),
+                    JSON.Member("ledger", .string(ledger)),
+                    JSON.Member("version", .string(version)),
                 ]))
         }
         emit(.epochStarted, .object([JSON.Member("version", .string(version))]))
@@ -49,11 +50,16 @@ package struct Machine: ~Copyable {
 
     /// Begins a turn: time moves on, sums of refused floods are written, holds that are due lapse.
     ///
-    /// - Parameter lapsesMax: how many lapses one turn may write; the rest follow in the next.
+    /// - Parameters:
+    ///   - mayWrite: whether the log has room; without, only the time moves.
+    ///   - lapsesMax: how many lapses one turn may write; the rest follow in the next.
     /// - Returns: whether more are due.
     @discardableResult
-    package mutating func advance(to wall: Instant, lapsesMax: Int = 4_096) -> Bool {
+    package mutating func advance(
+        to wall: Instant, mayWrite: Bool = true, lapsesMax: Int = 4_096
+    ) -> Bool {
         now = max(now, wall)
+        guard mayWrite else { return false }
         if floods.second < now.second { writeRefusalSums() }
         var lapses = 0
         while let slot = book.holds.nextDue(at: now) {
@@ -63,6 +69,8 @@ package struct Machine: ~Copyable {
         }
         return false
     }
+    /// Writes the sums of the running second before it is over; at the end of a run.
+    package mutating func finish() { writeRefusalSums() }
     /// The next instant at which a turn is due although nobody asks; nil when there is none.
     package var nextDeadline: Instant? {
         var second = book.holds.nextDeadline(after: now)
@@ -77,11 +85,14 @@ package struct Machine: ~Copyable {
             type: type, epoch: epoch, seq: book.seq + 1, time: now, actor: actor, account: account)
     }
     mutating func emit(
-        _ type: EventType, account: AccountNumber = .none, number: UInt32 = 0, _ payload: JSON
+        _ type: EventType, account: AccountNumber = .none, number: UInt32 = 0, flags: UInt8 = 0,
+        _ payload: JSON
     ) {
         var text = ByteBuffer(capacity: 512)
         text.append(canonical: payload)
-        let event = DocumentEvent(header: header(type, account), number: number, json: text.bytes)
+        var header = header(type, account)
+        header.flags = flags
+        let event = DocumentEvent(header: header, number: number, json: text.bytes)
         event.encode(into: &outbox)
         do throws(EventError) {
             try book.apply(event)
@@ -103,7 +114,9 @@ package struct Machine: ~Copyable {
             tokens = row.pointee.input
             let input = TokenUsage(input: row.pointee.input, output: 0)
             // It is at most the hold's own price, which fitted.
-            usd = book.prices.cost(row.pointee.price, tier: row.pointee.tier, input) ?? row.pointee.usd
+            usd =
+                book.prices.cost(row.pointee.price, tier: row.pointee.tier, input)
+                ?? row.pointee.usd
         case .chargeHold:
             tokens = row.pointee.tokens
             usd = row.pointee.usd
@@ -132,13 +145,16 @@ package struct Machine: ~Copyable {
             let window = WindowCell.window(cell)
             let bounds = calendar.bounds(zone, window, now)
             precondition(bounds.start <= now && now < bounds.end, "a window holds its instant")
+            // A zone's rules may change between two answers; windows follow one another all the same,
+            // or a hold of the window before would count as placed in this one.
+            let start = max(bounds.start, Instant(nanoseconds: org.pointee.end[cell]))
             emit(
                 .windowOpened, account: AccountNumber(account),
                 .object([
                     JSON.Member("account", .string(book.path(of: AccountNumber(account))!.string)),
                     JSON.Member("zone", .string(zone)),
                     JSON.Member("window", .string("\(window.name)")),
-                    JSON.Member("start", .string(bounds.start.description)),
+                    JSON.Member("start", .string(start.description)),
                     JSON.Member("end", .string(bounds.end.description)),
                 ]))
         }
@@ -239,7 +255,8 @@ package struct RefusalFloods: ~Copyable {
     }
     /// Whether this refusal is to be written in full; otherwise it has been counted.
     mutating func shouldLog(key: UInt32, _ reason: Refusal, at now: Int64) -> Bool {
-        assert(now == second)
+        // The log had no room when this second began, so its sums still stand for an earlier one.
+        if now != second { return true }
         let name = UInt64(key) << 8 | UInt64(reason.rawValue)
         guard let i = index[name] else {
             index[name] = entries.count

@@ -115,9 +115,19 @@ struct PriceBook: ~Copyable {
     func alias(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
         aliasIndex.find(Hash128(name).low) { names[aliases.pointer($0).pointee.name] == name }
     }
+    /// Most distinct names without a price that a ledger remembers; a typo generator must not fill
+    /// the memory.
+    static let unpricedMax = 65_536
+    func mayIntern(unpriced name: Bytes, _ names: borrowing NameArena) -> Bool {
+        unpriced.count < PriceBook.unpricedMax
+            || unpricedIndex.find(
+                Hash128(name).low, where: { names[unpriced.pointer($0).pointee] == name }) != nil
+    }
     mutating func intern(unpriced name: Bytes, names: inout NameArena) -> NameRef {
         let hash = Hash128(name).low
-        if let known = unpricedIndex.find(hash, where: { names[unpriced.pointer($0).pointee] == name }) {
+        if let known = unpricedIndex.find(
+            hash, where: { names[unpriced.pointer($0).pointee] == name })
+        {
             return unpriced.pointer(known).pointee
         }
         let ref = names.add(name)
@@ -144,7 +154,8 @@ struct PriceBook: ~Copyable {
         for variant in set.variants {
             _ = variants.append(
                 VariantRow(
-                    tier: variant.tier, above: variant.above, classes: PriceAmounts(variant.prices)))
+                    tier: variant.tier, above: variant.above, classes: PriceAmounts(variant.prices))
+            )
         }
         models.pointer(model).pointee.price = prices.append(row)
     }

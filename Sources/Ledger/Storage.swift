@@ -146,7 +146,9 @@ struct NameArena: ~Copyable {
         guard text.count > 0 else { return .none }
         let size = 1 << NameArena.chunkShift
         precondition(text.count <= size)
-        if used & (size - 1) + text.count > size || chunks.isEmpty || used == chunks.count << NameArena.chunkShift {
+        if used & (size - 1) + text.count > size || chunks.isEmpty
+            || used == chunks.count << NameArena.chunkShift
+        {
             used = chunks.count << NameArena.chunkShift
             chunks.append(.allocate(byteCount: size, alignment: 16))
         }

@@ -6,13 +6,16 @@ package struct ZoneCalendar: Sendable {
     package let knows: @Sendable (_ zone: String) -> Bool
     /// The calendar window of `zone` that holds the instant: `start ≤ at < end`.
     package let bounds:
-        @Sendable (_ zone: String, _ window: Window, _ at: Instant) -> (start: Instant, end: Instant)
+        @Sendable (_ zone: String, _ window: Window, _ at: Instant) -> (
+            start: Instant, end: Instant
+        )
 
     package init(
         knows: @escaping @Sendable (String) -> Bool,
-        bounds: @escaping @Sendable (_ zone: String, _ window: Window, _ at: Instant) -> (
-            start: Instant, end: Instant
-        )
+        bounds:
+            @escaping @Sendable (_ zone: String, _ window: Window, _ at: Instant) -> (
+                start: Instant, end: Instant
+            )
     ) {
         self.knows = knows
         self.bounds = bounds
@@ -41,7 +44,8 @@ package struct ZoneCalendar: Sendable {
                 first.day = 1
                 let start = first.daysSince1970
                 return (
-                    Instant(seconds: start * day), Instant(seconds: (start + first.daysInMonth) * day)
+                    Instant(seconds: start * day),
+                    Instant(seconds: (start + first.daysInMonth) * day)
                 )
             case .total: return (.distantPast, .distantFuture)
             }
@@ -107,7 +111,8 @@ struct UsageCells: BitwiseCopyable {
     /// largest counter there is, before anything is written.
     mutating func add(_ amount: Int64, to kind: Kind) {
         withUnsafeMutablePointer(to: &values) { pointer in
-            let cells = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
+            let cells =
+                UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
                 + kind.rawValue * WindowCell.count
             for cell in 0..<WindowCell.count { cells[cell] &+= amount }
         }
@@ -206,8 +211,7 @@ struct MinuteRing: BitwiseCopyable {
         }
         return sum
     }
-    /// The first second at which `asked` more would fit under `limit`; if it never can, the second
-    /// at which the minute is empty.
+    /// The first second at which `asked` more, at most `limit`, fits under it.
     func roomOpens(_ unit: Unit, asked: Int64, limit: Int64, at now: Int64) -> Int64 {
         var left = sum(unit, at: now)
         var last = now
@@ -219,7 +223,7 @@ struct MinuteRing: BitwiseCopyable {
                 if amount > 0 {
                     left -= amount
                     last = s + MinuteRing.seconds
-                    if asked <= limit, left <= limit - asked { return last }
+                    if left <= limit - asked { return last }
                 }
             }
             s += 1

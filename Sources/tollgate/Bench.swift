@@ -75,7 +75,7 @@ struct Bench: ParsableCommand {
         defer { context.removeDirectory() }
         context.note("in \(context.directory), \(context.rounds) rounds, \(BenchMachine.line)")
         #if DEBUG
-            context.note("a debug build: its figures say nothing, build with -c release")
+        context.note("a debug build: its figures say nothing, build with -c release")
         #endif
         var report = BenchReport(isSmoke: smoke)
         for test in Bench.tests where only.isEmpty || only.contains(test.name) {
@@ -110,7 +110,8 @@ struct BenchChild: ParsableCommand {
         case "keys" where words.count == 2:
             try Console.print(String(BenchMemory.residentBytesAfter(keys: Int(words[1]) ?? 0)))
         case "run" where words.count >= 2:
-            let copies: [UnsafeMutablePointer<CChar>?] = words.dropFirst().map { strdup($0) } + [nil]
+            let copies: [UnsafeMutablePointer<CChar>?] =
+                words.dropFirst().map { strdup($0) } + [nil]
             execvp(words[1], copies)
             throw CommandFailure(
                 .unavailable, "cannot run \(words[1]): \(String(cString: strerror(errno)))")

@@ -73,7 +73,8 @@ enum BenchMachine {
         var load = [0.0]
         getloadavg(&load, 1)
         let cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-        return "\(processor), \(cores) cores, Linux \(release), load \(BenchRow.decimal(load[0], 1))"
+        return
+            "\(processor), \(cores) cores, Linux \(release), load \(BenchRow.decimal(load[0], 1))"
     }
     private static var processor: String {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""

@@ -17,7 +17,10 @@ struct BenchFold: BenchTest {
         let directory = try context.makeDirectory("fold")
         defer { context.removeDirectory(directory) }
         let journal = try benchJournal { () throws(JournalError) in
-            try Journal.open(JournalOptions(directory: directory))
+            var options = JournalOptions(directory: directory)
+            // So small that valgrind can map it, too; it grows when it must.
+            options.mapBytes = 8 << 30
+            return try Journal.open(options)
         }
         let bytes = log.bytes
         let events = try fill(journal, with: bytes)

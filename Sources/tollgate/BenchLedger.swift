@@ -64,6 +64,8 @@ struct BenchLedger: ~Copyable {
             // Nothing is committed before somebody asks: no neighbour while a round is timed.
             options.lingerNanoseconds = 3_600_000_000_000
             options.batchBytesMax = 32 << 20
+            // So small that valgrind can map it, too; it grows when it must.
+            options.mapBytes = 8 << 30
             let journal = try Journal.open(options)
             try journal.startCommitter()
             return journal

@@ -21,7 +21,8 @@ struct BenchMemory: BenchTest {
         return [
             BenchRow(
                 name: "memory.key", what: "memory a key", measure: .bytes, ours: Spread(values[0]),
-                budget: .atMost(512), note: "\(LoadReport.grouped(keys)) keys, no limits of their own")
+                budget: .atMost(512),
+                note: "\(LoadReport.grouped(keys)) keys, no limits of their own")
         ]
     }
 

@@ -28,7 +28,8 @@ final class BenchProcess {
         let code = posix_spawn(&started, "/proc/self/exe", &files, nil, copies, environ)
         guard code == 0 else {
             throw CommandFailure(
-                .software, "cannot start \(words.joined(separator: " ")): "
+                .software,
+                "cannot start \(words.joined(separator: " ")): "
                     + String(cString: strerror(code)))
         }
         pid = started

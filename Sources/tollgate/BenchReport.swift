@@ -85,7 +85,8 @@ extension BenchRow {
     private func text(_ value: Double) -> String {
         switch measure {
         case .nanoseconds:
-            value < 100 ? "\(Self.decimal(value, 1)) ns" : LoadReport.duration(UInt64(value.rounded()))
+            value < 100
+                ? "\(Self.decimal(value, 1)) ns" : LoadReport.duration(UInt64(value.rounded()))
         case .bytes: "\(LoadReport.grouped(Int(value.rounded()))) B"
         case .perSecond where value >= 1e6: "\(Self.decimal(value / 1e6, 2)) M/s"
         case .perSecond where value >= 1e4: "\(Self.decimal(value / 1e3, 1)) k/s"

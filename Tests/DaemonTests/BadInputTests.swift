@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// What one connection sends harms that connection at most.
@@ -43,9 +43,18 @@ extension ThroughTheSocket {
             (#"APPEND org.created '{"account":"acme"}'"# + "\n", "-", false),
             (#"APPEND org.created '{"account":"x","colour":"red"}'"# + "\n", "-ERR", false),
             (#"APPEND org.created '{"account":"x","account":"y"}'"# + "\n", "-ERR", false),
-            (#"APPEND org.created '{"account":"x","limits":{"usd.day":"1e9"}}'"# + "\n", "-ERR", false),
-            (#"APPEND org.created '{"account":"x","limits":{"usd.day":"NaN"}}'"# + "\n", "-ERR", false),
-            (#"APPEND org.created '{"account":"x","limits":{"usd.day":1.5}}'"# + "\n", "-ERR", false),
+            (
+                #"APPEND org.created '{"account":"o","limits":{"usd.day":"1e9"}}'"# + "\n", "-ERR",
+                false
+            ),
+            (
+                #"APPEND org.created '{"account":"o","limits":{"usd.day":"NaN"}}'"# + "\n", "-ERR",
+                false
+            ),
+            (
+                #"APPEND org.created '{"account":"o","limits":{"usd.day":1.5}}'"# + "\n", "-ERR",
+                false
+            ),
             (#"APPEND team.created '{"account":"ghost/ml"}'"# + "\n", "-", false),
             (#"APPEND team.created '{"account":"acme"}'"# + "\n", "-ERR", false),
             (#"APPEND hold.placed '{"account":"acme"}'"# + "\n", "-ERR", false),
@@ -80,8 +89,10 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon()
             let bystander = try daemon.client()
             let tokens = [
-                "*", "$", "\r\n", "\n", "3", "-1", "RESERVE ", "\"", "'", "PING", " ", "in=", "{", "\\x",
-                "HELLO 3", "acme/ml/prod ", "openai/gpt-4.1 ", "APPEND ", "EVENTS", "2\r\n", "$4\r\nPING\r\n",
+                "*", "$", "\r\n", "\n", "3", "-1", "RESERVE ", "\"", "'", "PING", " ", "in=", "{",
+                "\\x",
+                "HELLO 3", "acme/ml/prod ", "openai/gpt-4.1 ", "APPEND ", "EVENTS", "2\r\n",
+                "$4\r\nPING\r\n",
             ]
             for round in 0..<(ThroughTheSocket.isLong ? 20_000 : 300) {
                 let client = try daemon.client()
@@ -109,7 +120,8 @@ extension ThroughTheSocket {
             #expect(!prices.isError, "\(prices)")
             for verb in ["RESERVE", "CHARGE", "CHECK"] {
                 let reply = try client.ask(
-                    "\(verb) \(key) a/dear in=1000000000000 out=1000000000000\(verb == "CHECK" ? "" : " id=o")")
+                    "\(verb) \(key) a/dear in=1000000000000 out=1000000000000\(verb == "CHECK" ? "" : " id=o")"
+                )
                 #expect(reply.isError, "\(verb): \(reply)")
             }
             let hold = try client.ask("RESERVE \(key) a/dear in=1 out=1")

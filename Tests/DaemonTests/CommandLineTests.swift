@@ -2,6 +2,7 @@ import Events
 import Foundation
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import tollgate
@@ -677,10 +678,10 @@ private final class RunningDaemon: Sendable {
     @Test(
         .enabled(
             if: FileManager.default.fileExists(
-                atPath: "/work/shared/data/litellm-model-prices.json"),
+                atPath: SharedData.path("litellm-model-prices.json")),
             "the whole price file is not on this machine"))
     func `the whole price file is taken, and taken once`() throws {
-        let file = "/work/shared/data/litellm-model-prices.json"
+        let file = SharedData.path("litellm-model-prices.json")
         let first = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
         let taken = try #require(first["prices_set"]?.integer)
         #expect(taken > 3_000)

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// The end in the middle of traffic, asked for or not.
@@ -46,7 +46,8 @@ extension ThroughTheSocket {
                 for doubtful in all.flatMap(\.exchanges) where doubtful.reply == nil {
                     let first = try client.ask(doubtful.line)
                     let second = try client.ask(doubtful.line)
-                    #expect(!first.isError && first == second, "\(doubtful.line): \(first), \(second)")
+                    #expect(
+                        !first.isError && first == second, "\(doubtful.line): \(first), \(second)")
                 }
                 try past.read(client)
                 try past.checkLaws(client)
@@ -97,9 +98,12 @@ extension ThroughTheSocket {
                 }
                 let events = try client.events()
                 #expect(Array(events.prefix(log!.count)) as NSArray == log)
-                usages.append(try (["acme", "acme/ml", "acme/web"] + Traffic.accounts).map(client.usage))
+                usages.append(
+                    try (["acme", "acme/ml", "acme/web"] + Traffic.accounts).map(client.usage))
                 if round == 1 { try daemon.kill() } else { #expect(try daemon.stop() == 0) }
-                if round == 2 { try FileManager.default.removeItem(atPath: scratch.file("data/checkpoints")) }
+                if round == 2 {
+                    try FileManager.default.removeItem(atPath: scratch.file("data/checkpoints"))
+                }
             }
             for later in usages.dropFirst() { #expect(later == usages[0]) }
         }

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// A disk that fills up, and is given room again.
@@ -14,7 +14,9 @@ extension ThroughTheSocket {
             return try ChildProcess(command, in: scratch, name: "mount").wait() == 0 ? path : nil
         }
 
-        @Test func `reserves pause, settles go on, then it is read-only, and room mends all`() throws {
+        @Test func `reserves pause, settles go on, then it is read-only, and room mends all`()
+            throws
+        {
             let scratch = try Scratch()
             guard geteuid() == 0, let disk = try mount(scratch) else {
                 print("skipped: only root may mount a small filesystem")
@@ -70,13 +72,16 @@ extension ThroughTheSocket {
             }
             #expect(full.text.hasPrefix("-READONLY"), "\(full)")
             #expect(try daemon.client().ask("RELEASE \(holds[0])").text.hasPrefix("-READONLY"))
-            #expect(try client.ask("RESERVE \(key) \(model) in=1 out=1").text.hasPrefix("DENY 503 paused"))
+            #expect(
+                try client.ask("RESERVE \(key) \(model) in=1 out=1").text.hasPrefix(
+                    "DENY 503 paused"))
             #expect(try client.ask("USAGE acme").text.hasPrefix("{"), "reading goes on")
             #expect(try client.ask("PING").text == "PONG")
 
             try FileManager.default.removeItem(atPath: ballast)
             let again = try poll("the log to take events again") {
-                try client.ask("RESERVE \(key) \(model) in=1 out=1").words.first == "ALLOW" ? true : nil
+                try client.ask("RESERVE \(key) \(model) in=1 out=1").words.first == "ALLOW"
+                    ? true : nil
             }
             #expect(again)
             while answered < waiting {

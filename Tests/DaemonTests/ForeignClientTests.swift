@@ -1,6 +1,6 @@
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// Clients that know nothing of Tollgate.
@@ -58,12 +58,16 @@ extension ThroughTheSocket {
             #expect(try ask("COMMAND", "COUNT").allSatisfy(\.isNumber))
             #expect(try ask("INFO").contains("tollgate_version:"))
             // Without a terminal it reads commands from its input, one a line.
-            let many = (0..<200).map { "CHARGE \(key) \(model) in=1 out=1 id=cli\($0)" }.joined(separator: "\n")
-            let lines = try run(cli, daemon.scratch, input: many + "\n").output.split(separator: "\n")
+            let many = (0..<200).map { "CHARGE \(key) \(model) in=1 out=1 id=cli\($0)" }.joined(
+                separator: "\n")
+            let lines = try run(cli, daemon.scratch, input: many + "\n").output.split(
+                separator: "\n")
             #expect(lines.count { $0.hasPrefix("CHARGED ") } == 200)
-            let frames = (0..<2_000).map { Client.frame(["CHECK", key, model, "in=\($0)"]) }.joined()
+            let frames = (0..<2_000).map { Client.frame(["CHECK", key, model, "in=\($0)"]) }
+                .joined()
             let piped = try run(
-                cli + ["--pipe"], daemon.scratch, input: String(decoding: Array(frames), as: UTF8.self))
+                cli + ["--pipe"], daemon.scratch,
+                input: String(decoding: Array(frames), as: UTF8.self))
             #expect(piped.output.contains("errors: 0, replies: 2000"), "\(piped.output)")
             #expect(try daemon.stop() == 0)
         }
@@ -72,8 +76,9 @@ extension ThroughTheSocket {
         func `redis-benchmark runs to its end`(flags: [String]) throws {
             guard try isThere("redis-benchmark") else { return }
             let daemon = try ThroughTheSocket.daemon()
-            let count = ThroughTheSocket.isLong ? "1000000" : "20000"
-            let common = ["redis-benchmark", "-s", daemon.socketPath, "-q", "-n", count, "-c", "16"] + flags
+            let count = ThroughTheSocket.isLong ? "1000000" : "5000"
+            let common =
+                ["redis-benchmark", "-s", daemon.socketPath, "-q", "-n", count, "-c", "16"] + flags
             for words in [
                 ["-t", "ping"], ["-P", "16", "RESERVE", key, model, "in=10", "out=10"],
                 ["-P", "16", "CHECK", key, model, "in=10"],

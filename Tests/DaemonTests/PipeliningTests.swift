@@ -1,6 +1,6 @@
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// Many requests at once: answers in order, nothing lost, and what is promised is kept.
@@ -11,7 +11,11 @@ extension ThroughTheSocket {
                 let words: [String] =
                     switch Int.random(in: 0..<10, using: &generator) {
                     case 0: ["PING", "\(n)"]
-                    case 1: ["ECHO", String(repeating: "e", count: .random(in: 0...300, using: &generator))]
+                    case 1:
+                        [
+                            "ECHO",
+                            String(repeating: "e", count: .random(in: 0...300, using: &generator)),
+                        ]
                     case 2: ["CHECK", key, model, "in=\(n)", "out=1"]
                     case 3: ["CHECK", key, "openai/none", "in=\(n)"]
                     case 4: ["NONSENSE", "\(n)"]
@@ -50,7 +54,9 @@ extension ThroughTheSocket {
             #expect(try daemon.stop() == 0)
         }
 
-        @Test func `answers of ring and disk on one connection keep the order of their requests`() throws {
+        @Test func `answers of ring and disk on one connection keep the order of their requests`()
+            throws
+        {
             var generator = ThroughTheSocket.seed()
             let daemon = try ThroughTheSocket.daemon()
             let client = try daemon.client()
@@ -76,7 +82,9 @@ extension ThroughTheSocket {
                 let id = (line.hasPrefix("RESERVE") ? "r" : "c") + "\(n)"
                 let event = try #require(byID[id])
                 let name = event.type == "hold.placed" ? "hold" : "charge"
-                #expect(reply.words[1] == event.text(name) && event.number("in") == n, "\(line) → \(reply)")
+                #expect(
+                    reply.words[1] == event.text(name) && event.number("in") == n,
+                    "\(line) → \(reply)")
             }
             #expect(try daemon.stop() == 0)
         }
@@ -118,7 +126,8 @@ extension ThroughTheSocket {
             #expect(Set(names).count == count)
             let client = try daemon.client()
             let placed = try client.events().filter { $0.type == "hold.placed" }
-            let byID = Dictionary(uniqueKeysWithValues: placed.map { ($0.text("id"), $0.text("hold")) })
+            let byID = Dictionary(
+                uniqueKeysWithValues: placed.map { ($0.text("id"), $0.text("hold")) })
             #expect(byID.count == count)
             for (index, replies) in results.enumerated() {
                 let inOrder = replies.enumerated().allSatisfy { n, reply in

@@ -1,6 +1,6 @@
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// A few rules that only time and the daemon together can show.
@@ -18,7 +18,8 @@ extension ThroughTheSocket {
             #expect(lapsed.text("hold") == hold)
             #expect(try client.money("acme", "usd.total", "held") == 0)
             let late = try client.ask("SETTLE \(hold) in=10 out=10")
-            #expect(late.words.first == "SETTLED", "what was spent is charged all the same: \(late)")
+            #expect(
+                late.words.first == "SETTLED", "what was spent is charged all the same: \(late)")
             let settled = try client.events().last { $0.type == "hold.settled" }
             #expect(settled?["late"] as? Bool == true)
             #expect(try daemon.stop() == 0)
@@ -28,13 +29,18 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon()
             // A hold of in=100 out=100 is $0.001: a thousand of them and no more.
             _ = try daemon.client().append(
-                "limits.set", #"{"account":"acme/ml","limits":{"usd.total":"1.00","concurrency":2000}}"#)
+                "limits.set",
+                #"{"account":"acme/ml","limits":{"usd.total":"1.00","concurrency":2000}}"#)
             let allowed = try concurrently(8) { index in
                 let client = try daemon.client()
-                let lines = (0..<500).map { "RESERVE \(key) \(model) in=100 out=100 id=\(index)-\($0)\n" }
+                let lines = (0..<500).map {
+                    "RESERVE \(key) \(model) in=100 out=100 id=\(index)-\($0)\n"
+                }
                 let replies = try client.exchange(Array(lines.joined().utf8), replies: lines.count)
                 for reply in replies where reply.words.first == "DENY" {
-                    #expect(reply.text.hasPrefix("DENY 402 budget_exhausted scope=acme/ml limit=usd.total"))
+                    #expect(
+                        reply.text.hasPrefix(
+                            "DENY 402 budget_exhausted scope=acme/ml limit=usd.total"))
                 }
                 return replies.count { $0.words.first == "ALLOW" }
             }
@@ -48,7 +54,8 @@ extension ThroughTheSocket {
         @Test func `a flood of refusals is summed and every one is counted`() throws {
             let daemon = try ThroughTheSocket.daemon()
             let client = try daemon.client()
-            _ = try client.append("limits.set", #"{"account":"\#(key)","limits":{"concurrency":0}}"#)
+            _ = try client.append(
+                "limits.set", #"{"account":"\#(key)","limits":{"concurrency":0}}"#)
             let line = "RESERVE \(key) \(model) in=1 out=1\n"
             let count = 20_000
             let replies = try client.exchange(
@@ -70,13 +77,17 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon()
             let client = try daemon.client()
             let accounts = (0..<16).map { "acme/ml/k\($0)" }
-            for account in accounts { _ = try client.append("key.created", #"{"account":"\#(account)"}"#) }
+            for account in accounts {
+                _ = try client.append("key.created", #"{"account":"\#(account)"}"#)
+            }
             var names: [String: String] = [:]
             for account in accounts {
                 for n in 0..<64 {
                     let name = try client.reserve("in=1 out=1 id=\(n)-request", key: account)
                     let before = names.updateValue("\(account) \(n)", forKey: name)
-                    #expect(before == nil, "hold \(name) of \(before ?? "") was given to \(account) \(n)")
+                    #expect(
+                        before == nil,
+                        "hold \(name) of \(before ?? "") was given to \(account) \(n)")
                 }
             }
             #expect(try daemon.stop() == 0)

@@ -1,6 +1,6 @@
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 /// Everything that starts daemons and talks to them; one test after the other, because each takes the
 /// machine for itself.

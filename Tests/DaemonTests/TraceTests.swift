@@ -1,5 +1,6 @@
 import Events
 import Glibc
+import TestSupport
 import Testing
 
 @testable import tollgate
@@ -78,7 +79,7 @@ private let header = "TIMESTAMP,ContextTokens,GeneratedTokens"
         #expect(trace.rows.last?.output == 173)
     }
 
-    private static let source = "/work/shared/data/azure-llm-code-2023.csv"
+    private static let source = SharedData.path("azure-llm-code-2023.csv")
 
     @Test(.enabled(if: access(source, R_OK) == 0, "the source is not on this machine"))
     func `that ships in the binary is its source to the millisecond`() throws {

@@ -45,7 +45,9 @@ struct Traffic: Sendable {
     private mutating func next() -> Exchange {
         count += 1
         let id = "\(prefix)-\(count)"
-        let (a, b) = (Int.random(in: 0...900, using: &generator), Int.random(in: 0...90, using: &generator))
+        let (a, b) = (
+            Int.random(in: 0...900, using: &generator), Int.random(in: 0...90, using: &generator)
+        )
         let account = "acme/\(["ml", "web"][a % 2])/k\(b % 3)"
         let roll = Int.random(in: 0..<100, using: &generator)
         if roll < 40, !open.isEmpty {
@@ -73,8 +75,12 @@ struct Traffic: Sendable {
 
     static func furnish(_ client: Client) throws {
         _ = try client.append("org.created", #"{"account":"acme"}"#)
-        for team in ["ml", "web"] { _ = try client.append("team.created", #"{"account":"acme/\#(team)"}"#) }
-        for account in accounts { _ = try client.append("key.created", #"{"account":"\#(account)"}"#) }
+        for team in ["ml", "web"] {
+            _ = try client.append("team.created", #"{"account":"acme/\#(team)"}"#)
+        }
+        for account in accounts {
+            _ = try client.append("key.created", #"{"account":"\#(account)"}"#)
+        }
         _ = try client.append("price.set", #"{"model":"\#(model)","in":"2.13","out":"8.77"}"#)
     }
 }
@@ -87,6 +93,9 @@ struct Past {
     private(set) var outcomes: [String: [[String: Any]]] = [:]
     /// Effects by the caller's id: placed holds, charges, admin events.
     private(set) var effects: [String: [[String: Any]]] = [:]
+    /// Money spent and held, by key.
+    private var spent: [String: Decimal] = [:]
+    private var held: [String: Decimal] = [:]
     private(set) var problems: [String] = []
 
     /// Reads what is new.
@@ -97,12 +106,25 @@ struct Past {
             }
             events.append(event)
             let hold = event.text("hold")
+            let usd = Decimal(string: event.text("usd")) ?? 0
             switch event.type {
-            case "hold.placed": placed[hold] = event
-            case "hold.settled", "hold.released", "hold.lapsed": outcomes[hold, default: []].append(event)
+            case "hold.placed":
+                placed[hold] = event
+                held[event.text("account"), default: 0] += usd
+            case "hold.settled", "hold.released", "hold.lapsed":
+                outcomes[hold, default: []].append(event)
+                if outcomes[hold]!.count > 1 { problems.append("hold \(hold) has two outcomes") }
+                let account = placed[hold]?.text("account") ?? "?"
+                held[account, default: 0] -=
+                    Decimal(string: placed[hold]?.text("usd") ?? "") ?? .nan
+                if event.type == "hold.settled" { spent[account, default: 0] += usd }
+            case "charge.recorded": spent[event.text("account"), default: 0] += usd
             default: break
             }
-            if event["id"] != nil { effects[event.text("id"), default: []].append(event) }
+            if event["id"] == nil { continue }
+            let id = event.text("id")
+            effects[id, default: []].append(event)
+            if effects[id]!.count > 1 { problems.append("id \(id) had two effects") }
         }
     }
     /// Compares everything a client was told with what the log says.
@@ -137,33 +159,20 @@ struct Past {
                 ? nil : "other numbers in \(events[0])"
         case .charge:
             guard reply.words.first == "CHARGED" else { return "not charged" }
-            guard let events = effects[exchange.name], events.count == 1 else { return "not once in the log" }
+            guard let events = effects[exchange.name], events.count == 1 else {
+                return "not once in the log"
+            }
             return events[0].text("charge") == told && events[0].text("usd") == reply["usd"]
                 ? nil : "other numbers in \(events[0])"
         case .append:
             guard let event = reply.json as? [String: Any] else { return "not stored" }
             guard event.seq <= events.count else { return "not in the log" }
-            return events[event.seq - 1] as NSDictionary == event as NSDictionary ? nil : "another event"
+            return events[event.seq - 1] as NSDictionary == event as NSDictionary
+                ? nil : "another event"
         }
     }
-    /// The laws of the whole log and of USAGE.
+    /// Compares USAGE with the sums of the log, and of each tier with those below it.
     mutating func checkLaws(_ client: Client) throws {
-        for (hold, events) in outcomes where events.count > 1 {
-            problems.append("hold \(hold) has \(events.count) outcomes")
-        }
-        for (id, events) in effects where events.count > 1 {
-            problems.append("id \(id) had \(events.count) effects")
-        }
-        var spent: [String: Decimal] = [:]
-        for event in events where event.type == "hold.settled" || event.type == "charge.recorded" {
-            let account = event.type == "hold.settled"
-                ? placed[event.text("hold")]?.text("account") ?? "?" : event.text("account")
-            spent[account, default: 0] += Decimal(string: event.text("usd")) ?? .nan
-        }
-        var held: [String: Decimal] = [:]
-        for (hold, event) in placed where outcomes[hold] == nil {
-            held[event.text("account"), default: 0] += Decimal(string: event.text("usd")) ?? .nan
-        }
         for (field, sums) in [("used", spent), ("held", held)] {
             var all = Decimal(0)
             for team in ["acme/ml", "acme/web"] {
@@ -176,7 +185,9 @@ struct Past {
                     whole += shown
                 }
                 let shown = try client.money(team, "usd.total", field)
-                if shown != whole { problems.append("\(team) \(field): \(shown), its keys \(whole)") }
+                if shown != whole {
+                    problems.append("\(team) \(field): \(shown), its keys \(whole)")
+                }
                 all += whole
             }
             let shown = try client.money("acme", "usd.total", field)

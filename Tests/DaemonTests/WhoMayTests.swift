@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 extension ThroughTheSocket {
     /// Who may ask what, and that secrets stay secret.
@@ -22,8 +22,10 @@ extension ThroughTheSocket {
             try #require(found)
             return UInt16(bigEndian: address.sin_port)
         }
-        private func newOperator(_ client: Client, _ name: String, _ role: String) throws -> String {
-            let event = try client.append("operator.created", #"{"operator":"\#(name)","role":"\#(role)"}"#)
+        private func newOperator(_ client: Client, _ name: String, _ role: String) throws -> String
+        {
+            let event = try client.append(
+                "operator.created", #"{"operator":"\#(name)","role":"\#(role)"}"#)
             return try #require(event["secret"] as? String)
         }
 
@@ -31,22 +33,28 @@ extension ThroughTheSocket {
             let port = try port()
             let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
             let secret = try newOperator(daemon.client(), "boss", "admin")
+            let typo = secret.dropLast() + (secret.hasSuffix("x") ? "y" : "x")
             let client = try Client(port: port)
             for line in [
-                "RESERVE \(key) \(model) in=1", "USAGE acme", "EVENTS", "LIST orgs", "GET acme", "INFO",
-                "APPEND org.created '{\"account\":\"x\"}'", "CHARGE \(key) \(model) in=1 out=1 id=t",
-                "SETTLE 1-1 in=1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)", "HELLO 3", "CLIENT LIST",
+                "RESERVE \(key) \(model) in=1", "USAGE acme", "EVENTS", "LIST orgs", "GET acme",
+                "INFO",
+                "APPEND org.created '{\"account\":\"x\"}'",
+                "CHARGE \(key) \(model) in=1 out=1 id=t",
+                "SETTLE 1-1 in=1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)", "HELLO 3",
+                "CLIENT LIST",
             ] {
                 let reply = try client.ask(line)
                 #expect(reply.text.hasPrefix("-NOAUTH"), "\(line) → \(reply)")
             }
-            #expect(try client.ask("AUTH boss \(secret.dropLast())x").text.hasPrefix("-WRONGPASS"))
+            #expect(try client.ask("AUTH boss \(typo)").text.hasPrefix("-WRONGPASS"))
             #expect(try client.ask("AUTH ghost \(secret)").text.hasPrefix("-WRONGPASS"))
             #expect(try client.ask("USAGE acme").text.hasPrefix("-NOAUTH"))
             #expect(try client.ask("AUTH boss \(secret)").text == "OK")
             #expect(try client.ask("USAGE acme").text.hasPrefix("{"))
             let guesser = try Client(port: port)
-            for _ in 0..<5 { #expect(try guesser.ask("AUTH boss wrong").text.hasPrefix("-WRONGPASS")) }
+            for _ in 0..<5 {
+                #expect(try guesser.ask("AUTH boss wrong").text.hasPrefix("-WRONGPASS"))
+            }
             #expect(try guesser.rest() == "", "five wrong passwords end the connection")
             let hello = try Client(port: port)
             let greeting = try hello.ask("HELLO 3 AUTH boss \(secret)")
@@ -63,8 +71,10 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
             let admin = try daemon.client()
             let lines = [
-                "RESERVE": "RESERVE \(key) \(model) in=1 out=1", "CHECK": "CHECK \(key) \(model) in=1",
-                "CHARGE": "CHARGE \(key) \(model) in=1 out=1 id=c", "SETTLE": "SETTLE 1-1 in=1 out=1",
+                "RESERVE": "RESERVE \(key) \(model) in=1 out=1",
+                "CHECK": "CHECK \(key) \(model) in=1",
+                "CHARGE": "CHARGE \(key) \(model) in=1 out=1 id=c",
+                "SETTLE": "SETTLE 1-1 in=1 out=1",
                 "RELEASE": "RELEASE 1-1", "USAGE": "USAGE acme", "LIST orgs": "LIST orgs",
                 "LIST keys": "LIST keys", "GET": "GET \(key)", "EVENTS": "EVENTS",
                 "APPEND": #"APPEND alias.set '{"alias":"a","model":"openai/gpt-4.1"}'"#,
@@ -82,7 +92,9 @@ extension ThroughTheSocket {
                 for (verb, line) in lines {
                     let reply = try client.ask(line)
                     let isAllowed = !reply.text.hasPrefix("-NOPERM")
-                    #expect(isAllowed == verbs.contains(verb), "\(role) \(verb): \(reply.text.prefix(100))")
+                    #expect(
+                        isAllowed == verbs.contains(verb),
+                        "\(role) \(verb): \(reply.text.prefix(100))")
                 }
                 let event = try admin.events().last { $0.type == "charge.recorded" }
                 if verbs.contains("CHARGE"), role == "relay" { #expect(event != nil) }
@@ -96,11 +108,14 @@ extension ThroughTheSocket {
                 return
             }
             let daemon = try ThroughTheSocket.daemon(socket: "sock")
-            let mode = try FileManager.default.attributesOfItem(atPath: daemon.socketPath)[.posixPermissions]
+            let mode = try FileManager.default.attributesOfItem(atPath: daemon.socketPath)[
+                .posixPermissions]
             #expect(mode as? Int == 0o660)
             let secret = try newOperator(daemon.client(), "guest", "auditor")
             chmod(daemon.scratch.path, 0o755)
-            func asNobody(_ words: [String], _ environment: [String: String] = [:]) throws -> (Int32, String) {
+            func asNobody(_ words: [String], _ environment: [String: String] = [:]) throws -> (
+                Int32, String
+            ) {
                 let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
                 let run = try ChildProcess(
                     nobody + [DaemonProcess.binary, "call", "--socket", daemon.socketPath] + words,
@@ -108,14 +123,17 @@ extension ThroughTheSocket {
                 return (try run.wait(), run.standardOutput + run.standardError)
             }
             let shut = try asNobody(["USAGE acme"])
-            #expect(shut.0 != 0 && !shut.1.contains("\"account\""), "the mode keeps it out: \(shut)")
+            #expect(
+                shut.0 != 0 && !shut.1.contains("\"account\""), "the mode keeps it out: \(shut)")
             chmod(daemon.socketPath, 0o666)
             let unknown = try asNobody(["USAGE acme"])
             #expect(unknown.0 == 77 && unknown.1.contains("NOAUTH"), "\(unknown)")
-            let known = try asNobody(["--user", "guest", "USAGE acme"], ["TOLLGATE_SECRET": secret])
+            let known = try asNobody(
+                ["--user", "guest", "USAGE acme"], ["TOLLGATE_SECRET": secret])
             #expect(known.0 == 0 && known.1.contains("\"account\""), "\(known)")
             let over = try asNobody(
-                ["--user", "guest", "CHARGE \(key) \(model) in=1 out=1 id=n"], ["TOLLGATE_SECRET": secret])
+                ["--user", "guest", "CHARGE \(key) \(model) in=1 out=1 id=n"],
+                ["TOLLGATE_SECRET": secret])
             #expect(over.0 == 77, "\(over)")
             #expect(try daemon.stop() == 0)
         }
@@ -124,19 +142,23 @@ extension ThroughTheSocket {
             let daemon = try DaemonProcess(ThroughTheSocket.small + ["--log-level", "trace"])
             let client = try daemon.client()
             try client.furnish(key: "acme/ml/first")
-            let event = try client.append("key.created", #"{"account":"\#(key)","environment":"live"}"#)
+            let event = try client.append(
+                "key.created", #"{"account":"\#(key)","environment":"live"}"#)
             let ours = try #require(event["secret"] as? String)
             #expect(ours.hasPrefix("tg_live_"))
             let boss = try newOperator(client, "boss", "admin")
             // One letter off the checksum, of the right form with a right checksum, and no form at all.
             let typo = String(ours.dropLast()) + (ours.hasSuffix("a") ? "b" : "a")
-            let wrong = [typo, "tg_live_CANARY\(String(repeating: "0", count: 30))", "CANARY-password-42"]
+            let wrong = [
+                typo, "tg_live_CANARY\(String(repeating: "0", count: 30))", "CANARY-password-42",
+            ]
             var answers = ""
             _ = try client.reserve("in=1 out=1", key: ours)
             for secret in wrong {
                 for line in [
                     "RESERVE \(secret) \(model) in=1 out=1", "CHECK \(secret) \(model)",
-                    "CHARGE \(secret) \(model) in=1 out=1 id=\(secret.count)", "AUTH boss \(secret)",
+                    "CHARGE \(secret) \(model) in=1 out=1 id=\(secret.count)",
+                    "AUTH boss \(secret)",
                     "SETTLE 9-9 in=1 out=1 key=\(secret) model=\(model)",
                 ] {
                     answers += try client.ask(line).text + "\n"
@@ -158,11 +180,14 @@ extension ThroughTheSocket {
             try look(daemon, for: secrets)
             #expect(try daemon.stop() == 0)
             try look(daemon, for: secrets)
-            for secret in secrets { #expect(!daemon.errors.contains(secret), "\(secret) in the log") }
+            for secret in secrets {
+                #expect(!daemon.errors.contains(secret), "\(secret) in the log")
+            }
         }
         private func look(_ daemon: DaemonProcess, for secrets: [String]) throws {
             for name in try FileManager.default.subpathsOfDirectory(atPath: daemon.dataPath) {
-                guard let data = FileManager.default.contents(atPath: daemon.dataPath + "/" + name) else {
+                guard let data = FileManager.default.contents(atPath: daemon.dataPath + "/" + name)
+                else {
                     continue
                 }
                 for secret in secrets {

@@ -47,11 +47,15 @@ private struct HotLoop: ~Copyable {
         machine.start(ledger: "test", version: "test")
         for (type, json) in [
             (EventType.orgCreated, #"{"account":"acme"}"#),
-            (.teamCreated, #"{"account":"acme/ml","limits":{"usd.day":"\#(dailyDollars)","concurrency":99}}"#),
+            (
+                .teamCreated,
+                #"{"account":"acme/ml","limits":{"usd.day":"\#(dailyDollars)","concurrency":99}}"#
+            ),
             (.keyCreated, #"{"account":"acme/ml/prod","limits":{"requests.minute":100000000}}"#),
             (.priceSet, #"{"model":"openai/gpt-4.1","in":"8","out":"24"}"#),
         ] {
-            let payload = try json.withBytes { (bytes) throws(JSONError) in try JSON(parsing: bytes) }
+            let payload = try json.withBytes { (bytes) throws(JSONError) in try JSON(parsing: bytes)
+            }
             _ = try machine.append(type, payload, secret: Array(repeating: 7, count: 32))
         }
         // A queue of ended holds and the id index at their full size.
@@ -66,10 +70,13 @@ private struct HotLoop: ~Copyable {
             number += 1
             machine.advance(to: Instant(nanoseconds: 1_795_000_000_000_000_000 + number * 1_000))
             line.removeAll()
-            line.append("RESERVE acme/ml/prod openai/gpt-4.1 in=1200 out=400 user=u\n" as StaticString)
+            line.append(
+                "RESERVE acme/ml/prod openai/gpt-4.1 in=1200 out=400 user=u\n" as StaticString)
             guard case .command = parser.next(line.bytes) else { return -1 }
             var acknowledgement = Acknowledgement.ring
-            guard let request = try? ReserveRequest(parser.arguments, acknowledgement: &acknowledgement)
+            guard
+                let request = try? ReserveRequest(
+                    parser.arguments, acknowledgement: &acknowledgement)
             else { return -1 }
             reply.removeAll()
             let answer = machine.reserve(request)

@@ -40,7 +40,9 @@ import Testing
         }
     }
 
-    @Test func `a machine that goes on from a checkpoint answers like the one that never stopped`() throws {
+    @Test func `a machine that goes on from a checkpoint answers like the one that never stopped`()
+        throws
+    {
         let machine = MachineDriver()
         var generator = HistoryGenerator(seed: 31)
         for _ in 0..<1_000 {
@@ -103,7 +105,8 @@ import Testing
                 Issue.record("no usd.total for \(path)")
                 continue
             }
-            sums[path] = try text.withBytes { (b) throws(MoneyError) in try Nanodollars(parsing: b) }.raw
+            sums[path] = try text.withBytes { (b) throws(MoneyError) in try Nanodollars(parsing: b)
+            }.raw
         }
         for (path, amount) in sums where path.split(separator: "/").count < 3 {
             let children = sums.filter {

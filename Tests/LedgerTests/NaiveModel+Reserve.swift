@@ -204,6 +204,8 @@ extension NaiveModel {
         text += " used=\(Self.amount(used, of: limit)) held=\(Self.amount(held, of: limit))"
         switch Self.window(of: limit) {
         case "minute":
+            // What is larger than the limit itself never fits.
+            guard asked <= amount else { break }
             let reset = minuteReset(of: account, in: limit, asked: asked, limit: amount, at: now)
             text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
         case "hour", "day", "week", "month":

@@ -1,5 +1,5 @@
-package import Glibc
 internal import Foundation
+package import Glibc
 internal import Synchronization
 
 /// A program that a test starts; its three files are all that it shares with this process.
@@ -14,7 +14,8 @@ package final class ChildProcess: Sendable {
 
     /// A product of this package, by its name: it lies beside the test bundle.
     package static func built(_ name: String) -> String {
-        let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        let runner =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         return [CommandLine.arguments[0], runner]
             .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path + "/" + name }
             .first { FileManager.default.isExecutableFile(atPath: $0) } ?? name
@@ -78,8 +79,12 @@ package final class ChildProcess: Sendable {
     package func wait(seconds: Int = 60) throws -> Int32 {
         try poll(seconds: seconds, "the end of process \(pid)") { status }
     }
-    package var standardOutput: String { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }
-    package var standardError: String { (try? String(contentsOfFile: errors, encoding: .utf8)) ?? "" }
+    package var standardOutput: String {
+        (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
+    }
+    package var standardError: String {
+        (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
+    }
 }
 
 /// What a test waited for did not come.

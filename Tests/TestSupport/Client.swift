@@ -209,7 +209,9 @@ package indirect enum Reply: Equatable, Sendable, CustomStringConvertible {
     case array([Reply])
     case map([(Reply, Reply)])
 
-    package static func == (left: Reply, right: Reply) -> Bool { left.description == right.description }
+    package static func == (left: Reply, right: Reply) -> Bool {
+        left.description == right.description
+    }
 
     /// The text of a simple string, a bulk or an error with its dash.
     package var text: String {

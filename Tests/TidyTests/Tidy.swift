@@ -176,6 +176,8 @@ enum Determinism {
 
 enum Hygiene {
     static let sourceLinesMax = 700
+    /// One literal each, generated and never read from top to bottom.
+    static let dataFiles: Set<String> = ["Sources/tollgate/DemoTraceRows.swift"]
 
     static func findings(in file: TextFile) -> [Finding] {
         guard file.path.hasPrefix("Sources/") else { return [] }
@@ -183,7 +185,7 @@ enum Hygiene {
         var findings: [Finding] = []
         // A file ends in a newline: what follows the last one is no line.
         let count = lines.last == "" ? lines.count - 1 : lines.count
-        if count > sourceLinesMax {
+        if count > sourceLinesMax, !dataFiles.contains(file.path) {
             findings.append(
                 Finding(
                     path: file.path, line: count, what: "\(count) lines, over \(sourceLinesMax)"))

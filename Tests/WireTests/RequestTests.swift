@@ -242,7 +242,7 @@ import Wire
         var ack = Acknowledgement.disk
         try withArguments("CHECK nonsense m") { (arguments) throws(Failure) in
             let request = try ReserveRequest(arguments, verb: .check, acknowledgement: &ack)
-            guard case .malformed = request.key else {
+            guard case .secret = request.key else {
                 Issue.record("a key")
                 return
             }
