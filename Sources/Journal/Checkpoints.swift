@@ -35,6 +35,9 @@ extension Journal {
     }
     /// The newest checkpoint that is whole, of this ledger and of this journal's history; nil when
     /// there is none, and the fold begins at seq 1. Why others were set aside is added to `notes`.
+    ///
+    /// - Throws: when a whole one of this ledger is ahead of the journal: then the journal has lost
+    ///   events.
     package func newestValidCheckpoint(notes: inout [String]) throws(JournalError) -> Checkpoint? {
         try checkpoints.newestValid(notes: &notes) { seq throws(JournalError) in
             seq <= durableSeq ? try log.checksum(of: seq) : nil
@@ -140,7 +143,11 @@ struct Checkpoints: Sendable {
         guard id == ledgerID else { return .failure(Flaw(text: "belongs to ledger \(id)")) }
         guard namedSeq == seq else { return .failure(Flaw(text: "is of seq \(namedSeq)")) }
         guard let expected = try checksum(seq) else {
-            return .failure(Flaw(text: "is ahead of the journal"))
+            // Events were durable before the checkpoint was written, so they have been lost since.
+            throw JournalError(
+                .damaged,
+                "\(path) is ahead of the journal: events up to \(seq) are missing. Restore the data "
+                    + "directory from a backup; or delete that checkpoint to go on without them")
         }
         guard eventChecksum == expected else {
             return .failure(Flaw(text: "is of another history of this ledger"))

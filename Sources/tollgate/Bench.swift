@@ -8,16 +8,18 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine's Tollgate beside its peers.",
         discussion: """
-            Starts daemons and peers of its own in a fresh directory, measures both sides of each
-            ratio in alternating rounds, and prints a Markdown table: medians over the rounds, with
-            least and most in brackets. A ratio is one median over the other. Redis stands in the
-            table if redis-server and redis-benchmark are installed.
+            Starts daemons and peers of its own in a fresh directory, measures both
+            sides of each ratio in alternating rounds, and prints a Markdown table:
+            medians over the rounds, least and most in brackets. A ratio is one median
+            over the other. Redis stands in the table if redis-server and
+            redis-benchmark are installed. What runs in this process (decide, fold) is
+            measured in processor time, all else by the clock.
 
             Rows:
               \(Bench.listing)
 
-            Close everything else first: neighbours move every figure. For figures that mean
-            something build with -c release.
+            Close everything else first, neighbours move every figure; and build with
+            -c release.
 
             Examples:
               tollgate bench
@@ -81,7 +83,13 @@ struct Bench: ParsableCommand {
         for test in Bench.tests where only.isEmpty || only.contains(test.name) {
             try context.checkInterrupt()
             context.note("\(test.name): \(test.summary)")
-            report.rows += try test.run(context)
+            do {
+                report.rows += try test.run(context)
+            } catch {
+                // A signal breaks off system calls, too; what then fails is not what is wrong.
+                try context.checkInterrupt()
+                throw error
+            }
         }
         if format.json { report.json.print() } else { report.print() }
     }

@@ -3,7 +3,7 @@ import Events
 /// What a command costs inside the gate, between reading its bytes and writing the answer's.
 struct BenchDecide: BenchTest {
     let name = "decide"
-    let summary = "parse + decide + apply + stage in this process, ns a command"
+    let summary = "parse + decide + apply + stage, ns a command"
 
     private static let keys = 256
     /// Open at once.

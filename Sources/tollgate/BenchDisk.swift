@@ -4,7 +4,7 @@ import Journal
 /// What a request (placed with an id of 36 characters, and settled) takes on disk, indexes included.
 struct BenchDisk: BenchTest {
     let name = "disk"
-    let summary = "bytes a request in the journal, in large batches and one commit a request"
+    let summary = "bytes a request in the journal, by size of commit"
 
     private static let keys = 256
 

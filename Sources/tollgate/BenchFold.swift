@@ -5,7 +5,7 @@ import Ledger
 /// How fast a log becomes a book: what a restart without a checkpoint has to do.
 struct BenchFold: BenchTest {
     let name = "fold"
-    let summary = "events/s from a log in memory, and through the journal, into a fresh book"
+    let summary = "events/s into a fresh book, from memory and journal"
 
     private static let keys = 256
     private static let burst = 256

@@ -6,7 +6,7 @@ import Glibc
 /// taking the same bytes in batches of the same size.
 struct BenchPairs: BenchTest {
     let name = "pairs"
-    let summary = "RESERVE + SETTLE(disk) pairs/s, 64 connections, beside raw LMDB"
+    let summary = "RESERVE + SETTLE(disk), 64 connections, beside raw LMDB"
 
     private static let connections = 64
 

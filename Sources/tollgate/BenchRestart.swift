@@ -4,7 +4,7 @@ import Glibc
 /// How long a daemon takes from its start to its first answer.
 struct BenchRestart: BenchTest {
     let name = "restart"
-    let summary = "from exec to the first answer, after an orderly stop and after kill -9"
+    let summary = "first answer after an orderly stop and after kill -9"
 
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let directory = try context.makeDirectory("restart")

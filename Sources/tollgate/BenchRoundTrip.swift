@@ -3,7 +3,7 @@ import Events
 /// One client, one request under way: RESERVE against what any round trip costs on this machine.
 struct BenchRoundTrip: BenchTest {
     let name = "roundtrip"
-    let summary = "RESERVE over the Unix socket, one client, beside a C echo server and PING"
+    let summary = "RESERVE, one client, beside a C echo server and PING"
 
     /// The sides take turns several times a round: a neighbour's burst then falls on all of them.
     private static let turns = 8

@@ -4,7 +4,7 @@ import Glibc
 /// 16 connections × 16 pipelined, by redis-benchmark and once more by a client of our own.
 struct BenchThroughput: BenchTest {
     let name = "throughput"
-    let summary = "RESERVE/s, 16 connections × 16 pipelined, beside Redis SET and a Lua script"
+    let summary = "RESERVE/s, 16 × 16 pipelined, beside Redis SET and Lua"
 
     private static let connections = 16
     private static let pipelined = 16
