@@ -11,11 +11,36 @@ package struct Book: ~Copyable {
     package internal(set) var time = Instant(nanoseconds: 0)
     package internal(set) var epoch: UInt32 = 0
 
-    var names = NameArena()
-    var accounts = AccountTable()
-    var prices = PriceBook()
-    var lists = PatternLists()
-    var holds = HoldTable()
+    // The tables stand on the heap and are reached by address. As stored structs they made the book
+    // 768 bytes long, and Swift 6.3 copies a struct that size to the stack for each borrowing call:
+    // eight such copies were a third of a decision's instructions.
+    private let namesStorage = UnsafeMutablePointer<NameArena>.allocate(capacity: 1)
+    private let accountsStorage = UnsafeMutablePointer<AccountTable>.allocate(capacity: 1)
+    private let pricesStorage = UnsafeMutablePointer<PriceBook>.allocate(capacity: 1)
+    private let listsStorage = UnsafeMutablePointer<PatternLists>.allocate(capacity: 1)
+    private let holdsStorage = UnsafeMutablePointer<HoldTable>.allocate(capacity: 1)
+
+    var names: NameArena {
+        unsafeAddress { UnsafePointer(namesStorage) }
+        nonmutating unsafeMutableAddress { namesStorage }
+    }
+    var accounts: AccountTable {
+        unsafeAddress { UnsafePointer(accountsStorage) }
+        nonmutating unsafeMutableAddress { accountsStorage }
+    }
+    var prices: PriceBook {
+        unsafeAddress { UnsafePointer(pricesStorage) }
+        nonmutating unsafeMutableAddress { pricesStorage }
+    }
+    var lists: PatternLists {
+        unsafeAddress { UnsafePointer(listsStorage) }
+        nonmutating unsafeMutableAddress { listsStorage }
+    }
+    var holds: HoldTable {
+        unsafeAddress { UnsafePointer(holdsStorage) }
+        nonmutating unsafeMutableAddress { holdsStorage }
+    }
+
     var operators: [OperatorRow] = []
     /// Where each epoch began, in order; tells a hold that ended long ago from one that was lost.
     var epochs: [EpochStart] = []
@@ -23,7 +48,25 @@ package struct Book: ~Copyable {
     var documents: [String: DocumentMemory] = [:]  // unordered: never iterated
     var documentIDs: [String] = []
 
-    package init() {}
+    package init() {
+        namesStorage.initialize(to: NameArena())
+        accountsStorage.initialize(to: AccountTable())
+        pricesStorage.initialize(to: PriceBook())
+        listsStorage.initialize(to: PatternLists())
+        holdsStorage.initialize(to: HoldTable())
+    }
+    deinit {
+        namesStorage.deinitialize(count: 1)
+        namesStorage.deallocate()
+        accountsStorage.deinitialize(count: 1)
+        accountsStorage.deallocate()
+        pricesStorage.deinitialize(count: 1)
+        pricesStorage.deallocate()
+        listsStorage.deinitialize(count: 1)
+        listsStorage.deallocate()
+        holdsStorage.deinitialize(count: 1)
+        holdsStorage.deallocate()
+    }
 }
 
 struct OperatorRow {

@@ -195,7 +195,9 @@ struct MinuteRing: BitwiseCopyable {
         sums[2] += n
         precondition(usd[i] >= 0 && tokens[i] >= 0, "a bucket never falls below zero")
     }
-    func value(_ unit: Unit, bucket i: Int) -> Int64 {
+    // `mutating` although it changes nothing: borrowed, the whole array of sixty would be copied to
+    // the stack to read one of them (Swift 6.3). The same holds for the two below.
+    private mutating func value(_ unit: Unit, bucket i: Int) -> Int64 {
         switch unit {
         case .usd: usd[i]
         case .tokens: tokens[i]
@@ -203,7 +205,7 @@ struct MinuteRing: BitwiseCopyable {
         }
     }
     /// The sum of the sixty seconds that end with `now`, without changing anything.
-    func sum(_ unit: Unit, at now: Int64) -> Int64 {
+    mutating func sum(_ unit: Unit, at now: Int64) -> Int64 {
         var sum = sums[Int(unit.rawValue)]
         guard now > second else { return sum }
         for step in 1...min(now - second, MinuteRing.seconds) {
@@ -212,7 +214,7 @@ struct MinuteRing: BitwiseCopyable {
         return sum
     }
     /// The first second at which `asked` more, at most `limit`, fits under it.
-    func roomOpens(_ unit: Unit, asked: Int64, limit: Int64, at now: Int64) -> Int64 {
+    mutating func roomOpens(_ unit: Unit, asked: Int64, limit: Int64, at now: Int64) -> Int64 {
         var left = sum(unit, at: now)
         var last = now
         var s = now - MinuteRing.seconds + 1
