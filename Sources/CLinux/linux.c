@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
 #include "CLinux.h"
+#include <string.h>
 
 #include <linux/falloc.h>
 
@@ -56,4 +57,29 @@ int tg_cond_init(pthread_cond_t *condition) {
     code = pthread_cond_init(condition, &attributes);
     pthread_condattr_destroy(&attributes);
     return code;
+}
+
+static const char *fault_message;
+static int fault_code;
+
+static void explain_fault(int signal_number) {
+    (void)signal_number;
+    // Only what is safe in a handler: the process may be in any state.
+    ssize_t ignored = write(STDERR_FILENO, fault_message, strlen(fault_message));
+    (void)ignored;
+    _exit(fault_code);
+}
+
+void tg_explain_memory_faults(const char *message, int code) {
+    // Each thread's own stack would do, but not for a fault that is an overflow of it.
+    static char stack[64 << 10];
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&alternate, NULL);
+    fault_message = message;
+    fault_code = code;
+    struct sigaction action = {0};
+    action.sa_handler = explain_fault;
+    action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
 }

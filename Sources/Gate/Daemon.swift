@@ -19,6 +19,10 @@ package enum Daemon {
         WireLimits.checkRelations()
         GateLimits.checkRelations(ringBytes: options.ringMebibytes << 20)
         signal(SIGPIPE, SIG_IGN)
+        // LMDB trusts its pages: a flipped bit in one can make it read where nothing is.
+        memoryFault.utf8Start.withMemoryRebound(
+            to: CChar.self, capacity: memoryFault.utf8CodeUnitCount + 1
+        ) { tg_explain_memory_faults($0, 65) }
         // Before any thread starts, so that all inherit the mask and only the loop hears of them.
         let signals = try blockSignals()
         defer { close(signals) }
@@ -51,6 +55,14 @@ package enum Daemon {
         loop.run()
         try end(loop, journal, readers, checkpointer, logger)
     }
+
+    /// Zero-terminated, as literals are, and as long-lived as the program.
+    private static let memoryFault: StaticString = """
+        tollgate: memory could not be read. Either a page of the journal is damaged or its disk \
+        fails: check the disk, start again, and if it happens again restore the data directory \
+        from a backup. If the journal is sound, this is a fault of tollgate's own: report it.
+
+        """
 
     private static func openJournal(
         _ options: DaemonOptions, _ logger: Logger

@@ -56,6 +56,11 @@ int tg_zero_range(int descriptor, int64_t offset, int64_t count);
 /// errno (EINVAL before Linux 5.14).
 int tg_populate(void *_Nonnull base, size_t count);
 
+/// Ends the process with `code` and `message` on standard error when memory cannot be read (SIGSEGV,
+/// SIGBUS): LMDB follows the pointers of a damaged page, or a disk fails under the map. `message` must
+/// live as long as the process.
+void tg_explain_memory_faults(const char *_Nonnull message, int code);
+
 /// A read-write lock that lets a waiting writer in before later readers. 0 or an errno.
 int tg_rwlock_init(pthread_rwlock_t *_Nonnull lock);
 /// A condition variable whose timed waits count CLOCK_MONOTONIC. 0 or an errno.
