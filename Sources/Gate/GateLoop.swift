@@ -180,16 +180,18 @@ struct GateLoop: ~Copyable {
             to: GateLoop.wallClock(), mayWrite: mayWrite,
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
-    private mutating func endTurn() {
-        if !machine.outbox.isEmpty {
-            journal.stage(machine.outbox.bytes)
-            machine.outbox.removeAll()
-            if machine.book.seq - lastPoke >= 65_536 {
-                lastPoke = machine.book.seq
-                checkpointer.poke()
-            }
-        }
+    /// Puts what was decided where it outlives the process, before any answer tells of it.
+    private mutating func stageOutbox() {
+        journal.stage(machine.outbox.bytes)
+        machine.outbox.removeAll()
         floods.note(machine)
+    }
+    private mutating func endTurn() {
+        stageOutbox()
+        if machine.book.seq - lastPoke >= 65_536 {
+            lastPoke = machine.book.seq
+            checkpointer.poke()
+        }
         releaseHeld()
         for descriptor in dirty {
             guard let session = sessions[Int(descriptor)] else { continue }
@@ -660,11 +662,11 @@ struct GateLoop: ~Copyable {
             remaining = GateLimits.drainMilliseconds - Int(elapsed)
         }
         for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }
+        // What the last turn staged is no room any more.
+        room = journal.stageableBytes
         if !isReadOnly, hasRoom() {
             machine.finish()
-            journal.stage(machine.outbox.bytes)
-            machine.outbox.removeAll()
-            floods.note(machine)
+            stageOutbox()
         }
     }
     private func hasWork() -> Bool {

@@ -52,7 +52,8 @@ extension Book {
         }
         return slot
     }
-    private mutating func advance(_ header: EventHeader) {
+    /// Counts an event on: all there is to fold of one that moves nothing.
+    mutating func advance(_ header: EventHeader) {
         seq = header.seq
         time = header.time
         epoch = header.epoch

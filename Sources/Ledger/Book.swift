@@ -93,10 +93,6 @@ extension Book {
     package var openHolds: Int { holds.openCount }
     package var rememberedHolds: Int { holds.ended.count + holds.charges.count }
 
-    /// The event in which each epoch began.
-    package func epochStart(_ epoch: UInt32) -> UInt64? {
-        epochs.last { $0.epoch == epoch }?.seq
-    }
     package func path(of account: AccountNumber) -> Bytes? {
         account.raw < UInt32(accounts.rows.count)
             ? names[accounts.rows.pointer(account.raw).pointee.name] : nil

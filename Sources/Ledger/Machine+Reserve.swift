@@ -25,18 +25,11 @@ extension Machine {
     private mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
         var asked = Asked()
         let key = book.key(request.key)
-        asked.name = request.model
-        var resolved = book.resolve(model: asked.name)
-        if case .priced = resolved {
-        } else {
-            // The book's names are lower case, so only what it does not know may need folding.
-            asked.name = fold(request.model)
-            resolved = book.resolve(model: asked.name)
-        }
+        let (resolved, name) = resolve(request.model)
+        asked.name = name
         if case .priced(let model, let price) = resolved {
             asked.model = ModelNumber(model)
             asked.price = price
-            asked.name = book.names[book.prices.models.pointer(model).pointee.name]
         }
         if let input = request.input {
             asked.input = input
@@ -135,8 +128,23 @@ extension Machine {
         return most > 0 ? most : Bounds.outputTokensDefault
     }
 
+    /// What a caller's model means, and its name: the book's own, or the asked one in lower case.
+    func resolve(_ asked: Bytes) -> (ResolvedModel, name: Bytes) {
+        // The book's names are lower case, so only what it does not know may need folding.
+        var name = asked
+        var resolved = book.resolve(model: name)
+        if case .priced = resolved {
+        } else {
+            name = fold(asked)
+            resolved = book.resolve(model: name)
+        }
+        if case .priced(let model, _) = resolved {
+            name = book.names[book.prices.models.pointer(model).pointee.name]
+        }
+        return (resolved, name)
+    }
     /// The model's name with ASCII letters in lower case; valid until the next command.
-    func fold(_ name: Bytes) -> Bytes {
+    private func fold(_ name: Bytes) -> Bytes {
         var hasUpper = false
         for i in 0..<name.count where name[i] &- 65 < 26 { hasUpper = true }
         guard hasUpper, name.count <= 256 else { return name }
@@ -237,9 +245,7 @@ extension Machine {
         event.scope = request.scope
         event.text = request.text
         event.encode(into: &outbox)
-        book.seq = event.header.seq
-        book.time = event.header.time
-        book.epoch = event.header.epoch
+        book.advance(event.header)
     }
 }
 

@@ -148,13 +148,9 @@ extension Machine {
 
     private func chargedModel(_ asked: Bytes) -> (number: ModelNumber, price: UInt32, name: Bytes)?
     {
-        let name = fold(asked)
-        switch book.resolve(model: name) {
-        case .priced(let model, let price):
-            return (
-                ModelNumber(model), price,
-                book.names[book.prices.models.pointer(model).pointee.name]
-            )
+        let (resolved, name) = resolve(asked)
+        switch resolved {
+        case .priced(let model, let price): return (ModelNumber(model), price, name)
         case .unpriced: return (.none, .max, name)
         case .malformed: return nil
         }

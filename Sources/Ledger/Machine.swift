@@ -173,10 +173,7 @@ package struct Machine: ~Copyable {
             header: header(.refusalsSummed, AccountNumber(sum.key)), reason: sum.reason,
             refusals: sum.refusals, second: second)
         event.encode(into: &outbox)
-        // A sum moves no money, so folding it is only counting on.
-        book.seq = event.header.seq
-        book.time = event.header.time
-        book.epoch = event.header.epoch
+        book.advance(event.header)
     }
 
     /// The refusals of the running second that are counted and not yet written; the gate keeps them

@@ -16,14 +16,6 @@ extension Bytes {
         assert(from >= 0 && from <= to && to <= count)
         return Bytes(base.unsafelyUnwrapped + from, count: to - from)
     }
-    /// Whether the bytes are `text`.
-    @inline(__always)
-    func isExactly(_ text: StaticString) -> Bool {
-        guard count == text.utf8CodeUnitCount else { return false }
-        let other = text.utf8Start
-        for i in 0..<count where self[at: i] != other[i] { return false }
-        return true
-    }
     /// A run of 1 to 18 decimal digits, which cannot overflow; nil when it is anything else.
     @inline(__always)
     var shortDecimal: Int64? {
