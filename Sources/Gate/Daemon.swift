@@ -28,6 +28,37 @@ package enum Daemon {
         defer { close(signals) }
         raiseDescriptorLimit()
 
+        let opened = try open(options, calendar: calendar, version: version, logger: logger)
+        let journal = opened.journal
+
+        let readers = try Readers(journal: journal, threads: options.readers)
+        let checkpointer = try Checkpointer(
+            journal: journal, every: options.checkpointEvents, logger: logger)
+        try checkpointer.start()
+        let listeners = try listen(options, logger)
+        let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
+        var loop = try GateLoop(
+            machine: opened.machine, floods: opened.floods, journal: journal, readers: readers,
+            checkpointer: checkpointer,
+            listeners: listeners, signals: signals, options: options, calendar: calendar,
+            version: version, logger: logger)
+        logger.notice(
+            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)"
+        )
+        loop.run()
+        try end(loop, journal, readers, checkpointer, logger)
+    }
+
+    /// A ledger that is ready to decide.
+    package struct Opened: ~Copyable {
+        package let journal: Journal
+        package var machine: Machine
+        var floods: FloodPage
+    }
+    /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
+    package static func open(
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger
+    ) throws(DaemonFailure) -> Opened {
         let journal = try openJournal(options, logger)
         let book = try loadBook(journal, logger)
         var machine = Machine(book: book, calendar: calendar)
@@ -37,23 +68,7 @@ package enum Daemon {
             ledger: journal.ledgerID.description, version: version,
             pending: try floods.recover(journal, accounts: machine.book.accountCount))
         try begin(journal, &machine)
-
-        let readers = try Readers(journal: journal, threads: options.readers)
-        let checkpointer = try Checkpointer(
-            journal: journal, every: options.checkpointEvents, logger: logger)
-        try checkpointer.start()
-        let listeners = try listen(options, logger)
-        let (seq, epoch) = (machine.book.seq, machine.book.epoch)
-        var loop = try GateLoop(
-            machine: machine, floods: floods, journal: journal, readers: readers,
-            checkpointer: checkpointer,
-            listeners: listeners, signals: signals, options: options, calendar: calendar,
-            version: version, logger: logger)
-        logger.notice(
-            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)"
-        )
-        loop.run()
-        try end(loop, journal, readers, checkpointer, logger)
+        return Opened(journal: journal, machine: machine, floods: floods)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.
