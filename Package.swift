@@ -17,7 +17,12 @@ let strict: [SwiftSetting] =
 
 let package = Package(
     name: "tollgate",
-    products: [.executable(name: "tollgate", targets: ["tollgate"])],
+    products: [
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        // The rig of deploy/faults, and what it preloads under the daemon.
+        .executable(name: "tollgate-faults", targets: ["Faults"]),
+        .library(name: "CFaults", type: .dynamic, targets: ["CFaults"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -58,6 +63,15 @@ let package = Package(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CFaults", path: "Tests/CFaults"),
+        .executableTarget(
+            name: "Faults",
+            dependencies: [
+                "Gate", "Ledger", "Journal", "Events", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Faults", swiftSettings: strict),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
             swiftSettings: strict),
@@ -75,6 +89,10 @@ let package = Package(
         .testTarget(
             name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
             resources: [.copy("Foreign")], swiftSettings: strict),
+        // Short forms of what deploy/faults does.
+        .testTarget(
+            name: "FaultTests", dependencies: ["tollgate", "Faults", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )

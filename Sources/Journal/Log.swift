@@ -21,20 +21,20 @@ final class Log: @unchecked Sendable {
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
     init(directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool) throws(JournalError) {
-        environment = Environment(directory: directory.journal, mapBytes: mapBytes)
-        isNew = try environment.open()
-        if isNew {
-            guard mayCreate else {
-                throw JournalError(
-                    .damaged,
-                    "\(directory.journalData) holds no journal; restore it from a backup")
-            }
-            ledgerID = .random()
-            try Log.create(environment, ledgerID)
-            try syncDirectory(directory.journal)
-        } else {
-            ledgerID = try Log.readMeta(environment, directory.path)
+        isNew = mayCreate
+        if mayCreate {
+            let fresh = Environment(directory: try directory.beginJournal(), mapBytes: mapBytes)
+            guard try fresh.open() else { preconditionFailure("an empty place holds no journal") }
+            try Log.create(fresh, .random())
+            fresh.close()
+            try directory.nameJournal()
         }
+        environment = Environment(directory: directory.journal, mapBytes: mapBytes)
+        if try environment.open() {
+            throw JournalError(
+                .damaged, "\(directory.journalData) holds no journal; restore it from a backup")
+        }
+        ledgerID = try Log.readMeta(environment, directory.path)
     }
 
     /// Opens the environment again after a failed commit.

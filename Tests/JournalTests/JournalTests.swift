@@ -224,6 +224,21 @@ import Testing
         journal.shutdown()
     }
 
+    @Test(arguments: [[], [0], Array(repeating: 0, count: 8_192), Array("torn".utf8)] as [[UInt8]])
+    func `begins again what the power cut off the first time`(remains: [UInt8]) throws {
+        let scratch = Scratch()
+        shell("mkdir -p '\(scratch.data)/journal.new' '\(scratch.data)/checkpoints'")
+        writeFile(scratch.data + "/journal.new/data.mdb", remains)
+        writeFile(scratch.data + "/journal.new/lock.mdb", remains)
+        let journal = try scratch.open()
+        #expect(journal.isNew)
+        try journal.startCommitter()
+        journal.stage(through: 10)
+        journal.shutdown()
+        #expect(try scratch.open().lastSeq == 10)
+        #expect(fileSize(scratch.data + "/journal.new") == nil)
+    }
+
     @Test func `makes it private`() throws {
         let scratch = Scratch()
         _ = try scratch.open()
