@@ -28,20 +28,17 @@ package enum Daemon {
         defer { close(signals) }
         raiseDescriptorLimit()
 
-        let journal = try openJournal(journalOptions(options), logger)
-        var start = try Startup.prepare(
-            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
-            version: version, logger: logger)
-        try begin(journal, &start.machine)
+        let opened = try open(options, calendar: calendar, version: version, logger: logger)
+        let journal = opened.journal
 
         let readers = try Readers(journal: journal, threads: options.readers)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
         let listeners = try listen(options, logger)
-        let (seq, epoch) = (start.machine.book.seq, start.machine.book.epoch)
+        let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
         var loop = try GateLoop(
-            system: try Kernel(), machine: start.machine, floods: start.floods, journal: journal,
+            system: try Kernel(), machine: opened.machine, floods: opened.floods, journal: journal,
             readers: readers, checkpointer: checkpointer, listeners: listeners, signals: signals,
             options: options, calendar: calendar,
             version: version, logger: logger)
@@ -50,6 +47,24 @@ package enum Daemon {
         )
         loop.run()
         try end(loop, journal, readers, checkpointer, logger)
+    }
+
+    /// A ledger that is ready to decide.
+    package struct Opened: ~Copyable {
+        package let journal: Journal
+        package var machine: Machine
+        var floods: FloodPage
+    }
+    /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
+    package static func open(
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger
+    ) throws(DaemonFailure) -> Opened {
+        let journal = try openJournal(journalOptions(options), logger)
+        var start = try Startup.prepare(
+            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
+            version: version, logger: logger)
+        try begin(journal, &start.machine)
+        return Opened(journal: journal, machine: start.machine, floods: start.floods)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.
