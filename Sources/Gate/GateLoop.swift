@@ -22,6 +22,8 @@ struct GateLoop: ~Copyable {
     let journal: Journal
     let readers: Readers
     let checkpointer: Checkpointer
+    /// Nobody looks after a loop that runs in a test.
+    let caretaker: Caretaker?
     let options: DaemonOptions
     let calendar: ZoneCalendar
     let version: String
@@ -65,6 +67,8 @@ struct GateLoop: ~Copyable {
     /// Late in a drain: what was read is answered, and nothing more is read.
     private var readsNoMore = false
     private(set) var isReadOnly = false
+    /// The log tells of a change once.
+    private var noticedState = JournalState.normal
 
     /// What happened since the start, for INFO.
     struct Counters {
@@ -78,13 +82,14 @@ struct GateLoop: ~Copyable {
 
     init(
         machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
-        options: DaemonOptions, calendar: ZoneCalendar,
+        readers: Readers, checkpointer: Checkpointer, caretaker: Caretaker? = nil,
+        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
         self.readers = readers
         self.checkpointer = checkpointer
+        self.caretaker = caretaker
         self.listeners = listeners
         self.signals = signals
         self.options = options
@@ -107,6 +112,9 @@ struct GateLoop: ~Copyable {
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
             watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+        if let caretaker {
+            watch(caretaker.callDescriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
     deinit {
@@ -159,6 +167,8 @@ struct GateLoop: ~Copyable {
                 deliverReaderResults()
             } else if descriptor == signals {
                 takeSignals()
+            } else if let caretaker, descriptor == caretaker.callDescriptor {
+                answerCaretaker(caretaker)
             } else {
                 // After the others: a descriptor closed in this turn must not be reused in it.
                 accepting = true
@@ -217,16 +227,15 @@ struct GateLoop: ~Copyable {
     private mutating func noticeState() {
         let state = journal.state
         machine.isPaused = state != .normal
-        let readOnly = state == .readOnly
-        if readOnly != isReadOnly {
-            isReadOnly = readOnly
-            if readOnly {
-                logger.critical("read-only: \(journal.stateReason)")
-            } else {
-                logger.notice("the log takes events again")
-            }
-        } else if machine.isPaused {
-            logger.warning("reserves are refused: \(journal.stateReason)")
+        isReadOnly = state == .readOnly
+        guard state != noticedState else { return }
+        noticedState = state
+        let seq: Logger.Metadata = ["seq": .stringConvertible(machine.book.seq)]
+        switch state {
+        case .normal: logger.notice("the log takes everything again", metadata: seq)
+        case .paused:
+            logger.warning("reserves are refused: \(journal.stateReason)", metadata: seq)
+        case .readOnly: logger.critical("read-only: \(journal.stateReason)", metadata: seq)
         }
     }
 
@@ -248,18 +257,22 @@ struct GateLoop: ~Copyable {
         }
         close(spare)
         if let descriptor = listener.accept() {
-            refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
+            refuse(descriptor, "no more file descriptors; raise the daemon's limit")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
-    private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
+    private mutating func refuse(_ descriptor: Int32, _ why: String) {
         counters.rejectedConnections += 1
-        _ = send(descriptor, line.utf8Start, line.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
+        // However many are refused, the log has a few lines of it: its handler limits what repeats.
+        logger.warning("a connection is refused: \(why)")
+        var line = ByteBuffer(capacity: 128)
+        line.reply(Failure(.error, why))
+        _ = send(descriptor, line.base, line.count, Int32(MSG_NOSIGNAL))
         close(descriptor)
     }
     private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
         guard sessionCount < options.connectionsMax else {
-            return refuse(descriptor, "-ERR max number of clients reached\r\n")
+            return refuse(descriptor, "max number of clients reached")
         }
         var address: String
         var role: Role?
@@ -299,6 +312,9 @@ struct GateLoop: ~Copyable {
         sessions.deallocate()
         sessions = larger
         sessionsCapacity = capacity
+    }
+    func forEachSession(_ body: (UnsafeMutablePointer<Session>) -> Void) {
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { body(session) } }
     }
     private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
@@ -638,6 +654,7 @@ struct GateLoop: ~Copyable {
             logger.notice(
                 "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
             isDraining = true
+            caretaker?.noteDraining()
         }
     }
 
