@@ -65,7 +65,7 @@ extension GateLoop {
         clock_gettime(CLOCK_MONOTONIC, &time)
         let summary = GateSummary(
             seq: machine.book.seq, openHolds: machine.book.openHolds, connections: sessionCount,
-            eventTime: machine.now, clock: GateLoop.wallClock(),
+            eventTime: machine.now, clock: system.wallClock(),
             monotonic: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
         caretaker.answer(call, summary, call.wantsReport ? report() : nil)
     }

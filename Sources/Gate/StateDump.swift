@@ -26,7 +26,7 @@ struct StateDump: Sendable {
     func write(
         _ report: GateReport?, _ watch: DiskWatch, _ journal: Journal
     ) -> Result<String, DaemonFailure> {
-        let now = GateLoop.wallClock()
+        let now = Kernel.wallClock()
         // A time of whole milliseconds, and no colons, which some tools take for a host's name.
         let stamp = Instant(nanoseconds: now.nanoseconds / 1_000_000 * 1_000_000).description
             .filter { $0 != ":" }

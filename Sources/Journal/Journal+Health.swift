@@ -25,7 +25,9 @@ extension Journal {
     package static var checkpointsKept: Int { Checkpoints.kept }
 
     /// Free disk in the data directory, looked at now; nil when the system does not say.
-    package func lookAtFreeDisk() -> Int64? { freeDiskBytes(at: checkpoints.directory) }
+    package func lookAtFreeDisk() -> Int64? {
+        checkpoints.disk.freeBytes(at: checkpoints.directory)
+    }
 
     /// `0.9.24`: of the library that is loaded, which may be another than it was built with.
     package static var lmdbVersion: String {
