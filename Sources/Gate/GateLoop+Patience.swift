@@ -8,9 +8,10 @@ import Wire
 
 /// The memory that answers take while they wait for their readers.
 ///
-/// One connection may keep a megabyte of them; ten thousand may not. Past `GateLimits.outputTotalMax` in
-/// all, each is held to a few kilobytes, scans of the log wait, and who takes nothing for a second is
-/// closed: an honest reader that is merely slow goes on.
+/// One connection may keep a megabyte of them; ten thousand may not. Past half of
+/// `GateLimits.outputTotalMax` in all, each is held to a few kilobytes and who takes nothing for a second
+/// is closed; scans of the log wait until their answers surely fit. An honest reader that is merely slow
+/// goes on.
 struct OutputPressure {
     /// Answers that the kernel had no room for, and that wait for the disk, of all connections.
     private(set) var total = 0
@@ -21,7 +22,8 @@ struct OutputPressure {
     /// Questions that readers work on; each may become the largest answer there is.
     var scans = 0
 
-    var isHigh: Bool { total > GateLimits.outputTotalMax }
+    /// Half of it, so that the scans of others find room before it is full.
+    var isHigh: Bool { total > GateLimits.outputTotalMax / 2 }
     var hasRoomForScan: Bool {
         total + (scans + 1) * GateLimits.eventsAnswerBytesMax <= GateLimits.outputTotalMax
     }

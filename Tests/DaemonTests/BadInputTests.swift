@@ -25,7 +25,6 @@ extension ThroughTheSocket {
             ("Host: x\r\n", "-ERR Protocol error", true),
             ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "-ERR GET", true),
             ("\u{0}\u{1}\u{2}\n", "-ERR unknown command", false),
-            ("PING \u{0}\n", "+", false),
             // A TLS client, a proxy, a browser's preface, another database's client.
             ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\n", "-ERR unknown command", false),
             ("PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", "-ERR unknown command 'PROXY'", false),

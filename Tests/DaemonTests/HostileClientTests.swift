@@ -60,7 +60,7 @@ extension ThroughTheSocket {
         @Test func `slow lorises are closed when their time is up and hinder nobody`() throws {
             let count = ThroughTheSocket.isLong ? 5_000 : 100
             guard Self.raiseDescriptors(to: count + 500) else { return }
-            let daemon = try ThroughTheSocket.daemon(["--idle-line-seconds", "2"])
+            let daemon = try ThroughTheSocket.daemon(["--idle-line-seconds", "1"])
             var bystander = Bystander(try daemon.client())
             let before = try bystander.client.number("used_memory")
             var most = before
@@ -85,8 +85,8 @@ extension ThroughTheSocket {
         }
 
         @Test func `clients that take no answers cost bounded memory together`() throws {
-            let count = ThroughTheSocket.isLong ? 400 : 60
-            let daemon = try ThroughTheSocket.daemon()
+            let count = ThroughTheSocket.isLong ? 400 : 40
+            let daemon = try ThroughTheSocket.daemon(["--idle-line-seconds", "5"])
             var bystander = Bystander(try daemon.client())
             let events = ThroughTheSocket.isLong ? 20_000 : 5_000
             let charges = (0..<events).map {
