@@ -32,14 +32,11 @@ package enum Daemon {
         let manager = ServiceManager()
         let inherited = try SocketActivation.listeners()
 
-        manager.notify("STATUS=opening the journal")
         let startedAt = Kernel.wallClock()
-        let journal = try openJournal(journalOptions(options), logger)
-        manager.notify("STATUS=folding the log, up to seq \(journal.lastSeq)")
-        var start = try Startup.prepare(
-            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
-            version: version, logger: logger)
-        try begin(journal, &start.machine)
+        let opened = try open(options, calendar: calendar, version: version, logger: logger) {
+            manager.notify("STATUS=\($0)")
+        }
+        let journal = opened.journal
 
         let readers = try Readers(journal: journal, threads: options.readers)
         let checkpointer = try Checkpointer(
@@ -51,9 +48,9 @@ package enum Daemon {
                 directory: options.dataDirectory, version: version, startedAt: startedAt,
                 options: options, checkpointer: checkpointer, problems: problems))
         let listeners = try listen(options, inherited, logger)
-        let (seq, epoch) = (start.machine.book.seq, start.machine.book.epoch)
+        let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
         var loop = try GateLoop(
-            system: try Kernel(), machine: start.machine, floods: start.floods, journal: journal,
+            system: try Kernel(), machine: opened.machine, floods: opened.floods, journal: journal,
             readers: readers, checkpointer: checkpointer, caretaker: caretaker,
             listeners: listeners, signals: signals, options: options, calendar: calendar,
             version: version, logger: logger
@@ -68,6 +65,28 @@ package enum Daemon {
         loop.run()
         caretaker.noteEnding()
         try end(loop, journal, readers, checkpointer, caretaker, logger)
+    }
+
+    /// A ledger that is ready to decide.
+    package struct Opened: ~Copyable {
+        package let journal: Journal
+        package var machine: Machine
+        var floods: FloodPage
+    }
+    /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
+    /// - Parameter progress: hears what is being done, in a few words.
+    package static func open(
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger,
+        progress: (String) -> Void = { _ in }
+    ) throws(DaemonFailure) -> Opened {
+        progress("opening the journal")
+        let journal = try openJournal(journalOptions(options), logger)
+        progress("folding the log, up to seq \(journal.lastSeq)")
+        var start = try Startup.prepare(
+            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
+            version: version, logger: logger)
+        try begin(journal, &start.machine)
+        return Opened(journal: journal, machine: start.machine, floods: start.floods)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.
