@@ -115,6 +115,17 @@ final class BenchLink {
         }
         return times
     }
+    /// The same with each of some messages once.
+    func roundTrips(_ messages: inout [BenchMessage]) throws(CommandFailure) -> [Int64] {
+        var times = [Int64](repeating: 0, count: messages.count)
+        for i in messages.indices {
+            messages[i].next()
+            let start = monotonicNanoseconds()
+            guard exchange(messages[i].bytes) else { throw lost() }
+            times[i] = monotonicNanoseconds() - start
+        }
+        return times
+    }
     @inline(__always)
     private func exchange(_ message: [UInt8]) -> Bool {
         guard send(descriptor, message, message.count, Int32(MSG_NOSIGNAL)) == message.count else {
