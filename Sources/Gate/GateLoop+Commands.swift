@@ -297,6 +297,7 @@ extension GateLoop {
     /// `INFO`: for people, dashboards, and the Redis tools that look for the first few fields.
     private func info() -> String {
         let journal = journal.statistics
+        let disk = caretaker?.diskOutlook
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -317,7 +318,7 @@ extension GateLoop {
             blocked_clients:0\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
-            used_memory:\(GateLoop.residentBytes())\r
+            used_memory:\(residentBytes())\r
             # Stats\r
             total_connections_received:\(counters.connections)\r
             rejected_connections:\(counters.rejectedConnections)\r
@@ -346,13 +347,16 @@ extension GateLoop {
             ring_used_bytes:\(journal.ringUsedBytes)\r
             journal_bytes:\(journal.mapUsedBytes)\r
             disk_free_bytes:\(journal.freeDiskBytes)\r
+            disk_pause_below_bytes:\(options.pauseBelowMebibytes << 20)\r
+            log_bytes_per_hour:\(disk?.growth.map { "\(Int64($0 * 3_600))" } ?? "")\r
+            disk_full_in_seconds:\(disk?.secondsLeft.map { "\($0)" } ?? "")\r
             checkpoint_seq:\(checkpointer.newestSeq)\r
             # Keyspace\r
             db0:keys=\(machine.book.accountCount),expires=0,avg_ttl=0\r
 
             """
     }
-    private static func residentBytes() -> Int {
+    private func residentBytes() -> Int {
         let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return 0 }
         defer { close(file) }
