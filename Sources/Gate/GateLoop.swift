@@ -12,7 +12,9 @@ import Wire
 /// in one copy, and only then lets the answers go: whoever hears a yes hears of something that
 /// outlives this process. Answers that were promised to be on disk wait behind a barrier until the
 /// committer has got that far. No locks, no allocation and no logging a command.
-struct GateLoop: ~Copyable {
+struct GateLoop<System: GateSystem>: ~Copyable {
+    /// The kernel; in a simulation, a world of its own.
+    let system: System
     var machine: Machine
     private var floods: FloodPage
     var parser = RequestParser()
@@ -22,6 +24,8 @@ struct GateLoop: ~Copyable {
     let journal: Journal
     let readers: Readers
     let checkpointer: Checkpointer
+    /// Nobody looks after a loop that runs in a test.
+    let caretaker: Caretaker?
     let options: DaemonOptions
     let calendar: ZoneCalendar
     let version: String
@@ -29,21 +33,22 @@ struct GateLoop: ~Copyable {
     let startedAt: Instant
     let ownUID = geteuid()
 
-    let poll: Int32
     let signals: Int32
     private let ready: UnsafeMutablePointer<epoll_event>
     private let readyMax = 512
     private let scratch: UnsafeMutableRawPointer
     private(set) var listeners: [Listener]
     /// Connections by descriptor.
-    private var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
-    private var sessionsCapacity = 0
+    private(set) var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
+    private(set) var sessionsCapacity = 0
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
     private var dirty: [Int32] = []
     /// Connections whose answers wait for the disk.
     private var holding: [Int32] = []
+    /// What readers shall be asked.
+    var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
     private var stalled: [Int32] = []
     /// Connections with whole requests whose clients have taken enough of their answers.
@@ -52,19 +57,23 @@ struct GateLoop: ~Copyable {
     private var spare: Int32
     /// Whether the listeners are not watched, for want of descriptors.
     private var isDeaf = false
+    var pressure = OutputPressure()
     private var turn: UInt64 = 0
     /// As of the last look at answers that wait for the disk.
     private var lastDurable: UInt64 = 0
     /// What the ring takes in this turn, in bytes.
     private var room = 0
     private var lapsesAreDue = false
-    private var lastSweep: Int64 = 0
-    private var unfinished = 0
+    var lastSweep: Int64 = 0
+    /// Connections of which something is overdue some day.
+    private(set) var unfinished = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
     private var readsNoMore = false
     private(set) var isReadOnly = false
+    /// The log tells of a change once.
+    private var noticedState = JournalState.normal
 
     /// What happened since the start, for INFO.
     struct Counters {
@@ -77,23 +86,23 @@ struct GateLoop: ~Copyable {
     }
 
     init(
-        machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
-        options: DaemonOptions, calendar: ZoneCalendar,
+        system: System, machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
+        readers: Readers, checkpointer: Checkpointer, caretaker: Caretaker? = nil,
+        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
         self.readers = readers
         self.checkpointer = checkpointer
+        self.caretaker = caretaker
         self.listeners = listeners
         self.signals = signals
         self.options = options
         self.calendar = calendar
         self.version = version
         self.logger = logger
-        startedAt = GateLoop.wallClock()
-        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard poll >= 0 else { throw .io("epoll: \(String(cString: strerror(errno)))") }
+        startedAt = system.wallClock()
+        self.system = system
         ready = .allocate(capacity: readyMax)
         scratch = .allocate(byteCount: GateLimits.readBytes, alignment: 64)
         sessionsCapacity = 1_024
@@ -106,7 +115,10 @@ struct GateLoop: ~Copyable {
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
-            watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+            system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+        if let caretaker {
+            system.watch(caretaker.callDescriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
     deinit {
@@ -114,25 +126,13 @@ struct GateLoop: ~Copyable {
         scratch.deallocate()
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i] else { continue }
-            close(session.pointee.descriptor)
+            system.close(session.pointee.descriptor)
             session.deinitialize(count: 1)
             session.deallocate()
         }
         sessions.deallocate()
-        close(poll)
+        system.end()
         if spare >= 0 { close(spare) }
-    }
-
-    static func wallClock() -> Instant {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Instant(nanoseconds: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
-    }
-    private func watch(_ descriptor: Int32, _ interest: UInt32, _ operation: Int32) {
-        var event = epoll_event()
-        event.events = interest
-        event.data.fd = descriptor
-        epoll_ctl(poll, operation, descriptor, &event)
     }
 
     // MARK: The loop
@@ -143,8 +143,8 @@ struct GateLoop: ~Copyable {
         drain()
     }
 
-    private mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = epoll_wait(poll, ready, Int32(readyMax), milliseconds)
+    mutating func takeTurn(waiting milliseconds: Int32) {
+        let count = system.wait(into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
         for i in 0..<Int(max(count, 0)) {
@@ -159,6 +159,8 @@ struct GateLoop: ~Copyable {
                 deliverReaderResults()
             } else if descriptor == signals {
                 takeSignals()
+            } else if let caretaker, descriptor == caretaker.callDescriptor {
+                answerCaretaker(caretaker)
             } else {
                 // After the others: a descriptor closed in this turn must not be reused in it.
                 accepting = true
@@ -177,7 +179,7 @@ struct GateLoop: ~Copyable {
         // are checked for. A log that takes nothing is not filled further.
         let mayWrite = room > 2 * GateLimits.commandEventBytesMax && !isReadOnly
         lapsesAreDue = machine.advance(
-            to: GateLoop.wallClock(), mayWrite: mayWrite,
+            to: system.wallClock(), mayWrite: mayWrite,
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
     /// Puts what was decided where it outlives the process, before any answer tells of it.
@@ -200,33 +202,35 @@ struct GateLoop: ~Copyable {
         }
         dirty.removeAll(keepingCapacity: true)
         sweepIfDue()
+        askReaders()
+        if isDeaf { listenAgain() }
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
-    private func timeout() -> Int32 {
+    func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
+        if isDeaf { return 1_000 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
         // Deadlines are whole seconds, so waking just behind the next one is soon enough.
-        let inSecond = GateLoop.wallClock().nanoseconds % 1_000_000_000
+        let inSecond = system.wallClock().nanoseconds % 1_000_000_000
         return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
     }
 
     private mutating func noticeState() {
         let state = journal.state
         machine.isPaused = state != .normal
-        let readOnly = state == .readOnly
-        if readOnly != isReadOnly {
-            isReadOnly = readOnly
-            if readOnly {
-                logger.critical("read-only: \(journal.stateReason)")
-            } else {
-                logger.notice("the log takes events again")
-            }
-        } else if machine.isPaused {
-            logger.warning("reserves are refused: \(journal.stateReason)")
+        isReadOnly = state == .readOnly
+        guard state != noticedState else { return }
+        noticedState = state
+        let seq: Logger.Metadata = ["seq": .stringConvertible(machine.book.seq)]
+        switch state {
+        case .normal: logger.notice("the log takes everything again", metadata: seq)
+        case .paused:
+            logger.warning("reserves are refused: \(journal.stateReason)", metadata: seq)
+        case .readOnly: logger.critical("read-only: \(journal.stateReason)", metadata: seq)
         }
     }
 
@@ -234,61 +238,73 @@ struct GateLoop: ~Copyable {
 
     private mutating func acceptConnections() {
         for listener in listeners {
-            while let descriptor = listener.accept() { admit(descriptor, listener) }
+            while let descriptor = system.accept(listener) { admit(descriptor, listener) }
             if errno == EMFILE || errno == ENFILE { refuseForWantOfDescriptors(listener) }
         }
     }
     private mutating func refuseForWantOfDescriptors(_ listener: Listener) {
         if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
         guard spare >= 0 else {
-            // Not even one to say no with: listen again when a connection has gone.
-            for listener in listeners { epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil) }
+            // Not even one to say no with: listen again when there is.
+            for listener in listeners { system.watch(listener.descriptor, 0, EPOLL_CTL_DEL) }
             isDeaf = true
             return
         }
         close(spare)
-        if let descriptor = listener.accept() {
-            refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
+        if let descriptor = system.accept(listener) {
+            refuse(descriptor, "no more file descriptors; raise the daemon's limit")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
-    private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
+    private mutating func listenAgain() {
+        if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        guard spare >= 0 else { return }
+        isDeaf = false
+        for listener in listeners {
+            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+    }
+    private mutating func refuse(_ descriptor: Int32, _ why: String) {
         counters.rejectedConnections += 1
-        _ = send(descriptor, line.utf8Start, line.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
-        close(descriptor)
+        // However many are refused, the log has a few lines of it: its handler limits what repeats.
+        logger.warning("a connection is refused: \(why)")
+        var line = ByteBuffer(capacity: 128)
+        line.reply(Failure(.error, why))
+        _ = system.send(descriptor, line.base, line.count)
+        system.close(descriptor)
     }
     private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
         guard sessionCount < options.connectionsMax else {
-            return refuse(descriptor, "-ERR max number of clients reached\r\n")
+            return refuse(descriptor, "max number of clients reached")
         }
         var address: String
         var role: Role?
         var actor = Actor.daemon
         if listener.isUnix {
-            var (pid, uid, gid) = (Int32(0), UInt32.max, UInt32(0))
-            let known = tg_peer_credentials(descriptor, &pid, &uid, &gid) == 0
-            address = known ? "unix:uid=\(uid)" : "unix"
-            actor = .uid(uid & 0x7FFF_FFFF)
-            if known, uid == 0 || uid == ownUID { role = .admin }
+            let uid = system.peerUID(descriptor)
+            address = uid.map { "unix:uid=\($0)" } ?? "unix"
+            actor = .uid((uid ?? .max) & 0x7FFF_FFFF)
+            if let uid, uid == 0 || uid == ownUID { role = .admin }
         } else {
             address = Listener.peerAddress(descriptor)
-            var one: Int32 = 1
-            let size = socklen_t(MemoryLayout<Int32>.size)
-            setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
-            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
+            Listener.prepare(descriptor)
         }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
         nextSessionID += 1
         fresh.interest = UInt32(EPOLLIN.rawValue)
+        if role == nil {
+            fresh.unknownSince = machine.now
+            unfinished += 1
+        }
         if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
         sessions[Int(descriptor)] = session
         sessionCount += 1
         counters.connections += 1
-        watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
     }
     private mutating func growSessions(to wanted: Int) {
         let capacity = max(wanted, sessionsCapacity * 2)
@@ -300,20 +316,19 @@ struct GateLoop: ~Copyable {
         sessions = larger
         sessionsCapacity = capacity
     }
-    private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
+    func forEachSession(_ body: (UnsafeMutablePointer<Session>) -> Void) {
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { body(session) } }
+    }
+    mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
         if session.pointee.isWatched { unfinished -= 1 }
+        pressure.forget(session)
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
-        close(descriptor)
+        system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
-        guard isDeaf else { return }
-        isDeaf = false
-        for listener in listeners {
-            watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
-        }
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -331,7 +346,7 @@ struct GateLoop: ~Copyable {
         let was = session.pointee.isWatched
         // Nearly always nothing is left over, and then requests are understood where they were read.
         if session.pointee.input.isEmpty {
-            let count = recv(session.pointee.descriptor, scratch, GateLimits.readBytes, 0)
+            let count = system.receive(session.pointee.descriptor, scratch, GateLimits.readBytes)
             guard count > 0 else { return staysWithoutBytes(session, count) }
             let input = Bytes(scratch, count: count)
             let used = answerAll(session, input)
@@ -339,7 +354,7 @@ struct GateLoop: ~Copyable {
         } else {
             let descriptor = session.pointee.descriptor
             let count = session.pointee.input.appendUninitialized(GateLimits.readBytes) {
-                recv(descriptor, $0, GateLimits.readBytes, 0)
+                system.receive(descriptor, $0, GateLimits.readBytes)
             }
             guard count > 0 else { return staysWithoutBytes(session, count) }
             answerLeftOver(session)
@@ -371,7 +386,7 @@ struct GateLoop: ~Copyable {
     ) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
-            && !session.pointee.awaitsReader && session.pointee.waiting < GateLimits.outputBytesMax
+            && !session.pointee.awaitsReader && session.pointee.waiting <= pressure.bytesMax
         if !waits {
             session.pointee.unfinishedSince = nil
         } else if session.pointee.unfinishedSince == nil {
@@ -379,7 +394,7 @@ struct GateLoop: ~Copyable {
         }
         recount(session, was)
     }
-    private mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+    mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
         let isNow = session.pointee.isWatched
         if was != isNow { unfinished += isNow ? 1 : -1 }
     }
@@ -391,9 +406,7 @@ struct GateLoop: ~Copyable {
     ) -> Int {
         var used = 0
         loop: while used < input.count, !session.pointee.closesAfterFlush {
-            if session.pointee.awaitsReader || session.pointee.waiting > GateLimits.outputBytesMax {
-                break
-            }
+            if session.pointee.awaitsReader || session.pointee.waiting > pressure.bytesMax { break }
             let rest = input.slice(used, input.count)
             switch parser.next(rest, searched: &session.pointee.searched) {
             case .incomplete: break loop
@@ -468,19 +481,19 @@ struct GateLoop: ~Copyable {
         }
     }
     /// Goes on with what a connection had sent when it had to wait.
-    private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
+    mutating func resume(_ session: UnsafeMutablePointer<Session>) {
         let was = session.pointee.isWatched
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
         noteUnfinished(session, was)
         markDirty(session)
         updateInterest(session)
     }
-    private mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
+    mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
         var wanted: UInt32 = 0
         let isFull =
-            session.pointee.waiting > GateLimits.outputBytesMax
+            session.pointee.waiting > pressure.bytesMax
             || session.pointee.interest & UInt32(EPOLLIN.rawValue) == 0
-                && session.pointee.waiting > GateLimits.outputBytesResume
+                && session.pointee.waiting > pressure.bytesResume
         // Whole requests that wait for their turn: nothing is read on top of them.
         let isBehind = !session.pointee.input.isEmpty && session.pointee.unfinishedSince == nil
         if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull, !isBehind,
@@ -491,7 +504,7 @@ struct GateLoop: ~Copyable {
         if session.pointee.stuckSince != nil { wanted |= UInt32(EPOLLOUT.rawValue) }
         guard wanted != session.pointee.interest else { return }
         session.pointee.interest = wanted
-        watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
+        system.watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
     }
 
     // MARK: Answers leave
@@ -513,14 +526,13 @@ struct GateLoop: ~Copyable {
         }
         holding.removeAll(keepingCapacity: true)
     }
-    private mutating func flush(_ session: UnsafeMutablePointer<Session>) {
+    mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)
         var isStuck = false
         while writable > 0 {
             let start = session.pointee.output.count - session.pointee.waiting
-            let count = send(
-                session.pointee.descriptor, session.pointee.output.base + start, writable,
-                Int32(MSG_NOSIGNAL))
+            let count = system.send(
+                session.pointee.descriptor, session.pointee.output.base + start, writable)
             if count < 0 {
                 if errno == EINTR { continue }
                 guard errno == EAGAIN else { return drop(session) }
@@ -542,6 +554,7 @@ struct GateLoop: ~Copyable {
             let gone = session.pointee.output.count - session.pointee.waiting
             if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
         }
+        pressure.note(session)
         let was = session.pointee.isWatched
         if !isStuck {
             session.pointee.stuckSince = nil
@@ -559,7 +572,7 @@ struct GateLoop: ~Copyable {
         updateInterest(session)
         // Room again for a client that had to wait for its own reading. In the next turn: this one has
         // staged its events, and no answer may leave before the events it tells of are staged.
-        if session.pointee.waiting <= GateLimits.outputBytesResume, !session.pointee.input.isEmpty,
+        if session.pointee.waiting <= pressure.bytesResume, !session.pointee.input.isEmpty,
             !session.pointee.isStalled, !session.pointee.awaitsReader, !session.pointee.isResumable,
             session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
         {
@@ -574,62 +587,6 @@ struct GateLoop: ~Copyable {
             && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
     }
 
-    // MARK: Readers
-
-    mutating func ask(_ session: UnsafeMutablePointer<Session>, _ question: Readers.Question) {
-        session.pointee.awaitsReader = true
-        // What this turn appended is staged at its end, before the reader can need it.
-        readersQueue.append(
-            Readers.Job(
-                descriptor: session.pointee.descriptor, session: session.pointee.id,
-                question: question, durableBy: machine.book.seq))
-        updateInterest(session)
-    }
-    private var readersQueue: [Readers.Job] = []
-
-    private mutating func deliverReaderResults() {
-        for result in readers.takeResults() {
-            guard let session = sessions[Int(result.descriptor)],
-                session.pointee.id == result.session
-            else { continue }
-            result.reply.withUnsafeBytes { raw in
-                appendReply(session) { $0.append(Bytes(raw)) }
-            }
-            session.pointee.awaitsReader = false
-            resume(session)
-        }
-    }
-
-    // MARK: Time
-
-    /// Once a second: closes connections whose unfinished request or unread answers are overdue.
-    private mutating func sweepIfDue() {
-        for job in readersQueue { readers.post(job) }
-        readersQueue.removeAll(keepingCapacity: true)
-        guard unfinished > 0, machine.now.second > lastSweep else { return }
-        lastSweep = machine.now.second
-        let patience = Int64(options.idleLineSeconds) * 1_000_000_000
-        let overdue = machine.now.nanoseconds - patience
-        for i in 0..<sessionsCapacity {
-            guard let session = sessions[i] else { continue }
-            if let since = session.pointee.stuckSince, since.nanoseconds < overdue {
-                drop(session)
-            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < overdue {
-                appendReply(session) {
-                    $0.reply(
-                        Failure(
-                            .error,
-                            "Protocol error: the request was not finished in "
-                                + "\(options.idleLineSeconds) seconds"))
-                }
-                session.pointee.unfinishedSince = nil
-                unfinished -= session.pointee.stuckSince == nil ? 1 : 0
-                session.pointee.closesAfterFlush = true
-                flush(session)
-            }
-        }
-    }
-
     // MARK: The end
 
     private mutating func takeSignals() {
@@ -638,19 +595,20 @@ struct GateLoop: ~Copyable {
             logger.notice(
                 "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
             isDraining = true
+            caretaker?.noteDraining()
         }
     }
 
     /// Stops accepting, answers what was read, waits until all of it is on disk, and lets the answers
     /// out.
-    private mutating func drain() {
+    mutating func drain() {
         for listener in listeners {
-            epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil)
-            close(listener.descriptor)
+            system.watch(listener.descriptor, 0, EPOLL_CTL_DEL)
+            system.close(listener.descriptor)
             if let path = listener.path { unlink(path) }
         }
         listeners = []
-        let start = GateLoop.wallClock().nanoseconds
+        let start = system.wallClock().nanoseconds
         var remaining = GateLimits.drainMilliseconds
         // What has arrived was read in the last turn; one more picks up what was on its way.
         takeTurn(waiting: 0)
@@ -658,7 +616,7 @@ struct GateLoop: ~Copyable {
         for i in 0..<sessionsCapacity { if let session = sessions[i] { updateInterest(session) } }
         while remaining > 0, hasWork() {
             takeTurn(waiting: Int32(min(remaining, 50)))
-            let elapsed = (GateLoop.wallClock().nanoseconds - start) / 1_000_000
+            let elapsed = (system.wallClock().nanoseconds - start) / 1_000_000
             remaining = GateLimits.drainMilliseconds - Int(elapsed)
         }
         for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }

@@ -15,15 +15,17 @@ struct DataDirectory: ~Copyable {
     var journal: String { path + "/journal" }
     var journalData: String { path + "/journal/data.mdb" }
     var checkpoints: String { path + "/checkpoints" }
+    let disk: Disk
     private let lock: File
 
     /// Creates what is missing and takes the lock, which lasts until this value ends.
-    init(_ path: String) throws(JournalError) {
+    init(_ path: String, disk: Disk = Disk()) throws(JournalError) {
         let isNew = try DataDirectory.make(path)
         let lock = try DataDirectory.lock(path + "/lock")
-        if try DataDirectory.make(path + "/checkpoints") { try syncDirectory(path) }
-        if isNew { try syncDirectory(path + "/..") }
+        if try DataDirectory.make(path + "/checkpoints") { try disk.syncDirectory(path) }
+        if isNew { try disk.syncDirectory(path + "/..") }
         self.path = path
+        self.disk = disk
         self.lock = lock
     }
 
@@ -48,19 +50,19 @@ struct DataDirectory: ~Copyable {
     func beginJournal() throws(JournalError) -> String {
         let place = path + "/journal.new"
         if try !DataDirectory.make(place) {
-            for name in directoryEntries(place) { unlink(place + "/" + name) }
+            for name in directoryEntries(place) { disk.remove(place + "/" + name) }
         }
         return place
     }
     /// Gives it its name, durably.
     func nameJournal() throws(JournalError) {
         let place = path + "/journal.new"
-        try syncDirectory(place)
+        try disk.syncDirectory(place)
         // Neither is more than what an emptied directory holds: see `isUntouched`.
-        unlink(journalData)
-        unlink(journal + "/lock.mdb")
-        guard rename(place, journal) == 0 else { throw systemError("cannot rename \(place)") }
-        try syncDirectory(path)
+        disk.remove(journalData)
+        disk.remove(journal + "/lock.mdb")
+        try disk.rename(place, to: journal)
+        try disk.syncDirectory(path)
     }
 
     /// Lets another process have the directory.

@@ -45,24 +45,24 @@ final class Environment: @unchecked Sendable {
     private let map: Atomic<Int>
     /// For tests: what the next commits should answer instead of success, and whether they happen.
     var commitFaults: [CommitFault] = []
-
-    struct CommitFault {
-        var code: Int32
-        /// Whether the transaction is durable all the same: a failed meta write leaves that open.
-        var lands: Bool
-    }
+    private let rig: (any DiskRig)?
+    /// Whether memory and disk may disagree about which transaction was the last: see `settle`.
+    private var isUnsettled = false
 
     var mapBytes: Int { map.load(ordering: .relaxed) }
     var isOpen: Bool { handle != nil }
 
-    init(directory: String, mapBytes: Int) {
+    init(directory: String, mapBytes: Int, rig: (any DiskRig)? = nil) {
         self.directory = directory
+        self.rig = rig
         map = Atomic(mapBytes)
     }
     deinit { close() }
 
     /// Opens the environment; true when it holds no journal yet (`create()` is then next).
-    func open() throws(JournalError) -> Bool {
+    ///
+    /// - Parameter readOnly: nothing is written, not even beside the daemon that serves the directory.
+    func open(readOnly: Bool = false) throws(JournalError) -> Bool {
         lock.exclusively { precondition(handle == nil, "one open of an environment a process") }
         var created: OpaquePointer?
         var code = mdb_env_create(&created)
@@ -74,13 +74,25 @@ final class Environment: @unchecked Sendable {
         code = mdb_env_set_mapsize(fresh, mapBytes)
         // No MDB_NORDAHEAD: what reads much here reads in order. NOTLS: read transactions belong to
         // whoever holds them, not to a thread. Never WRITEMAP, NOSYNC or NOMETASYNC (DESIGN.md 6).
-        if code == 0 { code = mdb_env_open(fresh, directory, UInt32(MDB_NOTLS), 0o600) }
+        var flags = UInt32(MDB_NOTLS)
+        if readOnly {
+            flags |= UInt32(MDB_RDONLY)
+            // Whoever only looks must not leave a lock file behind that is not the daemon's.
+            if fileSize(directory + "/lock.mdb") == nil { flags |= UInt32(MDB_NOLOCK) }
+        }
+        if code == 0 { code = mdb_env_open(fresh, directory, flags, 0o600) }
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
+        if readOnly { return try finishOpening(fresh, &failed) }
         // A store into the lock file's mapping must never find the disk full.
         try File(opening: directory + "/lock.mdb", O_RDWR).allocate(2 * 4096)
         var dead: Int32 = 0
         mdb_reader_check(fresh, &dead)
+        return try finishOpening(fresh, &failed)
+    }
+    private func finishOpening(
+        _ fresh: OpaquePointer, _ failed: inout Bool
+    ) throws(JournalError) -> Bool {
         let opened = try openDatabases(fresh)
         failed = false
         lock.exclusively {
@@ -149,6 +161,11 @@ final class Environment: @unchecked Sendable {
         guard let handle else {
             throw LMDBError(code: MDB_PANIC, action: "beginning to write the journal")
         }
+        if isUnsettled {
+            do throws(JournalError) { try settle() } catch {
+                throw LMDBError(code: EIO, action: "making the journal's last good state durable")
+            }
+        }
         var begun: OpaquePointer?
         var code = mdb_txn_begin(handle, nil, 0, &begun)
         guard code == 0, let txn = begun else {
@@ -161,15 +178,45 @@ final class Environment: @unchecked Sendable {
             mdb_txn_abort(txn)
             throw error
         }
-        if let fault = commitFaults.first {
-            commitFaults.removeFirst()
+        if let fault = commitFaults.isEmpty ? rig?.beforeCommit() : commitFaults.removeFirst() {
             if fault.lands { _ = mdb_txn_commit(txn) } else { mdb_txn_abort(txn) }
             code = fault.code
         } else {
             code = mdb_txn_commit(txn)
         }
-        guard code == 0 else { throw LMDBError(code: code, action: "committing to the journal") }
+        rig?.afterCommit()
+        guard code == 0 else {
+            isUnsettled = true
+            throw LMDBError(code: code, action: "committing to the journal")
+        }
         return result
+    }
+    /// Makes durable what a reader sees now, after a commit has failed.
+    ///
+    /// Writing a meta page may fail and reach the disk all the same, or the other way round: LMDB puts
+    /// the old one back, but into memory only. The next transaction then overwrites the pages that the
+    /// disk's meta page points at, and a power cut in the middle leaves a journal that cannot be read.
+    /// So both meta pages are written again as they are and flushed, before anything else is.
+    func settle() throws(JournalError) {
+        let count = 2 * (handle.map(Environment.pageBytes) ?? 4_096)
+        let file = try File(opening: directory + "/data.mdb", O_RDWR)
+        var pages = ByteBuffer(capacity: count)
+        var failure: JournalError?
+        let read = pages.appendUninitialized(count) { target in
+            do throws(JournalError) {
+                return try file.read(into: target, count: count, at: 0)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        guard read == count else {
+            throw JournalError(.damaged, "\(file.path) is cut short; restore it from a backup")
+        }
+        try file.write(pages.bytes, at: 0)
+        try file.sync()
+        isUnsettled = false
     }
 
     private func openDatabases(_ handle: OpaquePointer) throws(JournalError) -> [MDB_dbi]? {

@@ -20,21 +20,39 @@ final class Log: @unchecked Sendable {
     let isNew: Bool
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
-    init(directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool) throws(JournalError) {
+    init(
+        directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool,
+        newID: LedgerID? = nil
+    ) throws(JournalError) {
         isNew = mayCreate
+        let rig = directory.disk.rig
         if mayCreate {
-            let fresh = Environment(directory: try directory.beginJournal(), mapBytes: mapBytes)
-            guard try fresh.open() else { preconditionFailure("an empty place holds no journal") }
-            try Log.create(fresh, .random())
+            let place = try directory.beginJournal()
+            let fresh = Environment(directory: place, mapBytes: mapBytes, rig: rig)
+            guard try fresh.open() else {
+                throw JournalError(.io, "cannot empty \(place): remove it, then start again")
+            }
+            try Log.create(fresh, newID ?? .random())
             fresh.close()
             try directory.nameJournal()
         }
-        environment = Environment(directory: directory.journal, mapBytes: mapBytes)
+        environment = Environment(directory: directory.journal, mapBytes: mapBytes, rig: rig)
         if try environment.open() {
             throw JournalError(
                 .damaged, "\(directory.journalData) holds no journal; restore it from a backup")
         }
         ledgerID = try Log.readMeta(environment, directory.path)
+    }
+
+    /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
+    init(inspecting path: String) throws(JournalError) {
+        environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
+        isNew = false
+        guard try !environment.open(readOnly: true) else {
+            throw JournalError(
+                .damaged, "\(path)/journal/data.mdb holds no journal; restore it from a backup")
+        }
+        ledgerID = try Log.readMeta(environment, path)
     }
 
     /// Opens the environment again after a failed commit.
@@ -147,6 +165,17 @@ extension Log {
             if at + next > most { return at }
             at += next
         }
+    }
+
+    /// How many bytes of `frames` end with the event that `end` tells of; nil when none is that event.
+    static func bytes(of frames: Bytes, through end: LogEnd) -> Int? {
+        var at = 0
+        while at < frames.count {
+            let next = frame(frames, at)
+            at += next.count
+            if next.seq == end.seq { return LogEnd(next) == end ? at : nil }
+        }
+        return nil
     }
 
     private static func frame(_ frames: Bytes, _ at: Int) -> Frame {

@@ -155,7 +155,9 @@ final class FaultyRun {
         do {
             let next = try DaemonProcess(flags, in: scratch, data: data, socket: socket)
             let client = try next.client()
-            if told.isEmpty { try Furniture.place(client) }
+            // Nobody was told anything, and whatever was asked may have happened: this has not.
+            let fresh = try client.ask(#"APPEND org.created '{"account":"fresh"}'"#)
+            if fresh.json == nil { flaws.append(Flaw(kind: .refused, text: "\(fresh)")) }
             try past.read(client)
             past.check(told)
             if !past.events.isEmpty, told.contains(where: { $0.verb != .append }) {

@@ -212,6 +212,23 @@ import Testing
         #expect(journal.waitDurable(1_000, hurry: false))
         #expect(try journal.allEvents().count == 1_000)
     }
+
+    @Test func `that happened is found although nobody could look for a while`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        journal.log.environment.commitFaults = [.init(code: EIO, lands: true)]
+        // Open files stay open; opening them again fails.
+        let (name, aside) = (scratch.data + "/journal", scratch.data + "/aside")
+        #expect(rename(name, aside) == 0)
+        journal.stage(through: 100)
+        try journal.startCommitter()
+        #expect(!journal.waitDurable(100) && journal.state == .readOnly)
+        // By the time it can look, more is staged than what was committed.
+        journal.stage(through: 300)
+        #expect(rename(aside, name) == 0)
+        #expect(journal.waitDurable(300, hurry: false))
+        #expect(try journal.allEvents() == (1...300).map { makeEvent($0) })
+    }
 }
 
 @Suite struct `Opening a directory` {
