@@ -17,7 +17,11 @@ let strict: [SwiftSetting] =
 
 let package = Package(
     name: "tollgate",
-    products: [.executable(name: "tollgate", targets: ["tollgate"])],
+    products: [
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        // Preloaded under a daemon by tests: a disk that hangs, a clock that is wrong.
+        .library(name: "CTrouble", type: .dynamic, targets: ["CTrouble"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -58,6 +62,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CTrouble", path: "Tests/CTrouble"),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
             swiftSettings: strict),
@@ -73,7 +78,11 @@ let package = Package(
             swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
-            name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
+            name: "DaemonTests",
+            dependencies: [
+                "tollgate", "Gate", "Events", "CLinux", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             resources: [.copy("Foreign")], swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
         // What the fuzzers check, and the same as a quick test over what they have kept.
