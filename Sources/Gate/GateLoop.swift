@@ -400,8 +400,8 @@ struct GateLoop: ~Copyable {
             case .empty(let consumed):
                 session.pointee.searched = 0
                 used += consumed
-            case .violation(let failure):
-                appendReply(session) { $0.reply(failure) }
+            case .violation(let violation):
+                appendReply(session) { $0.reply(violation.failure) }
                 session.pointee.closesAfterFlush = true
                 used = input.count
             case .command(let consumed, _):

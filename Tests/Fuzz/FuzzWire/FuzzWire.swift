@@ -32,8 +32,8 @@ private func run(_ input: Bytes, split: Int) {
         searched = 0
         switch step {
         case .incomplete: return
-        case .violation(let failure):
-            check(failure)
+        case .violation(let violation):
+            check(violation.failure)
             return
         case .empty(let consumed):
             precondition(consumed > 0 && consumed <= rest.count)
