@@ -57,39 +57,55 @@ final class Checkpointer: Sendable {
     }
 
     private func follow() {
-        var book: Book
         do throws(DaemonFailure) {
-            book = try Startup.loadCheckpoint(journal, logger: logger)
-        } catch {
-            return fail(error.message)
-        }
-        var written = book.seq
-        newest.store(written, ordering: .relaxed)
-        while true {
-            let ends = isStopped.load(ordering: .sequentiallyConsistent)
-            do throws(DaemonFailure) {
-                try Startup.fold(journal, into: &book)
-            } catch {
-                return fail(error.message)
-            }
-            // At the end only what makes the next start quicker is worth writing.
-            if book.seq - written >= every || ends && book.seq > written {
-                if write(book) {
-                    written = book.seq
-                    newest.store(written, ordering: .relaxed)
+            var follower = try Follower(journal, every: every, logger: logger)
+            while true {
+                let ends = isStopped.load(ordering: .sequentiallyConsistent)
+                newest.store(follower.written, ordering: .relaxed)
+                try follower.catchUp(ends: ends)
+                newest.store(follower.written, ordering: .relaxed)
+                if ends {
+                    let end = Outcome(
+                        seq: follower.book.seq, digest: follower.book.digest(), problem: nil)
+                    outcome.withLock { $0 = end }
+                    return
                 }
+                var count: UInt64 = 0
+                _ = read(wakeDescriptor, &count, 8)
             }
-            if ends {
-                let end = Outcome(seq: book.seq, digest: book.digest(), problem: nil)
-                outcome.withLock { $0 = end }
-                return
-            }
-            var count: UInt64 = 0
-            _ = read(wakeDescriptor, &count, 8)
+        } catch {
+            logger.critical("the second fold failed: \(error.message)")
+            outcome.withLock { $0.problem = error.message }
+        }
+    }
+}
+
+/// The second fold: a book that goes after the journal, and is written down now and then.
+struct Follower: ~Copyable {
+    private(set) var book: Book
+    /// The seq of the newest checkpoint it knows of.
+    private(set) var written: UInt64
+    private let journal: Journal
+    private let every: UInt64
+    private let logger: Logger
+
+    init(_ journal: Journal, every: UInt64, logger: Logger) throws(DaemonFailure) {
+        self.journal = journal
+        self.every = every
+        self.logger = logger
+        book = try Startup.loadCheckpoint(journal, logger: logger)
+        written = book.seq
+    }
+    /// Folds what is durable, and writes a checkpoint if one is due.
+    mutating func catchUp(ends: Bool) throws(DaemonFailure) {
+        try Startup.fold(journal, into: &book)
+        // At the end only what makes the next start quicker is worth writing.
+        if book.seq - written >= every || ends && book.seq > written, write() {
+            written = book.seq
         }
     }
 
-    private func write(_ book: borrowing Book) -> Bool {
+    private func write() -> Bool {
         var bytes = ByteBuffer(capacity: 1 << 20)
         book.encode(into: &bytes)
         do throws(JournalError) {
@@ -100,9 +116,5 @@ final class Checkpointer: Sendable {
             logger.warning("no checkpoint written: \(error.message)")
             return false
         }
-    }
-    private func fail(_ problem: String) {
-        logger.critical("the second fold failed: \(problem)")
-        outcome.withLock { $0.problem = problem }
     }
 }

@@ -28,26 +28,22 @@ package enum Daemon {
         defer { close(signals) }
         raiseDescriptorLimit()
 
-        let journal = try openJournal(options, logger)
-        let book = try loadBook(journal, logger)
-        var machine = Machine(book: book, calendar: calendar)
-        machine.advance(to: GateLoop.wallClock(), lapsesMax: 0)
-        let floods = try FloodPage(directory: options.dataDirectory, ledger: journal.ledgerID)
-        machine.start(
-            ledger: journal.ledgerID.description, version: version,
-            pending: try floods.recover(journal, accounts: machine.book.accountCount))
-        try begin(journal, &machine)
+        let journal = try openJournal(journalOptions(options), logger)
+        var start = try Startup.prepare(
+            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
+            version: version, logger: logger)
+        try begin(journal, &start.machine)
 
         let readers = try Readers(journal: journal, threads: options.readers)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
         let listeners = try listen(options, logger)
-        let (seq, epoch) = (machine.book.seq, machine.book.epoch)
+        let (seq, epoch) = (start.machine.book.seq, start.machine.book.epoch)
         var loop = try GateLoop(
-            machine: machine, floods: floods, journal: journal, readers: readers,
-            checkpointer: checkpointer,
-            listeners: listeners, signals: signals, options: options, calendar: calendar,
+            system: try Kernel(), machine: start.machine, floods: start.floods, journal: journal,
+            readers: readers, checkpointer: checkpointer, listeners: listeners, signals: signals,
+            options: options, calendar: calendar,
             version: version, logger: logger)
         logger.notice(
             "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)"
@@ -64,14 +60,17 @@ package enum Daemon {
 
         """
 
-    private static func openJournal(
-        _ options: DaemonOptions, _ logger: Logger
-    ) throws(DaemonFailure) -> Journal {
+    private static func journalOptions(_ options: DaemonOptions) -> JournalOptions {
         var settings = JournalOptions(directory: options.dataDirectory)
         settings.ringBytes = options.ringMebibytes << 20
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        return settings
+    }
+    static func openJournal(
+        _ settings: JournalOptions, _ logger: Logger
+    ) throws(DaemonFailure) -> Journal {
         do throws(JournalError) {
             let journal = try Journal.open(settings)
             for note in journal.recovery.notes { logger.warning("\(note)") }
@@ -84,22 +83,6 @@ package enum Daemon {
         } catch {
             throw DaemonFailure(error)
         }
-    }
-
-    private static func loadBook(
-        _ journal: Journal, _ logger: Logger
-    ) throws(DaemonFailure) -> Book {
-        var book = try Startup.loadCheckpoint(journal, logger: logger)
-        guard book.seq <= journal.lastSeq else {
-            throw .dataError(
-                "the newest checkpoint is ahead of the journal; delete the checkpoints folder")
-        }
-        let from = book.seq
-        try Startup.fold(journal, into: &book)
-        if book.seq > from {
-            logger.info("folded \(book.seq - from) events behind checkpoint \(from)")
-        }
-        return book
     }
 
     /// Makes this epoch's first event durable before anybody is answered.
@@ -131,7 +114,7 @@ package enum Daemon {
     }
 
     private static func end(
-        _ loop: consuming GateLoop, _ journal: Journal, _ readers: Readers,
+        _ loop: consuming GateLoop<Kernel>, _ journal: Journal, _ readers: Readers,
         _ checkpointer: Checkpointer, _ logger: Logger
     ) throws(DaemonFailure) {
         readers.stop()

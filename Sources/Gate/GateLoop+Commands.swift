@@ -317,7 +317,7 @@ extension GateLoop {
             blocked_clients:0\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
-            used_memory:\(GateLoop.residentBytes())\r
+            used_memory:\(residentBytes())\r
             # Stats\r
             total_connections_received:\(counters.connections)\r
             rejected_connections:\(counters.rejectedConnections)\r
@@ -352,7 +352,7 @@ extension GateLoop {
 
             """
     }
-    private static func residentBytes() -> Int {
+    private func residentBytes() -> Int {
         let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return 0 }
         defer { close(file) }

@@ -12,7 +12,9 @@ import Wire
 /// in one copy, and only then lets the answers go: whoever hears a yes hears of something that
 /// outlives this process. Answers that were promised to be on disk wait behind a barrier until the
 /// committer has got that far. No locks, no allocation and no logging a command.
-struct GateLoop: ~Copyable {
+struct GateLoop<System: GateSystem>: ~Copyable {
+    /// The kernel; in a simulation, a world of its own.
+    let system: System
     var machine: Machine
     private var floods: FloodPage
     var parser = RequestParser()
@@ -29,7 +31,6 @@ struct GateLoop: ~Copyable {
     let startedAt: Instant
     let ownUID = geteuid()
 
-    let poll: Int32
     let signals: Int32
     private let ready: UnsafeMutablePointer<epoll_event>
     private let readyMax = 512
@@ -77,7 +78,7 @@ struct GateLoop: ~Copyable {
     }
 
     init(
-        machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
+        system: System, machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
         readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
         options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
@@ -91,9 +92,8 @@ struct GateLoop: ~Copyable {
         self.calendar = calendar
         self.version = version
         self.logger = logger
-        startedAt = GateLoop.wallClock()
-        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard poll >= 0 else { throw .io("epoll: \(String(cString: strerror(errno)))") }
+        startedAt = system.wallClock()
+        self.system = system
         ready = .allocate(capacity: readyMax)
         scratch = .allocate(byteCount: GateLimits.readBytes, alignment: 64)
         sessionsCapacity = 1_024
@@ -106,7 +106,7 @@ struct GateLoop: ~Copyable {
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
-            watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+            system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
     deinit {
@@ -114,25 +114,13 @@ struct GateLoop: ~Copyable {
         scratch.deallocate()
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i] else { continue }
-            close(session.pointee.descriptor)
+            system.close(session.pointee.descriptor)
             session.deinitialize(count: 1)
             session.deallocate()
         }
         sessions.deallocate()
-        close(poll)
+        system.end()
         if spare >= 0 { close(spare) }
-    }
-
-    static func wallClock() -> Instant {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Instant(nanoseconds: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
-    }
-    private func watch(_ descriptor: Int32, _ interest: UInt32, _ operation: Int32) {
-        var event = epoll_event()
-        event.events = interest
-        event.data.fd = descriptor
-        epoll_ctl(poll, operation, descriptor, &event)
     }
 
     // MARK: The loop
@@ -143,8 +131,8 @@ struct GateLoop: ~Copyable {
         drain()
     }
 
-    private mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = epoll_wait(poll, ready, Int32(readyMax), milliseconds)
+    mutating func takeTurn(waiting milliseconds: Int32) {
+        let count = system.wait(into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
         for i in 0..<Int(max(count, 0)) {
@@ -177,7 +165,7 @@ struct GateLoop: ~Copyable {
         // are checked for. A log that takes nothing is not filled further.
         let mayWrite = room > 2 * GateLimits.commandEventBytesMax && !isReadOnly
         lapsesAreDue = machine.advance(
-            to: GateLoop.wallClock(), mayWrite: mayWrite,
+            to: system.wallClock(), mayWrite: mayWrite,
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
     /// Puts what was decided where it outlives the process, before any answer tells of it.
@@ -203,14 +191,14 @@ struct GateLoop: ~Copyable {
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
-    private func timeout() -> Int32 {
+    func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
         // Deadlines are whole seconds, so waking just behind the next one is soon enough.
-        let inSecond = GateLoop.wallClock().nanoseconds % 1_000_000_000
+        let inSecond = system.wallClock().nanoseconds % 1_000_000_000
         return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
     }
 
@@ -234,7 +222,7 @@ struct GateLoop: ~Copyable {
 
     private mutating func acceptConnections() {
         for listener in listeners {
-            while let descriptor = listener.accept() { admit(descriptor, listener) }
+            while let descriptor = system.accept(listener) { admit(descriptor, listener) }
             if errno == EMFILE || errno == ENFILE { refuseForWantOfDescriptors(listener) }
         }
     }
@@ -242,20 +230,20 @@ struct GateLoop: ~Copyable {
         if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
         guard spare >= 0 else {
             // Not even one to say no with: listen again when a connection has gone.
-            for listener in listeners { epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil) }
+            for listener in listeners { system.watch(listener.descriptor, 0, EPOLL_CTL_DEL) }
             isDeaf = true
             return
         }
         close(spare)
-        if let descriptor = listener.accept() {
+        if let descriptor = system.accept(listener) {
             refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
     private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
         counters.rejectedConnections += 1
-        _ = send(descriptor, line.utf8Start, line.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
-        close(descriptor)
+        _ = system.send(descriptor, line.utf8Start, line.utf8CodeUnitCount)
+        system.close(descriptor)
     }
     private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
         guard sessionCount < options.connectionsMax else {
@@ -265,11 +253,10 @@ struct GateLoop: ~Copyable {
         var role: Role?
         var actor = Actor.daemon
         if listener.isUnix {
-            var (pid, uid, gid) = (Int32(0), UInt32.max, UInt32(0))
-            let known = tg_peer_credentials(descriptor, &pid, &uid, &gid) == 0
-            address = known ? "unix:uid=\(uid)" : "unix"
-            actor = .uid(uid & 0x7FFF_FFFF)
-            if known, uid == 0 || uid == ownUID { role = .admin }
+            let uid = system.peerUID(descriptor)
+            address = uid.map { "unix:uid=\($0)" } ?? "unix"
+            actor = .uid((uid ?? .max) & 0x7FFF_FFFF)
+            if let uid, uid == 0 || uid == ownUID { role = .admin }
         } else {
             address = Listener.peerAddress(descriptor)
             var one: Int32 = 1
@@ -288,7 +275,7 @@ struct GateLoop: ~Copyable {
         sessions[Int(descriptor)] = session
         sessionCount += 1
         counters.connections += 1
-        watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
     }
     private mutating func growSessions(to wanted: Int) {
         let capacity = max(wanted, sessionsCapacity * 2)
@@ -306,13 +293,13 @@ struct GateLoop: ~Copyable {
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
-        close(descriptor)
+        system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
         guard isDeaf else { return }
         isDeaf = false
         for listener in listeners {
-            watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
 
@@ -331,7 +318,7 @@ struct GateLoop: ~Copyable {
         let was = session.pointee.isWatched
         // Nearly always nothing is left over, and then requests are understood where they were read.
         if session.pointee.input.isEmpty {
-            let count = recv(session.pointee.descriptor, scratch, GateLimits.readBytes, 0)
+            let count = system.receive(session.pointee.descriptor, scratch, GateLimits.readBytes)
             guard count > 0 else { return staysWithoutBytes(session, count) }
             let input = Bytes(scratch, count: count)
             let used = answerAll(session, input)
@@ -339,7 +326,7 @@ struct GateLoop: ~Copyable {
         } else {
             let descriptor = session.pointee.descriptor
             let count = session.pointee.input.appendUninitialized(GateLimits.readBytes) {
-                recv(descriptor, $0, GateLimits.readBytes, 0)
+                system.receive(descriptor, $0, GateLimits.readBytes)
             }
             guard count > 0 else { return staysWithoutBytes(session, count) }
             answerLeftOver(session)
@@ -491,7 +478,7 @@ struct GateLoop: ~Copyable {
         if session.pointee.stuckSince != nil { wanted |= UInt32(EPOLLOUT.rawValue) }
         guard wanted != session.pointee.interest else { return }
         session.pointee.interest = wanted
-        watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
+        system.watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
     }
 
     // MARK: Answers leave
@@ -518,9 +505,8 @@ struct GateLoop: ~Copyable {
         var isStuck = false
         while writable > 0 {
             let start = session.pointee.output.count - session.pointee.waiting
-            let count = send(
-                session.pointee.descriptor, session.pointee.output.base + start, writable,
-                Int32(MSG_NOSIGNAL))
+            let count = system.send(
+                session.pointee.descriptor, session.pointee.output.base + start, writable)
             if count < 0 {
                 if errno == EINTR { continue }
                 guard errno == EAGAIN else { return drop(session) }
@@ -643,14 +629,14 @@ struct GateLoop: ~Copyable {
 
     /// Stops accepting, answers what was read, waits until all of it is on disk, and lets the answers
     /// out.
-    private mutating func drain() {
+    mutating func drain() {
         for listener in listeners {
-            epoll_ctl(poll, EPOLL_CTL_DEL, listener.descriptor, nil)
-            close(listener.descriptor)
+            system.watch(listener.descriptor, 0, EPOLL_CTL_DEL)
+            system.close(listener.descriptor)
             if let path = listener.path { unlink(path) }
         }
         listeners = []
-        let start = GateLoop.wallClock().nanoseconds
+        let start = system.wallClock().nanoseconds
         var remaining = GateLimits.drainMilliseconds
         // What has arrived was read in the last turn; one more picks up what was on its way.
         takeTurn(waiting: 0)
@@ -658,7 +644,7 @@ struct GateLoop: ~Copyable {
         for i in 0..<sessionsCapacity { if let session = sessions[i] { updateInterest(session) } }
         while remaining > 0, hasWork() {
             takeTurn(waiting: Int32(min(remaining, 50)))
-            let elapsed = (GateLoop.wallClock().nanoseconds - start) / 1_000_000
+            let elapsed = (system.wallClock().nanoseconds - start) / 1_000_000
             remaining = GateLimits.drainMilliseconds - Int(elapsed)
         }
         for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }

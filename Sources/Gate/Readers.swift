@@ -87,20 +87,23 @@ final class Readers: Sendable {
         while true {
             var count: UInt64 = 0
             if read(wakeDescriptor, &count, 8) < 0, errno == EINTR { continue }
-            let (job, isStopped) = jobs.withLock { held in
-                (held.queue.isEmpty ? nil : held.queue.removeFirst(), held.isStopped)
-            }
-            guard let job else {
-                if isStopped { return }
-                continue
-            }
-            let reply = answer(job, &names)
-            results.withLock {
-                $0.append(Result(descriptor: job.descriptor, session: job.session, reply: reply))
-            }
-            signal(mailDescriptor, 1)
+            if !serveNext(&names), jobs.withLock({ $0.isStopped }) { return }
         }
     }
+    /// Answers the question that waits longest; false when none waits.
+    func serveNext(_ names: inout NameCache) -> Bool {
+        guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
+            return false
+        }
+        let reply = answer(job, &names)
+        results.withLock {
+            $0.append(Result(descriptor: job.descriptor, session: job.session, reply: reply))
+        }
+        signal(mailDescriptor, 1)
+        return true
+    }
+    /// What must be durable before the next question can be answered; nil when none waits.
+    var nextWaitsFor: UInt64? { jobs.withLock { $0.queue.first?.durableBy } }
 
     private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
         var reply = ByteBuffer(capacity: 4_096)

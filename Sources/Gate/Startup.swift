@@ -5,6 +5,40 @@ import Logging
 
 /// From what is on disk to a book.
 enum Startup {
+    /// A machine that has decided this epoch's first events; nobody has been told of them yet.
+    struct Prepared: ~Copyable {
+        var machine: Machine
+        var floods: FloodPage
+    }
+    static func prepare(
+        _ journal: Journal, directory: String, now: Instant, calendar: ZoneCalendar,
+        version: String, logger: Logger
+    ) throws(DaemonFailure) -> Prepared {
+        var machine = Machine(book: try loadBook(journal, logger), calendar: calendar)
+        machine.advance(to: now, lapsesMax: 0)
+        let floods = try FloodPage(directory: directory, ledger: journal.ledgerID)
+        machine.start(
+            ledger: journal.ledgerID.description, version: version,
+            pending: try floods.recover(journal, accounts: machine.book.accountCount))
+        return Prepared(machine: machine, floods: floods)
+    }
+
+    private static func loadBook(
+        _ journal: Journal, _ logger: Logger
+    ) throws(DaemonFailure) -> Book {
+        var book = try loadCheckpoint(journal, logger: logger)
+        guard book.seq <= journal.lastSeq else {
+            throw .dataError(
+                "the newest checkpoint is ahead of the journal; delete the checkpoints folder")
+        }
+        let from = book.seq
+        try fold(journal, into: &book)
+        if book.seq > from {
+            logger.info("folded \(book.seq - from) events behind checkpoint \(from)")
+        }
+        return book
+    }
+
     /// The newest checkpoint that is whole; an empty book when there is none.
     static func loadCheckpoint(_ journal: Journal, logger: Logger) throws(DaemonFailure) -> Book {
         var notes: [String] = []

@@ -58,6 +58,7 @@ struct Checkpoints: Sendable {
 
     let directory: String
     let ledgerID: LedgerID
+    var disk = Disk()
 
     func write(seq: UInt64, eventChecksum: UInt32, _ payload: Bytes) throws(JournalError) {
         var front = ByteBuffer(capacity: 64)
@@ -78,14 +79,14 @@ struct Checkpoints: Sendable {
         let temporary = path + ".tmp"
         var done = false
         // Half a checkpoint is only disk taken from the journal.
-        defer { if !done { unlink(temporary) } }
-        let file = try File(opening: temporary, O_WRONLY | O_CREAT | O_TRUNC)
+        defer { if !done { disk.remove(temporary) } }
+        let file = try disk.open(temporary, O_WRONLY | O_CREAT | O_TRUNC)
         try file.write(front.bytes, at: 0)
         try file.write(payload, at: Checkpoints.headerBytes)
         try file.sync()
-        guard rename(temporary, path) == 0 else { throw systemError("cannot rename \(temporary)") }
+        try disk.rename(temporary, to: path)
         done = true
-        try syncDirectory(directory)
+        try disk.syncDirectory(directory)
         removeOld(newest: seq)
     }
 
@@ -94,7 +95,7 @@ struct Checkpoints: Sendable {
         notes: inout [String], checksum: (UInt64) throws(JournalError) -> UInt32?
     ) throws(JournalError) -> Checkpoint? {
         for name in directoryEntries(directory) where name.hasSuffix(".tmp") {
-            unlink("\(directory)/\(name)")
+            disk.remove("\(directory)/\(name)")
         }
         for seq in seqs().reversed() {
             let path = "\(directory)/\(seq).book"
@@ -103,7 +104,7 @@ struct Checkpoints: Sendable {
             case .failure(let flaw):
                 // Aside, so that it neither counts among the newest two nor comes true again when
                 // the journal has grown past its seq.
-                rename(path, path + ".rejected")
+                try? disk.rename(path, to: path + ".rejected")
                 notes.append("\(path) \(flaw.text): set it aside as \(seq).book.rejected")
             }
         }
@@ -156,7 +157,7 @@ struct Checkpoints: Sendable {
     }
     private func removeOld(newest: UInt64) {
         for seq in seqs().filter({ $0 <= newest }).dropLast(Checkpoints.kept) {
-            unlink("\(directory)/\(seq).book")
+            disk.remove("\(directory)/\(seq).book")
         }
     }
     private func seqs() -> [UInt64] {

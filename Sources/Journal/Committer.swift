@@ -3,6 +3,15 @@ import Events
 import Glibc
 import Synchronization
 
+/// What one round of the committer came to.
+package enum CommitRound: Sendable {
+    /// Nothing was staged.
+    case idle
+    case committed
+    /// Commits fail for now: the state is `.readOnly`, the ring as it was.
+    case failed
+}
+
 /// The thread that makes events durable: it takes whatever the ring holds, appends it in one LMDB
 /// transaction with full sync, frees the ring and says how far the log is durable.
 ///
@@ -12,6 +21,7 @@ final class Committer: @unchecked Sendable {
     let ring: Ring
     private let log: Log
     private let options: JournalOptions
+    private let disk: Disk
 
     // What the gate and readers look at.
     private let durable: Atomic<UInt64>
@@ -60,6 +70,7 @@ final class Committer: @unchecked Sendable {
         self.ring = ring
         self.log = log
         self.options = options
+        disk = Disk(rig: options.rig)
         journalEnd = end
         durable = Atomic(end.seq)
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -181,22 +192,28 @@ final class Committer: @unchecked Sendable {
         warmRing()
         while true {
             let isStopping = stopping.load(ordering: .sequentiallyConsistent)
-            if ring.isEmpty {
+            if !ring.isEmpty, !isUrgent { linger() }
+            switch round() {
+            case .committed: break
+            case .idle:
                 if isStopping { return }
-                if state == .paused { lookAtDisk() }
                 park(.idle, for: state == .normal ? nil : Committer.retryNanoseconds) {
                     !ring.isEmpty || stopping.load(ordering: .sequentiallyConsistent)
                 }
-                continue
-            }
-            if !isUrgent { linger() }
-            if commit() { continue }
-            // What is staged stays in the ring, and there the next start finds it.
-            if isStopping { return }
-            park(.retrying, for: Committer.retryNanoseconds) {
-                stopping.load(ordering: .sequentiallyConsistent)
+            case .failed:
+                // What is staged stays in the ring, and there the next start finds it.
+                if isStopping { return }
+                park(.retrying, for: Committer.retryNanoseconds) {
+                    stopping.load(ordering: .sequentiallyConsistent)
+                }
             }
         }
+    }
+    /// What the thread does each time around, without the sleeping.
+    func round() -> CommitRound {
+        guard ring.isEmpty else { return commit() ? .committed : .failed }
+        if state == .paused { lookAtDisk() }
+        return .idle
     }
 
     /// Touches the whole ring once, in pieces of about a millisecond between which commits go on.
@@ -217,9 +234,9 @@ final class Committer: @unchecked Sendable {
         ring.usedBytes > min(ring.capacity / 2, options.batchBytesMax)
     }
     private func linger() {
-        let deadline = monotonicNanoseconds() + options.lingerNanoseconds
+        let deadline = disk.monotonicNanoseconds() + options.lingerNanoseconds
         while !isUrgent {
-            let rest = deadline - monotonicNanoseconds()
+            let rest = deadline - disk.monotonicNanoseconds()
             guard rest > 0 else { return }
             park(.lingering, for: rest) { isUrgent }
         }
@@ -231,7 +248,7 @@ final class Committer: @unchecked Sendable {
     private func commit() -> Bool {
         let staged = ring.staged
         let batch = staged.slice(0, Log.wholeFrames(staged, most: options.batchBytesMax))
-        let began = monotonicNanoseconds()
+        let began = disk.monotonicNanoseconds()
         var failure = ""
         // One more try in a fresh environment; what fails twice will not get better within a second.
         tries: for _ in 0..<2 {
@@ -269,7 +286,8 @@ final class Committer: @unchecked Sendable {
         counts.commits.add(1, ordering: .relaxed)
         counts.events.add(count, ordering: .relaxed)
         counts.bytes.add(UInt64(bytes), ordering: .relaxed)
-        counts.lastNanoseconds.store(UInt64(monotonicNanoseconds() - began), ordering: .relaxed)
+        counts.lastNanoseconds.store(
+            UInt64(disk.monotonicNanoseconds() - began), ordering: .relaxed)
         durable.store(end.seq, ordering: .sequentiallyConsistent)
         if wantedLast.load(ordering: .sequentiallyConsistent) > before,
             wantedFirst.load(ordering: .relaxed) <= end.seq
@@ -303,7 +321,7 @@ final class Committer: @unchecked Sendable {
     private func isOutOfSpace(_ error: LMDBError, _ batchBytes: Int) -> Bool {
         if error.code == ENOSPC || error.code == EDQUOT { return true }
         // LMDB 0.9 calls a short write EIO, which is what a full disk looks like from inside.
-        guard let free = freeDiskBytes(at: options.directory) else { return false }
+        guard let free = disk.freeBytes(at: options.directory) else { return false }
         return error.code == EIO && free < Int64(batchBytes) + 1 << 20
     }
 
@@ -313,7 +331,7 @@ final class Committer: @unchecked Sendable {
     /// what is to be kept has been written, so that a fast disk cannot fill up between two looks.
     /// Called after a commit succeeded, at the start, and once a second while the state is `.paused`.
     private func lookAtDisk() {
-        let now = monotonicNanoseconds()
+        let now = disk.monotonicNanoseconds()
         let state = state
         let isDue =
             now - lastLookAtDisk >= Committer.diskLookNanoseconds
@@ -321,7 +339,7 @@ final class Committer: @unchecked Sendable {
         guard state != .normal || isDue else { return }
         lastLookAtDisk = now
         bytesSinceLook = 0
-        guard let free = freeDiskBytes(at: options.directory) else { return enter(.normal, "") }
+        guard let free = disk.freeBytes(at: options.directory) else { return enter(.normal, "") }
         counts.freeDisk.store(free, ordering: .relaxed)
         // The way back lies a quarter higher, so that the state does not flicker at the bound.
         let kept = options.pauseBelowBytes

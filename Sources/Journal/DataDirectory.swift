@@ -14,17 +14,19 @@ struct DataDirectory: ~Copyable {
     var journal: String { path + "/journal" }
     var journalData: String { path + "/journal/data.mdb" }
     var checkpoints: String { path + "/checkpoints" }
+    let disk: Disk
     private let lock: File
 
     /// Creates what is missing and takes the lock, which lasts until this value ends.
-    init(_ path: String) throws(JournalError) {
+    init(_ path: String, disk: Disk = Disk()) throws(JournalError) {
         let isNew = try DataDirectory.make(path)
         let lock = try DataDirectory.lock(path + "/lock")
         var made = try DataDirectory.make(path + "/journal")
         made = try DataDirectory.make(path + "/checkpoints") || made
-        if made { try syncDirectory(path) }
-        if isNew { try syncDirectory(path + "/..") }
+        if made { try disk.syncDirectory(path) }
+        if isNew { try disk.syncDirectory(path + "/..") }
         self.path = path
+        self.disk = disk
         self.lock = lock
     }
 

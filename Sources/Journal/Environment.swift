@@ -45,18 +45,14 @@ final class Environment: @unchecked Sendable {
     private let map: Atomic<Int>
     /// For tests: what the next commits should answer instead of success, and whether they happen.
     var commitFaults: [CommitFault] = []
-
-    struct CommitFault {
-        var code: Int32
-        /// Whether the transaction is durable all the same: a failed meta write leaves that open.
-        var lands: Bool
-    }
+    private let rig: (any DiskRig)?
 
     var mapBytes: Int { map.load(ordering: .relaxed) }
     var isOpen: Bool { handle != nil }
 
-    init(directory: String, mapBytes: Int) {
+    init(directory: String, mapBytes: Int, rig: (any DiskRig)? = nil) {
         self.directory = directory
+        self.rig = rig
         map = Atomic(mapBytes)
     }
     deinit { close() }
@@ -161,13 +157,13 @@ final class Environment: @unchecked Sendable {
             mdb_txn_abort(txn)
             throw error
         }
-        if let fault = commitFaults.first {
-            commitFaults.removeFirst()
+        if let fault = commitFaults.isEmpty ? rig?.beforeCommit() : commitFaults.removeFirst() {
             if fault.lands { _ = mdb_txn_commit(txn) } else { mdb_txn_abort(txn) }
             code = fault.code
         } else {
             code = mdb_txn_commit(txn)
         }
+        rig?.afterCommit()
         guard code == 0 else { throw LMDBError(code: code, action: "committing to the journal") }
         return result
     }

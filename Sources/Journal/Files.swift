@@ -6,12 +6,21 @@ import Glibc
 struct File: ~Copyable {
     let descriptor: Int32
     let path: String
+    private let rig: (any DiskRig)?
 
-    init(opening path: String, _ flags: Int32, mode: mode_t = 0o600) throws(JournalError) {
+    init(
+        opening path: String, _ flags: Int32, mode: mode_t = 0o600, rig: (any DiskRig)? = nil
+    ) throws(JournalError) {
+        self.rig = rig
+        let creates = flags & O_CREAT != 0
+        if creates, let code = rig?.before(.create, path).errno, code != 0 {
+            throw systemError("cannot open \(path)", code)
+        }
         let descriptor = open(path, flags | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw systemError("cannot open \(path)") }
         self.descriptor = descriptor
         self.path = path
+        if creates { rig?.after(.create, path) }
     }
     deinit { close(descriptor) }
 
@@ -22,13 +31,23 @@ struct File: ~Copyable {
     }
     /// Writes all of `bytes`.
     func write(_ bytes: Bytes, at offset: Int) throws(JournalError) {
+        let operation = DiskOperation.write(offset: offset, count: bytes.count)
+        var most = bytes.count
+        let verdict = rig?.before(operation, path) ?? .happens
+        switch verdict {
+        case .happens: break
+        case .fails: most = 0
+        case .tears(let count, _): most = min(count, most)
+        }
         var done = 0
-        while done < bytes.count {
-            let n = pwrite(descriptor, bytes.base! + done, bytes.count - done, off_t(offset + done))
+        while done < most {
+            let n = pwrite(descriptor, bytes.base! + done, most - done, off_t(offset + done))
             if n < 0, errno == EINTR { continue }
             guard n > 0 else { throw systemError("cannot write \(path)") }
             done += n
         }
+        if verdict.errno != 0 { throw systemError("cannot write \(path)", verdict.errno) }
+        rig?.after(operation, path)
     }
     /// Reads until `count` bytes are there or the file ends; returns how many there were.
     func read(into target: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(JournalError)
@@ -45,9 +64,11 @@ struct File: ~Copyable {
         return done
     }
     func truncate(to size: Int) throws(JournalError) {
+        try ask(.truncate(size: size), "cannot resize \(path)")
         guard ftruncate(descriptor, off_t(size)) == 0 else {
             throw systemError("cannot resize \(path)")
         }
+        rig?.after(.truncate(size: size), path)
     }
     /// Takes the file's blocks from the disk now, so that a store into a mapping can never find it full.
     func allocate(_ size: Int) throws(JournalError) {
@@ -57,7 +78,13 @@ struct File: ~Copyable {
         }
     }
     func sync() throws(JournalError) {
+        try ask(.sync, "cannot flush \(path)")
         guard fsync(descriptor) == 0 else { throw systemError("cannot flush \(path)") }
+        rig?.after(.sync, path)
+    }
+    private func ask(_ operation: DiskOperation, _ what: String) throws(JournalError) {
+        let code = rig?.before(operation, path).errno ?? 0
+        if code != 0 { throw systemError(what, code) }
     }
 }
 
@@ -74,11 +101,6 @@ func systemError(_ what: String, _ code: Int32 = errno) -> JournalError {
         default: ""
         }
     return JournalError(.io, "\(what): \(reason)\(remedy)")
-}
-
-/// Makes created and renamed names in a directory durable.
-func syncDirectory(_ path: String) throws(JournalError) {
-    try File(opening: path, O_RDONLY | O_DIRECTORY).sync()
 }
 
 /// Whether there is something of that name, and its size.
@@ -99,20 +121,4 @@ func directoryEntries(_ path: String) -> [String] {
         if name != ".", name != ".." { names.append(name) }
     }
     return names.sorted()
-}
-
-/// Nanoseconds of a clock that only goes forward.
-func monotonicNanoseconds() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-}
-
-/// Bytes of disk a process without privileges may still take; nil when the system does not say.
-func freeDiskBytes(at path: String) -> Int64? {
-    var status = statvfs()
-    guard statvfs(path, &status) == 0 else { return nil }
-    return Int64(
-        clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-            .partialValue)
 }

@@ -34,17 +34,19 @@ package final class Journal: Sendable {
     }
 
     private init(_ options: JournalOptions) throws(JournalError) {
-        directory = try DataDirectory(options.directory)
+        let disk = Disk(rig: options.rig)
+        directory = try DataDirectory(options.directory, disk: disk)
         log = try Log(
-            directory: directory, mapBytes: options.mapBytes, mayCreate: try directory.isUntouched()
-        )
+            directory: directory, mapBytes: options.mapBytes,
+            mayCreate: try directory.isUntouched(), newID: options.newLedgerID)
         var end = try log.end()
-        let found = try Ring.recover(from: directory.ring, ledgerID: log.ledgerID, end: end)
+        let found = try Ring.recover(
+            from: directory.ring, ledgerID: log.ledgerID, end: end, disk: disk)
         try Journal.append(found.frames.bytes, to: log, options, &end)
         let ring = try Ring(
             resetting: directory.ring, capacity: options.ringBytes, ledgerID: log.ledgerID,
-            nextSeq: end.seq + 1)
-        try syncDirectory(options.directory)
+            nextSeq: end.seq + 1, disk: disk)
+        try disk.syncDirectory(options.directory)
 
         ledgerID = log.ledgerID
         isNew = log.isNew
@@ -53,7 +55,8 @@ package final class Journal: Sendable {
         lastEpoch = end.epoch
         lastTime = end.time
         staged = Atomic(end.seq)
-        checkpoints = Checkpoints(directory: directory.checkpoints, ledgerID: log.ledgerID)
+        checkpoints = Checkpoints(
+            directory: directory.checkpoints, ledgerID: log.ledgerID, disk: disk)
         committer = try Committer(ring: ring, log: log, end: end, options: options)
     }
     deinit { shutdown() }
@@ -85,6 +88,20 @@ package final class Journal: Sendable {
         self.thread.withLock { held in
             precondition(held == nil, "one committer")
             held = thread
+        }
+    }
+    /// One round of the committer on the caller's thread, in the place of the committer's own: for a
+    /// simulation, in which nothing runs by itself.
+    package func commitOnce() -> CommitRound {
+        thread.withLock { precondition($0 == nil, "one committer") }
+        return committer.round()
+    }
+    /// The events that stand in the ring and are not freed; valid until the next round.
+    package func withStagedEvents(_ body: (Bytes) -> Void) {
+        var rest = committer.ring.staged
+        while let frame = rest.base.flatMap({ Frame($0, count: rest.count) }) {
+            body(frame.event)
+            rest = rest.slice(frame.count, rest.count)
         }
     }
     /// How many bytes of events surely fit now, whatever their lengths.

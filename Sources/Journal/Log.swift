@@ -20,8 +20,12 @@ final class Log: @unchecked Sendable {
     let isNew: Bool
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
-    init(directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool) throws(JournalError) {
-        environment = Environment(directory: directory.journal, mapBytes: mapBytes)
+    init(
+        directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool,
+        newID: LedgerID? = nil
+    ) throws(JournalError) {
+        environment = Environment(
+            directory: directory.journal, mapBytes: mapBytes, rig: directory.disk.rig)
         isNew = try environment.open()
         if isNew {
             guard mayCreate else {
@@ -29,9 +33,9 @@ final class Log: @unchecked Sendable {
                     .damaged,
                     "\(directory.journalData) holds no journal; restore it from a backup")
             }
-            ledgerID = .random()
+            ledgerID = newID ?? .random()
             try Log.create(environment, ledgerID)
-            try syncDirectory(directory.journal)
+            try directory.disk.syncDirectory(directory.journal)
         } else {
             ledgerID = try Log.readMeta(environment, directory.path)
         }

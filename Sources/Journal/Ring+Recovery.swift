@@ -19,7 +19,7 @@ extension Ring {
     /// the way begins. Records of an earlier lap fail by their seq, of an earlier run by their epoch
     /// (and every run begins with zeros).
     static func recover(
-        from path: String, ledgerID: LedgerID, end: LogEnd
+        from path: String, ledgerID: LedgerID, end: LogEnd, disk: Disk = Disk()
     ) throws(JournalError) -> RingRecovery {
         var recovery = RingRecovery()
         guard let size = fileSize(path) else {
@@ -31,9 +31,7 @@ extension Ring {
         let file = try File(opening: path, O_RDONLY)
         guard let constant = try header(of: file, size, path) else {
             let aside = path + ".damaged"
-            guard rename(path, aside) == 0 else {
-                throw systemError("cannot move \(path) to \(aside)")
-            }
+            try disk.rename(path, to: aside)
             recovery.notes.append(
                 "the ring's header was damaged: kept it as \(aside) and began an empty one; events that "
                     + "were answered after seq \(end.seq) and not yet in the journal are lost")

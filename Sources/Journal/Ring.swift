@@ -32,12 +32,13 @@ final class Ring: @unchecked Sendable {
 
     /// Begins an empty ring at `path`, whatever stood there; `nextSeq` is what will be staged first.
     /// All that the old one held must be in the journal by now.
-    init(resetting path: String, capacity: Int, ledgerID: LedgerID, nextSeq: UInt64)
-        throws(JournalError)
-    {
+    init(
+        resetting path: String, capacity: Int, ledgerID: LedgerID, nextSeq: UInt64,
+        disk: Disk = Disk()
+    ) throws(JournalError) {
         precondition(capacity % 4096 == 0 && capacity.nonzeroBitCount == 1)
         self.capacity = capacity
-        let file = try File(opening: path, O_RDWR | O_CREAT)
+        let file = try disk.open(path, O_RDWR | O_CREAT)
         try Ring.clear(file, Ring.headerBytes + capacity)
         let front = Ring.header(capacity, ledgerID, nextSeq)
         try file.write(front.bytes, at: 0)

@@ -17,7 +17,7 @@ private final class SmallFilesystem {
     var filler: String { scratch.path + "/filler" }
     /// Leaves `bytes` free.
     func fill(leaving bytes: Int) {
-        let free = Int(freeDiskBytes(at: scratch.path)!)
+        let free = Int(Disk().freeBytes(at: scratch.path)!)
         shell("head -c \(free - bytes) /dev/zero > '\(filler)'")
     }
     func makeRoom() { unlink(filler) }
