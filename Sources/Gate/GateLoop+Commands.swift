@@ -47,6 +47,7 @@ extension GateLoop {
                 session.pointee.closesAfterFlush = true
             case .reset:
                 session.pointee.reset()
+                noteRole(session)
                 appendReply(session) { Handshake.reset(into: &$0) }
             case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
             case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
@@ -69,7 +70,9 @@ extension GateLoop {
     }
 
     /// Why the connection may not use the verb; nil when it may.
-    private func forbidden(_ session: UnsafeMutablePointer<Session>, _ verb: Verb) -> Failure? {
+    private mutating func forbidden(
+        _ session: UnsafeMutablePointer<Session>, _ verb: Verb
+    ) -> Failure? {
         guard let role = session.pointee.role else {
             return verb.isOpenToAll ? nil : Failure(.noAuth, "Authentication required.")
         }
@@ -92,7 +95,8 @@ extension GateLoop {
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments, _ verb: Verb
     ) throws(Failure) {
         var acknowledgement = Acknowledgement.ring
-        var request = try ReserveRequest(arguments, verb: verb, acknowledgement: &acknowledgement)
+        var request = ReserveRequest()
+        try request.read(arguments, verb: verb, acknowledgement: &acknowledgement)
         resolve(&request.key)
         let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
         counters.decisions += 1
@@ -140,7 +144,7 @@ extension GateLoop {
         session.pointee.output.reply(answer, &seconds)
         session.pointee.queued += UInt64(session.pointee.output.count - before)
     }
-    private func resolve(_ key: inout KeyReference) {
+    private mutating func resolve(_ key: inout KeyReference) {
         if case .secret(let text) = key {
             key = memo.digest(of: text).map { .digest($0) } ?? .malformed
         }
@@ -279,6 +283,7 @@ extension GateLoop {
         session.pointee.role = known.role
         session.pointee.actor = known.actor
         session.pointee.userName = credentials.name.string
+        noteRole(session)
     }
     private mutating func client(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments

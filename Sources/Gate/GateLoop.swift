@@ -15,7 +15,14 @@ import Wire
 struct GateLoop<System: GateSystem>: ~Copyable {
     /// The kernel; in a simulation, a world of its own.
     let system: System
-    var machine: Machine
+    private var patience: Patience
+    // Behind an address, because Swift 6.3 copies a large struct for a call that only borrows it: 1.4 KiB
+    // a command it was.
+    private let machineAddress: UnsafeMutablePointer<Machine>
+    var machine: Machine {
+        @inline(__always) unsafeAddress { UnsafePointer(machineAddress) }
+        @inline(__always) nonmutating unsafeMutableAddress { machineAddress }
+    }
     private var floods: FloodPage
     var parser = RequestParser()
     var seconds = SecondText()
@@ -42,9 +49,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
-    private var dirty: [Int32] = []
+    private var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
-    private var holding: [Int32] = []
+    private var holding = DescriptorList()
     /// Connections with whole requests that did not fit the ring.
     private var stalled: [Int32] = []
     /// Connections with whole requests whose clients have taken enough of their answers.
@@ -61,6 +68,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private var lapsesAreDue = false
     private var lastSweep: Int64 = 0
     private var unfinished = 0
+    /// Connections that have no role yet.
+    private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
@@ -101,7 +110,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions.initialize(repeating: nil, count: sessionsCapacity)
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
         lastPoke = journal.stagedSeq
-        self.machine = machine
+        patience = Patience(spinNanoseconds: Int64(options.spinMicroseconds) * 1_000)
+        machineAddress = .allocate(capacity: 1)
+        machineAddress.initialize(to: machine)
         self.floods = floods
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
@@ -110,6 +121,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     deinit {
+        machineAddress.deinitialize(count: 1)
+        machineAddress.deallocate()
         ready.deallocate()
         scratch.deallocate()
         for i in 0..<sessionsCapacity {
@@ -132,7 +145,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
 
     mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = system.wait(into: ready, most: Int32(readyMax), milliseconds: milliseconds)
+        let count = patience.wait(
+            system, into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
         for i in 0..<Int(max(count, 0)) {
@@ -172,7 +186,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func stageOutbox() {
         journal.stage(machine.outbox.bytes)
         machine.outbox.removeAll()
-        floods.note(machine)
+        let machine = machineAddress
+        floods.note(machine.pointee)
     }
     private mutating func endTurn() {
         stageOutbox()
@@ -181,24 +196,25 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             checkpointer.poke()
         }
         releaseHeld()
-        for descriptor in dirty {
-            guard let session = sessions[Int(descriptor)] else { continue }
+        for i in 0..<dirty.count {
+            guard let session = sessions[Int(dirty[i])] else { continue }
             session.pointee.isDirty = false
             flush(session)
         }
-        dirty.removeAll(keepingCapacity: true)
+        dirty.removeAll()
         sweepIfDue()
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
-    func timeout() -> Int32 {
+    mutating func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
-        // Deadlines are whole seconds, so waking just behind the next one is soon enough.
-        let inSecond = system.wallClock().nanoseconds % 1_000_000_000
+        // Deadlines are whole seconds, so waking just behind the next one is soon enough. The turn's own
+        // reading of the clock will do: a turn takes microseconds.
+        let inSecond = machine.now.nanoseconds % 1_000_000_000
         return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
     }
 
@@ -264,6 +280,10 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
             setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
         }
+        guard role != nil || strangers < options.strangersMax else {
+            return refuse(
+                descriptor, "-ERR too many connections that have not authenticated\r\n")
+        }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
@@ -273,6 +293,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
         sessions[Int(descriptor)] = session
+        noteRole(session)
         sessionCount += 1
         counters.connections += 1
         system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
@@ -290,6 +311,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
         if session.pointee.isWatched { unfinished -= 1 }
+        if session.pointee.strangerSince != nil { strangers -= 1 }
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
@@ -301,6 +323,16 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         for listener in listeners {
             system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
+    }
+
+    /// Whoever has no role gets a while to authenticate, again after a RESET.
+    mutating func noteRole(_ session: UnsafeMutablePointer<Session>) {
+        let isStranger = session.pointee.role == nil
+        guard isStranger != (session.pointee.strangerSince != nil) else { return }
+        let was = session.pointee.isWatched
+        session.pointee.strangerSince = isStranger ? machine.now : nil
+        strangers += isStranger ? 1 : -1
+        recount(session, was)
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -421,7 +453,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     // MARK: Back-pressure
 
     /// Whether one more command's events surely fit the ring.
-    func hasRoom() -> Bool {
+    mutating func hasRoom() -> Bool {
         machine.outbox.count + GateLimits.commandEventBytesMax <= room
     }
     private mutating func stall(_ session: UnsafeMutablePointer<Session>) {
@@ -498,7 +530,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 markDirty(session)
             }
         }
-        holding.removeAll(keepingCapacity: true)
+        holding.removeAll()
     }
     private mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)
@@ -588,32 +620,39 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     // MARK: Time
 
-    /// Once a second: closes connections whose unfinished request or unread answers are overdue.
+    /// Once a second: closes connections whose unfinished request, unread answers or AUTH are overdue.
     private mutating func sweepIfDue() {
         for job in readersQueue { readers.post(job) }
         readersQueue.removeAll(keepingCapacity: true)
         guard unfinished > 0, machine.now.second > lastSweep else { return }
         lastSweep = machine.now.second
-        let patience = Int64(options.idleLineSeconds) * 1_000_000_000
-        let overdue = machine.now.nanoseconds - patience
+        let now = machine.now.nanoseconds
+        let lines = now - Int64(options.idleLineSeconds) * 1_000_000_000
+        let greetings = now - Int64(options.authSeconds) * 1_000_000_000
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i] else { continue }
-            if let since = session.pointee.stuckSince, since.nanoseconds < overdue {
+            if let since = session.pointee.stuckSince, since.nanoseconds < lines {
                 drop(session)
-            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < overdue {
-                appendReply(session) {
-                    $0.reply(
-                        Failure(
-                            .error,
-                            "Protocol error: the request was not finished in "
-                                + "\(options.idleLineSeconds) seconds"))
-                }
-                session.pointee.unfinishedSince = nil
-                unfinished -= session.pointee.stuckSince == nil ? 1 : 0
-                session.pointee.closesAfterFlush = true
-                flush(session)
+            } else if let since = session.pointee.strangerSince, since.nanoseconds < greetings {
+                expel(session, .noAuth, "no AUTH in \(options.authSeconds) seconds")
+            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < lines {
+                expel(
+                    session, .error,
+                    "Protocol error: the request was not finished in "
+                        + "\(options.idleLineSeconds) seconds")
             }
         }
+    }
+    private mutating func expel(
+        _ session: UnsafeMutablePointer<Session>, _ code: Failure.Code, _ why: String
+    ) {
+        guard !session.pointee.closesAfterFlush else { return }
+        appendReply(session) { $0.reply(Failure(code, why)) }
+        session.pointee.closesAfterFlush = true
+        let was = session.pointee.isWatched
+        session.pointee.unfinishedSince = nil
+        recount(session, was)
+        flush(session)
     }
 
     // MARK: The end

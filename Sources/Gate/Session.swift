@@ -18,6 +18,8 @@ struct Session: ~Copyable {
     var clientName = ""
     var version = ProtocolVersion.two
     var wrongPasswords = 0
+    /// Since when it has had no role; nil when it has one.
+    var strangerSince: Instant?
 
     /// The beginning of a request whose end has not come yet.
     var input = ByteBuffer(capacity: 16)
@@ -85,7 +87,9 @@ struct Session: ~Copyable {
     }
 
     /// Whether the sweep has to look at it: something of it is overdue some day.
-    var isWatched: Bool { unfinishedSince != nil || stuckSince != nil }
+    var isWatched: Bool {
+        unfinishedSince != nil || stuckSince != nil || strangerSince != nil
+    }
     /// Bytes of answers that wait.
     var waiting: Int { Int(queued - sent) }
 

@@ -157,8 +157,12 @@ struct FieldCursor: ~Copyable {
         else { throw notANumber(range) }
         return signed
     }
-    @inline(never)
-    mutating func tokens() throws(Failure) -> Int64 { try number(0...Bounds.tokensMax) }
+    @inline(__always)
+    mutating func tokens() throws(Failure) -> Int64 {
+        // Eight digits are within bounds whatever they say.
+        if value.count <= 8, let number = value.eightDigits { return number }
+        return try number(0...Bounds.tokensMax)
+    }
     @inline(never)
     mutating func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
         guard value.count <= max, value.isPlainTextFast else { throw notAText(max) }

@@ -101,45 +101,53 @@ package struct RequestParser: ~Copyable {
     /// bytes, more arguments than there may be, or no end before `most`.
     @inline(__always)
     private mutating func splitPlain(_ input: Bytes, _ most: Int) -> Int? {
+        guard most >= 8 else { return nil }
         let base = input.base.unsafelyUnwrapped
+        let slots = slots
         var words = 0
         var start = 0
         var at = 0
-        while at < most {
-            // Most words of a request hold nothing below 0x28, and all that matters is: spaces, line
-            // ends, other control bytes, both quotes.
-            var low = Word.bytesBelow28(Word.load(base, at, most))
-            while low != 0 {
-                let i = at &+ low.trailingZeroBitCount &>> 3
-                let c = base.load(fromByteOffset: i, as: UInt8.self)
-                if c == 0x20 {
-                    if i > start {
-                        guard words < WireLimits.argumentsMax else { return nil }
-                        slots[words] = Bytes(base + start, count: i - start)
-                        words &+= 1
-                    }
-                    start = i &+ 1
-                } else if c == 0x0D || c == 0x0A {
-                    let end = c == 0x0A ? i : i &+ 1
-                    // A return alone is a byte like any other, for the slower way to judge.
-                    guard end < most, base.load(fromByteOffset: end, as: UInt8.self) == 0x0A else {
-                        return nil
-                    }
-                    if i > start {
-                        guard words < WireLimits.argumentsMax else { return nil }
-                        slots[words] = Bytes(base + start, count: i - start)
-                        words &+= 1
-                    }
-                    count = words
-                    return end &+ 1
-                } else if c < 0x20 || c == UInt8(ascii: "\"") || c == UInt8(ascii: "'") {
-                    return nil
+        // Most words of a request hold nothing below 0x28, and all that matters is: spaces, line ends,
+        // other control bytes, both quotes.
+        var low = Word.bytesBelow28(Word.load(base, 0))
+        while true {
+            while low == 0 {
+                at &+= 8
+                if at &+ 8 <= most {
+                    low = Word.bytesBelow28(Word.load(base, at))
+                } else {
+                    // The last eight bytes overlap the ones before, which have been seen.
+                    let seen = at &+ 8 &- most
+                    guard seen < 8 else { return nil }
+                    at = most &- 8
+                    low = Word.bytesBelow28(Word.load(base, at))
+                    low &= ~0 &<< UInt64(truncatingIfNeeded: 8 &* seen)
+                    // When nothing is left in it, the next step ends the search.
+                    if low == 0 { return nil }
                 }
-                low &= low &- 1
             }
-            at &+= 8
+            let i = at &+ low.trailingZeroBitCount &>> 3
+            low &= low &- 1
+            let c = base.load(fromByteOffset: i, as: UInt8.self)
+            if c != 0x20, c != 0x0D, c != 0x0A {
+                if c < 0x20 || c == UInt8(ascii: "\"") || c == UInt8(ascii: "'") { return nil }
+                continue
+            }
+            if i > start {
+                guard words < WireLimits.argumentsMax else { return nil }
+                slots[words] = Bytes(base + start, count: i &- start)
+                words &+= 1
+            }
+            start = i &+ 1
+            guard c != 0x20 else { continue }
+            let end = c == 0x0A ? i : start
+            // A return alone is a byte like any other, for the slower way to judge.
+            guard end < most, base.load(fromByteOffset: end, as: UInt8.self) == 0x0A else {
+                return nil
+            }
+            count = words
+            return end &+ 1
         }
-        return nil
     }
 
     /// Redis's `sdssplitargs`, to the letter but for NUL, which is a byte like any other here

@@ -12,13 +12,6 @@ enum Word {
     static func load(_ base: UnsafeRawPointer, _ at: Int) -> UInt64 {
         UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
     }
-    /// The bytes from `at` up to `end`, at most eight; behind the end 0xFF, which is no text.
-    @inline(__always)
-    static func load(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> UInt64 {
-        let left = end &- at
-        if left >= 8 { return load(base, at) }
-        return short(base + at, left) | ~0 &<< UInt64(truncatingIfNeeded: 8 &* left)
-    }
     /// The first eight bytes of a text that has at least one; zeros behind its end.
     @inline(__always)
     static func first(_ text: Bytes) -> UInt64 {
@@ -105,9 +98,13 @@ extension Bytes {
         return Word.bytes(Word.load(base, count &- 8), equalTo: byte) != 0
     }
     /// A run of 1 to 18 decimal digits, which cannot overflow; nil when it is anything else.
-    @inline(__always)
     var shortDecimal: Int64? {
         guard count >= 1, count <= 8 else { return longDecimal }
+        return eightDigits
+    }
+    /// The same of 1 to 8 bytes; nil when some are no digits.
+    @inline(__always)
+    var eightDigits: Int64? {
         let missing = UInt64(truncatingIfNeeded: 64 &- 8 &* count)
         // Zeros in front: what the shift leaves behind becomes `0`, eight digits in all.
         let zeros = ((0x3030_3030_3030_3030 as UInt64) &>> (56 &- missing)) &>> 8

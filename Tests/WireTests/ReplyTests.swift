@@ -127,7 +127,8 @@ import Wire
             let hold = HoldName(
                 epoch: UInt32(truncatingIfNeeded: max(value, 1)), seq: UInt64(value))
             var out = ByteBuffer(capacity: 16)
-            out.reply(.settled(hold: hold, usd: usd, left: Nanodollars(-value), late: true), &seconds)
+            out.reply(
+                .settled(hold: hold, usd: usd, left: Nanodollars(-value), late: true), &seconds)
             let minus = value > 0 ? "-" : ""
             #expect(
                 shown(out)
