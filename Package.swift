@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// `TOLLGATE_FUZZ=1 swift build -Xswiftc -O --product FuzzWire` builds a libFuzzer target.
+/// Set by `deploy/fuzz`, which builds the decoders with libFuzzer.
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
 
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
@@ -85,15 +85,20 @@ let package = Package(
             ],
             resources: [.copy("Foreign")], swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
+        // What the fuzzers check, and the same as a quick test over what they have kept.
+        .target(
+            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal"],
+            path: "Tests/Fuzz/Targets", swiftSettings: strict),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Replay",
+            swiftSettings: strict),
     ]
 )
 
 if isFuzzing {
-    for name in ["FuzzWire", "FuzzEvent"] {
-        package.targets.append(
-            .executableTarget(
-                name: name, dependencies: ["Events", "Wire"], path: "Tests/Fuzz/\(name)",
-                exclude: ["corpus"], swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
-    }
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Runner",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
 }
