@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// `TOLLGATE_FUZZ=1 swift build -Xswiftc -O --product FuzzWire` builds a libFuzzer target.
+/// Set by `deploy/fuzz`, which builds the decoders with libFuzzer.
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
 
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
@@ -17,7 +17,11 @@ let strict: [SwiftSetting] =
 
 let package = Package(
     name: "tollgate",
-    products: [.executable(name: "tollgate", targets: ["tollgate"])],
+    products: [
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        // Preloaded under a daemon by tests: a disk that hangs, a clock that is wrong.
+        .library(name: "CTrouble", type: .dynamic, targets: ["CTrouble"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -58,6 +62,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CTrouble", path: "Tests/CTrouble"),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
             swiftSettings: strict),
@@ -73,18 +78,27 @@ let package = Package(
             swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
-            name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
+            name: "DaemonTests",
+            dependencies: [
+                "tollgate", "Gate", "Events", "CLinux", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             resources: [.copy("Foreign")], swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
+        // What the fuzzers check, and the same as a quick test over what they have kept.
+        .target(
+            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal"],
+            path: "Tests/Fuzz/Targets", swiftSettings: strict),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Replay",
+            swiftSettings: strict),
     ]
 )
 
 if isFuzzing {
-    for name in ["FuzzWire", "FuzzEvent"] {
-        package.targets.append(
-            .executableTarget(
-                name: name, dependencies: ["Events", "Wire"], path: "Tests/Fuzz/\(name)",
-                exclude: ["corpus"], swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
-    }
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Runner",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
 }

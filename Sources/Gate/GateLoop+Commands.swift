@@ -29,6 +29,7 @@ extension GateLoop {
         }
         machine.actor = session.pointee.actor
         do throws(Failure) {
+            if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
             switch verb {
             case .reserve, .check: try reserve(session, arguments, verb)
             case .settle: try settle(session, arguments)
@@ -46,8 +47,9 @@ extension GateLoop {
                 appendReply(session) { Handshake.quit(into: &$0) }
                 session.pointee.closesAfterFlush = true
             case .reset:
-                session.pointee.reset()
-                noteRole(session)
+                let was = session.pointee.unknownSince != nil
+                session.pointee.reset(at: machine.now)
+                countStranger(session, was)
                 appendReply(session) { Handshake.reset(into: &$0) }
             case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
             case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
@@ -67,6 +69,10 @@ extension GateLoop {
             appendReply(session) { $0.reply(error) }
         }
         return true
+    }
+
+    @inline(never) private static func busy() -> Failure {
+        Failure(.unavailable, "too many answers wait for clients that do not read them: try again")
     }
 
     /// Why the connection may not use the verb; nil when it may.
@@ -281,9 +287,12 @@ extension GateLoop {
             throw Failure(.wrongPassword, "invalid username-password pair or operator is revoked.")
         }
         session.pointee.role = known.role
+        // Whoever let the input be answered counts the connection again.
+        let was = session.pointee.unknownSince != nil
+        session.pointee.unknownSince = nil
+        countStranger(session, was)
         session.pointee.actor = known.actor
         session.pointee.userName = credentials.name.string
-        noteRole(session)
     }
     private mutating func client(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
@@ -302,6 +311,7 @@ extension GateLoop {
     /// `INFO`: for people, dashboards, and the Redis tools that look for the first few fields.
     private func info() -> String {
         let journal = journal.statistics
+        let disk = caretaker?.diskOutlook
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -319,6 +329,7 @@ extension GateLoop {
             loading:0\r
             # Clients\r
             connected_clients:\(sessionCount)\r
+            waiting_answer_bytes:\(pressure.total)\r
             blocked_clients:0\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
@@ -351,6 +362,9 @@ extension GateLoop {
             ring_used_bytes:\(journal.ringUsedBytes)\r
             journal_bytes:\(journal.mapUsedBytes)\r
             disk_free_bytes:\(journal.freeDiskBytes)\r
+            disk_pause_below_bytes:\(options.pauseBelowMebibytes << 20)\r
+            log_bytes_per_hour:\(disk?.growth.map { "\(Int64($0 * 3_600))" } ?? "")\r
+            disk_full_in_seconds:\(disk?.secondsLeft.map { "\($0)" } ?? "")\r
             checkpoint_seq:\(checkpointer.newestSeq)\r
             # Keyspace\r
             db0:keys=\(machine.book.accountCount),expires=0,avg_ttl=0\r

@@ -15,7 +15,7 @@ import Wire
 struct GateLoop<System: GateSystem>: ~Copyable {
     /// The kernel; in a simulation, a world of its own.
     let system: System
-    private var patience: Patience
+    private var spin: Spin
     // Behind an address, because Swift 6.3 copies a large struct for a call that only borrows it: 1.4 KiB
     // a command it was.
     private let machineAddress: UnsafeMutablePointer<Machine>
@@ -31,6 +31,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     let journal: Journal
     let readers: Readers
     let checkpointer: Checkpointer
+    /// Nobody looks after a loop that runs in a test.
+    let caretaker: Caretaker?
     let options: DaemonOptions
     let calendar: ZoneCalendar
     let version: String
@@ -44,14 +46,16 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private let scratch: UnsafeMutableRawPointer
     private(set) var listeners: [Listener]
     /// Connections by descriptor.
-    private var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
-    private var sessionsCapacity = 0
+    private(set) var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
+    private(set) var sessionsCapacity = 0
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
     private var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
     private var holding = DescriptorList()
+    /// What readers shall be asked.
+    var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
     private var stalled: [Int32] = []
     /// Connections with whole requests whose clients have taken enough of their answers.
@@ -60,21 +64,25 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private var spare: Int32
     /// Whether the listeners are not watched, for want of descriptors.
     private var isDeaf = false
+    var pressure = OutputPressure()
     private var turn: UInt64 = 0
     /// As of the last look at answers that wait for the disk.
     private var lastDurable: UInt64 = 0
     /// What the ring takes in this turn, in bytes.
     private var room = 0
     private var lapsesAreDue = false
-    private var lastSweep: Int64 = 0
-    private var unfinished = 0
-    /// Connections that have no role yet.
+    var lastSweep: Int64 = 0
+    /// Connections of which something is overdue some day.
+    private(set) var unfinished = 0
+    /// Connections whose peers nobody knows yet.
     private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
     private var readsNoMore = false
     private(set) var isReadOnly = false
+    /// The log tells of a change once.
+    private var noticedState = JournalState.normal
 
     /// What happened since the start, for INFO.
     struct Counters {
@@ -88,13 +96,14 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     init(
         system: System, machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
-        options: DaemonOptions, calendar: ZoneCalendar,
+        readers: Readers, checkpointer: Checkpointer, caretaker: Caretaker? = nil,
+        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
         self.readers = readers
         self.checkpointer = checkpointer
+        self.caretaker = caretaker
         self.listeners = listeners
         self.signals = signals
         self.options = options
@@ -110,7 +119,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions.initialize(repeating: nil, count: sessionsCapacity)
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
         lastPoke = journal.stagedSeq
-        patience = Patience(spinNanoseconds: Int64(options.spinMicroseconds) * 1_000)
+        spin = Spin(nanoseconds: Int64(options.spinMicroseconds) * 1_000)
         machineAddress = .allocate(capacity: 1)
         machineAddress.initialize(to: machine)
         self.floods = floods
@@ -118,6 +127,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
             system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+        if let caretaker {
+            system.watch(caretaker.callDescriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
     deinit {
@@ -145,7 +157,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
 
     mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = patience.wait(
+        let count = spin.wait(
             system, into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
@@ -161,6 +173,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 deliverReaderResults()
             } else if descriptor == signals {
                 takeSignals()
+            } else if let caretaker, descriptor == caretaker.callDescriptor {
+                answerCaretaker(caretaker)
             } else {
                 // After the others: a descriptor closed in this turn must not be reused in it.
                 accepting = true
@@ -203,12 +217,15 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         dirty.removeAll()
         sweepIfDue()
+        askReaders()
+        if isDeaf { listenAgain() }
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     mutating func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
+        if isDeaf { return 1_000 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
@@ -221,16 +238,15 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func noticeState() {
         let state = journal.state
         machine.isPaused = state != .normal
-        let readOnly = state == .readOnly
-        if readOnly != isReadOnly {
-            isReadOnly = readOnly
-            if readOnly {
-                logger.critical("read-only: \(journal.stateReason)")
-            } else {
-                logger.notice("the log takes events again")
-            }
-        } else if machine.isPaused {
-            logger.warning("reserves are refused: \(journal.stateReason)")
+        isReadOnly = state == .readOnly
+        guard state != noticedState else { return }
+        noticedState = state
+        let seq: Logger.Metadata = ["seq": .stringConvertible(machine.book.seq)]
+        switch state {
+        case .normal: logger.notice("the log takes everything again", metadata: seq)
+        case .paused:
+            logger.warning("reserves are refused: \(journal.stateReason)", metadata: seq)
+        case .readOnly: logger.critical("read-only: \(journal.stateReason)", metadata: seq)
         }
     }
 
@@ -245,25 +261,37 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func refuseForWantOfDescriptors(_ listener: Listener) {
         if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
         guard spare >= 0 else {
-            // Not even one to say no with: listen again when a connection has gone.
+            // Not even one to say no with: listen again when there is.
             for listener in listeners { system.watch(listener.descriptor, 0, EPOLL_CTL_DEL) }
             isDeaf = true
             return
         }
         close(spare)
         if let descriptor = system.accept(listener) {
-            refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
+            refuse(descriptor, "no more file descriptors; raise the daemon's limit")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
-    private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
+    private mutating func listenAgain() {
+        if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        guard spare >= 0 else { return }
+        isDeaf = false
+        for listener in listeners {
+            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+    }
+    private mutating func refuse(_ descriptor: Int32, _ why: String) {
         counters.rejectedConnections += 1
-        _ = system.send(descriptor, line.utf8Start, line.utf8CodeUnitCount)
+        // However many are refused, the log has a few lines of it: its handler limits what repeats.
+        logger.warning("a connection is refused: \(why)")
+        var line = ByteBuffer(capacity: 128)
+        line.reply(Failure(.error, why))
+        _ = system.send(descriptor, line.base, line.count)
         system.close(descriptor)
     }
     private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
         guard sessionCount < options.connectionsMax else {
-            return refuse(descriptor, "-ERR max number of clients reached\r\n")
+            return refuse(descriptor, "max number of clients reached")
         }
         var address: String
         var role: Role?
@@ -275,25 +303,25 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             if let uid, uid == 0 || uid == ownUID { role = .admin }
         } else {
             address = Listener.peerAddress(descriptor)
-            var one: Int32 = 1
-            let size = socklen_t(MemoryLayout<Int32>.size)
-            setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
-            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
+            Listener.prepare(descriptor)
         }
         guard role != nil || strangers < options.strangersMax else {
-            return refuse(
-                descriptor, "-ERR too many connections that have not authenticated\r\n")
+            return refuse(descriptor, "too many connections that have not authenticated")
         }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
         nextSessionID += 1
         fresh.interest = UInt32(EPOLLIN.rawValue)
+        if role == nil {
+            fresh.unknownSince = machine.now
+            unfinished += 1
+        }
         if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
         sessions[Int(descriptor)] = session
-        noteRole(session)
+        countStranger(session, false)
         sessionCount += 1
         counters.connections += 1
         system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
@@ -308,31 +336,25 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions = larger
         sessionsCapacity = capacity
     }
-    private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
+    func forEachSession(_ body: (UnsafeMutablePointer<Session>) -> Void) {
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { body(session) } }
+    }
+    mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
         if session.pointee.isWatched { unfinished -= 1 }
-        if session.pointee.strangerSince != nil { strangers -= 1 }
+        if session.pointee.unknownSince != nil { strangers -= 1 }
+        pressure.forget(session)
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
         system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
-        guard isDeaf else { return }
-        isDeaf = false
-        for listener in listeners {
-            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
-        }
     }
 
-    /// Whoever has no role gets a while to authenticate, again after a RESET.
-    mutating func noteRole(_ session: UnsafeMutablePointer<Session>) {
-        let isStranger = session.pointee.role == nil
-        guard isStranger != (session.pointee.strangerSince != nil) else { return }
-        let was = session.pointee.isWatched
-        session.pointee.strangerSince = isStranger ? machine.now : nil
-        strangers += isStranger ? 1 : -1
-        recount(session, was)
+    /// - Parameter was: whether it was a stranger before.
+    mutating func countStranger(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+        strangers += (session.pointee.unknownSince != nil ? 1 : 0) - (was ? 1 : 0)
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -390,7 +412,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     ) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
-            && !session.pointee.awaitsReader && session.pointee.waiting < GateLimits.outputBytesMax
+            && !session.pointee.awaitsReader && session.pointee.waiting <= pressure.bytesMax
         if !waits {
             session.pointee.unfinishedSince = nil
         } else if session.pointee.unfinishedSince == nil {
@@ -398,7 +420,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         recount(session, was)
     }
-    private mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+    mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
         let isNow = session.pointee.isWatched
         if was != isNow { unfinished += isNow ? 1 : -1 }
     }
@@ -410,9 +432,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     ) -> Int {
         var used = 0
         loop: while used < input.count, !session.pointee.closesAfterFlush {
-            if session.pointee.awaitsReader || session.pointee.waiting > GateLimits.outputBytesMax {
-                break
-            }
+            if session.pointee.awaitsReader || session.pointee.waiting > pressure.bytesMax { break }
             let rest = input.slice(used, input.count)
             switch parser.next(rest, searched: &session.pointee.searched) {
             case .incomplete: break loop
@@ -487,19 +507,19 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     /// Goes on with what a connection had sent when it had to wait.
-    private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
+    mutating func resume(_ session: UnsafeMutablePointer<Session>) {
         let was = session.pointee.isWatched
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
         noteUnfinished(session, was)
         markDirty(session)
         updateInterest(session)
     }
-    private mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
+    mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
         var wanted: UInt32 = 0
         let isFull =
-            session.pointee.waiting > GateLimits.outputBytesMax
+            session.pointee.waiting > pressure.bytesMax
             || session.pointee.interest & UInt32(EPOLLIN.rawValue) == 0
-                && session.pointee.waiting > GateLimits.outputBytesResume
+                && session.pointee.waiting > pressure.bytesResume
         // Whole requests that wait for their turn: nothing is read on top of them.
         let isBehind = !session.pointee.input.isEmpty && session.pointee.unfinishedSince == nil
         if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull, !isBehind,
@@ -532,7 +552,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         holding.removeAll()
     }
-    private mutating func flush(_ session: UnsafeMutablePointer<Session>) {
+    mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)
         var isStuck = false
         while writable > 0 {
@@ -560,6 +580,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             let gone = session.pointee.output.count - session.pointee.waiting
             if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
         }
+        pressure.note(session)
         let was = session.pointee.isWatched
         if !isStuck {
             session.pointee.stuckSince = nil
@@ -577,7 +598,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         updateInterest(session)
         // Room again for a client that had to wait for its own reading. In the next turn: this one has
         // staged its events, and no answer may leave before the events it tells of are staged.
-        if session.pointee.waiting <= GateLimits.outputBytesResume, !session.pointee.input.isEmpty,
+        if session.pointee.waiting <= pressure.bytesResume, !session.pointee.input.isEmpty,
             !session.pointee.isStalled, !session.pointee.awaitsReader, !session.pointee.isResumable,
             session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
         {
@@ -592,69 +613,6 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
     }
 
-    // MARK: Readers
-
-    mutating func ask(_ session: UnsafeMutablePointer<Session>, _ question: Readers.Question) {
-        session.pointee.awaitsReader = true
-        // What this turn appended is staged at its end, before the reader can need it.
-        readersQueue.append(
-            Readers.Job(
-                descriptor: session.pointee.descriptor, session: session.pointee.id,
-                question: question, durableBy: machine.book.seq))
-        updateInterest(session)
-    }
-    private var readersQueue: [Readers.Job] = []
-
-    private mutating func deliverReaderResults() {
-        for result in readers.takeResults() {
-            guard let session = sessions[Int(result.descriptor)],
-                session.pointee.id == result.session
-            else { continue }
-            result.reply.withUnsafeBytes { raw in
-                appendReply(session) { $0.append(Bytes(raw)) }
-            }
-            session.pointee.awaitsReader = false
-            resume(session)
-        }
-    }
-
-    // MARK: Time
-
-    /// Once a second: closes connections whose unfinished request, unread answers or AUTH are overdue.
-    private mutating func sweepIfDue() {
-        for job in readersQueue { readers.post(job) }
-        readersQueue.removeAll(keepingCapacity: true)
-        guard unfinished > 0, machine.now.second > lastSweep else { return }
-        lastSweep = machine.now.second
-        let now = machine.now.nanoseconds
-        let lines = now - Int64(options.idleLineSeconds) * 1_000_000_000
-        let greetings = now - Int64(options.authSeconds) * 1_000_000_000
-        for i in 0..<sessionsCapacity {
-            guard let session = sessions[i] else { continue }
-            if let since = session.pointee.stuckSince, since.nanoseconds < lines {
-                drop(session)
-            } else if let since = session.pointee.strangerSince, since.nanoseconds < greetings {
-                expel(session, .noAuth, "no AUTH in \(options.authSeconds) seconds")
-            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < lines {
-                expel(
-                    session, .error,
-                    "Protocol error: the request was not finished in "
-                        + "\(options.idleLineSeconds) seconds")
-            }
-        }
-    }
-    private mutating func expel(
-        _ session: UnsafeMutablePointer<Session>, _ code: Failure.Code, _ why: String
-    ) {
-        guard !session.pointee.closesAfterFlush else { return }
-        appendReply(session) { $0.reply(Failure(code, why)) }
-        session.pointee.closesAfterFlush = true
-        let was = session.pointee.isWatched
-        session.pointee.unfinishedSince = nil
-        recount(session, was)
-        flush(session)
-    }
-
     // MARK: The end
 
     private mutating func takeSignals() {
@@ -663,6 +621,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             logger.notice(
                 "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
             isDraining = true
+            caretaker?.noteDraining()
         }
     }
 

@@ -1,4 +1,5 @@
 import Events
+import Foundation
 import Glibc
 
 /// A process that the bench started: killed when its owner lets go of it, and by the kernel should
@@ -45,6 +46,12 @@ final class BenchProcess {
         hasEnded = true
     }
 
+    var isRunning: Bool {
+        var status: Int32 = 0
+        if !hasEnded, waitpid(pid, &status, WNOHANG) == pid { hasEnded = true }
+        return !hasEnded
+    }
+
     /// Waits until it has ended by itself; an interrupt ends it.
     func finish(_ context: BenchContext) throws(CommandFailure) {
         var status: Int32 = 0
@@ -70,10 +77,7 @@ final class BenchProcess {
                 return
             } catch {
                 try context.checkInterrupt()
-                var status: Int32 = 0
-                let ended = waitpid(pid, &status, WNOHANG) == pid
-                if ended { hasEnded = true }
-                guard !ended, monotonicNanoseconds() < deadline else {
+                guard isRunning, monotonicNanoseconds() < deadline else {
                     throw CommandFailure(
                         .unavailable,
                         "what should answer at \(socket) does not: "
@@ -94,6 +98,30 @@ final class BenchProcess {
             let n = read(descriptor, &bytes, bytes.count)
             return String(decoding: bytes.prefix(max(n, 0)), as: UTF8.self)
         }
+        static func write(_ text: String, to path: String) throws(CommandFailure) {
+            do {
+                try text.write(toFile: path, atomically: false, encoding: .utf8)
+            } catch {
+                throw CommandFailure(.cannotCreate, "cannot write \(path): \(error)")
+            }
+        }
+    }
+}
+
+/// Another user of this machine.
+struct BenchUser {
+    let name: String
+    let uid: uid_t
+    let gid: gid_t
+
+    init?(named name: String) {
+        guard let found = getpwnam(name)?.pointee else { return nil }
+        self.name = name
+        uid = found.pw_uid
+        gid = found.pw_gid
+    }
+    static var current: BenchUser? {
+        getpwuid(geteuid()).flatMap { BenchUser(named: String(cString: $0.pointee.pw_name)) }
     }
 }
 
@@ -143,8 +171,11 @@ enum BenchPeers {
     }
 
     static func isInstalled(_ program: String) -> Bool {
+        searchPath.contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
+    static var searchPath: [String] {
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        return path.split(separator: ":").contains { access("\($0)/\(program)", X_OK) == 0 }
+        return path.split(separator: ":").map(String.init)
     }
     static let noRedis = "redis-server is not installed"
 }

@@ -5,31 +5,6 @@ import Testing
 extension ThroughTheSocket {
     /// Connections that have not said who they are.
     @Suite struct Strangers {
-        @Test func `who does not log in in time is closed, and who does stays`() throws {
-            let port = try freePort()
-            let daemon = try ThroughTheSocket.daemon([
-                "--tcp", "127.0.0.1:\(port)", "--auth-seconds", "1",
-            ])
-            let event = try daemon.client().append(
-                "operator.created", #"{"operator":"boss","role":"admin"}"#)
-            let secret = try #require(event["secret"] as? String)
-            let known = try Client(port: port)
-            #expect(try known.ask("AUTH boss \(secret)").text == "OK")
-            let silent = try Client(port: port)
-            let talker = try Client(port: port)
-            #expect(try talker.ask("PING").text.hasPrefix("-NOAUTH"))
-            // A RESET makes a stranger of whoever came over TCP.
-            let forgetful = try Client(port: port)
-            #expect(try forgetful.ask("AUTH boss \(secret)").text == "OK")
-            #expect(try forgetful.ask("RESET").text == "RESET")
-            for client in [silent, talker, forgetful] {
-                #expect(try client.rest() == "-NOAUTH no AUTH in 1 seconds\r\n")
-            }
-            #expect(try known.ask("PING").text == "PONG")
-            #expect(try daemon.client().number("connected_clients") == 2)
-            #expect(try daemon.stop() == 0)
-        }
-
         @Test func `strangers do not take everybody's place`() throws {
             let port = try freePort()
             let daemon = try ThroughTheSocket.daemon([

@@ -8,38 +8,38 @@ import Glibc
 /// looking again and again saves that (`--spin-us`), at the price of a core that is never idle while
 /// they come. It is adaptive: only when the last wait was shorter than the spin is the next one spun,
 /// so one fruitless spin is all that a quiet daemon pays.
-struct Patience {
-    private let spinNanoseconds: Int64
+struct Spin {
+    private let nanoseconds: Int64
     private var lastWaitWasShort = false
 
-    init(spinNanoseconds: Int64) { self.spinNanoseconds = spinNanoseconds }
+    init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     @inline(__always)
     mutating func wait(
         _ system: some GateSystem, into ready: UnsafeMutablePointer<epoll_event>, most: Int32,
         milliseconds: Int32
     ) -> Int32 {
-        guard spinNanoseconds > 0, milliseconds != 0 else {
+        guard nanoseconds > 0, milliseconds != 0 else {
             return system.wait(into: ready, most: most, milliseconds: milliseconds)
         }
-        return spin(system, ready, most, milliseconds)
+        return lookAndSleep(system, ready, most, milliseconds)
     }
     @inline(never)
-    private mutating func spin(
+    private mutating func lookAndSleep(
         _ system: some GateSystem, _ ready: UnsafeMutablePointer<epoll_event>, _ most: Int32,
         _ milliseconds: Int32
     ) -> Int32 {
-        let start = Patience.clock()
-        let end = start + spinNanoseconds
+        let start = Spin.clock()
+        let end = start + nanoseconds
         if lastWaitWasShort {
             while true {
                 let count = system.wait(into: ready, most: most, milliseconds: 0)
                 if count != 0 { return count }
-                if Patience.clock() >= end { break }
+                if Spin.clock() >= end { break }
             }
         }
         let count = system.wait(into: ready, most: most, milliseconds: milliseconds)
-        lastWaitWasShort = Patience.clock() < end
+        lastWaitWasShort = Spin.clock() < end
         return count
     }
     private static func clock() -> Int64 {
