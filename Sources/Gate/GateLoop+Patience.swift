@@ -99,6 +99,7 @@ extension GateLoop {
         guard unfinished > 0, machine.now.second > lastSweep else { return }
         lastSweep = machine.now.second
         let overdue = machine.now.nanoseconds - Int64(options.idleLineSeconds) * 1_000_000_000
+        let unknown = machine.now.nanoseconds - Int64(options.authSeconds) * 1_000_000_000
         let stuck =
             pressure.isHigh
             ? max(overdue, machine.now.nanoseconds - GateLimits.scarcePatienceNanoseconds) : overdue
@@ -113,11 +114,11 @@ extension GateLoop {
                         .error,
                         "Protocol error: the request was not finished in \(options.idleLineSeconds) "
                             + "seconds"))
-            } else if let since = session.pointee.unknownSince, since.nanoseconds < overdue {
+            } else if let since = session.pointee.unknownSince, since.nanoseconds < unknown {
                 end(
                     session,
                     Failure(
-                        .noAuth, "no AUTH in \(options.idleLineSeconds) seconds: closed"))
+                        .noAuth, "no AUTH in \(options.authSeconds) seconds: closed"))
             }
         }
     }
@@ -125,7 +126,9 @@ extension GateLoop {
         appendReply(session) { $0.reply(why) }
         let was = session.pointee.isWatched
         session.pointee.unfinishedSince = nil
+        let wasUnknown = session.pointee.unknownSince != nil
         session.pointee.unknownSince = nil
+        countStranger(session, wasUnknown)
         recount(session, was)
         session.pointee.closesAfterFlush = true
         flush(session)

@@ -15,7 +15,14 @@ import Wire
 struct GateLoop<System: GateSystem>: ~Copyable {
     /// The kernel; in a simulation, a world of its own.
     let system: System
-    var machine: Machine
+    private var spin: Spin
+    // Behind an address, because Swift 6.3 copies a large struct for a call that only borrows it: 1.4 KiB
+    // a command it was.
+    private let machineAddress: UnsafeMutablePointer<Machine>
+    var machine: Machine {
+        @inline(__always) unsafeAddress { UnsafePointer(machineAddress) }
+        @inline(__always) nonmutating unsafeMutableAddress { machineAddress }
+    }
     private var floods: FloodPage
     var parser = RequestParser()
     var seconds = SecondText()
@@ -44,9 +51,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
-    private var dirty: [Int32] = []
+    private var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
-    private var holding: [Int32] = []
+    private var holding = DescriptorList()
     /// What readers shall be asked.
     var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
@@ -67,6 +74,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     var lastSweep: Int64 = 0
     /// Connections of which something is overdue some day.
     private(set) var unfinished = 0
+    /// Connections whose peers nobody knows yet.
+    private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
@@ -110,7 +119,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions.initialize(repeating: nil, count: sessionsCapacity)
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
         lastPoke = journal.stagedSeq
-        self.machine = machine
+        spin = Spin(nanoseconds: Int64(options.spinMicroseconds) * 1_000)
+        machineAddress = .allocate(capacity: 1)
+        machineAddress.initialize(to: machine)
         self.floods = floods
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
@@ -122,6 +133,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     deinit {
+        machineAddress.deinitialize(count: 1)
+        machineAddress.deallocate()
         ready.deallocate()
         scratch.deallocate()
         for i in 0..<sessionsCapacity {
@@ -144,7 +157,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
 
     mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = system.wait(into: ready, most: Int32(readyMax), milliseconds: milliseconds)
+        let count = spin.wait(
+            system, into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
         for i in 0..<Int(max(count, 0)) {
@@ -186,7 +200,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func stageOutbox() {
         journal.stage(machine.outbox.bytes)
         machine.outbox.removeAll()
-        floods.note(machine)
+        let machine = machineAddress
+        floods.note(machine.pointee)
     }
     private mutating func endTurn() {
         stageOutbox()
@@ -195,27 +210,28 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             checkpointer.poke()
         }
         releaseHeld()
-        for descriptor in dirty {
-            guard let session = sessions[Int(descriptor)] else { continue }
+        for i in 0..<dirty.count {
+            guard let session = sessions[Int(dirty[i])] else { continue }
             session.pointee.isDirty = false
             flush(session)
         }
-        dirty.removeAll(keepingCapacity: true)
+        dirty.removeAll()
         sweepIfDue()
         askReaders()
         if isDeaf { listenAgain() }
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
-    func timeout() -> Int32 {
+    mutating func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         if isDeaf { return 1_000 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
-        // Deadlines are whole seconds, so waking just behind the next one is soon enough.
-        let inSecond = system.wallClock().nanoseconds % 1_000_000_000
+        // Deadlines are whole seconds, so waking just behind the next one is soon enough. The turn's own
+        // reading of the clock will do: a turn takes microseconds.
+        let inSecond = machine.now.nanoseconds % 1_000_000_000
         return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
     }
 
@@ -289,6 +305,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             address = Listener.peerAddress(descriptor)
             Listener.prepare(descriptor)
         }
+        guard role != nil || strangers < options.strangersMax else {
+            return refuse(descriptor, "too many connections that have not authenticated")
+        }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
@@ -302,6 +321,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
         sessions[Int(descriptor)] = session
+        countStranger(session, false)
         sessionCount += 1
         counters.connections += 1
         system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
@@ -322,6 +342,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
         if session.pointee.isWatched { unfinished -= 1 }
+        if session.pointee.unknownSince != nil { strangers -= 1 }
         pressure.forget(session)
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
@@ -329,6 +350,11 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
+    }
+
+    /// - Parameter was: whether it was a stranger before.
+    mutating func countStranger(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+        strangers += (session.pointee.unknownSince != nil ? 1 : 0) - (was ? 1 : 0)
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -413,8 +439,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             case .empty(let consumed):
                 session.pointee.searched = 0
                 used += consumed
-            case .violation(let failure):
-                appendReply(session) { $0.reply(failure) }
+            case .violation(let violation):
+                appendReply(session) { $0.reply(violation.failure) }
                 session.pointee.closesAfterFlush = true
                 used = input.count
             case .command(let consumed, _):
@@ -447,7 +473,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     // MARK: Back-pressure
 
     /// Whether one more command's events surely fit the ring.
-    func hasRoom() -> Bool {
+    mutating func hasRoom() -> Bool {
         machine.outbox.count + GateLimits.commandEventBytesMax <= room
     }
     private mutating func stall(_ session: UnsafeMutablePointer<Session>) {
@@ -524,7 +550,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 markDirty(session)
             }
         }
-        holding.removeAll(keepingCapacity: true)
+        holding.removeAll()
     }
     mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)

@@ -179,7 +179,7 @@ extension ThroughTheSocket {
         @Test func `who does not say who it is gives up its place`() throws {
             let port = UInt16.random(in: 20_000...59_000)
             let daemon = try ThroughTheSocket.daemon([
-                "--tcp", "127.0.0.1:\(port)", "--idle-line-seconds", "1",
+                "--tcp", "127.0.0.1:\(port)", "--auth-seconds", "1",
             ])
             let admin = try daemon.client()
             let made = try admin.append("operator.created", #"{"operator":"r","role":"relay"}"#)
