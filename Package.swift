@@ -17,7 +17,10 @@ let strict: [SwiftSetting] =
 
 let package = Package(
     name: "tollgate",
-    products: [.executable(name: "tollgate", targets: ["tollgate"])],
+    products: [
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        .executable(name: "tollgate-simulate", targets: ["tollgate-simulate"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -54,6 +57,22 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // The daemon without its sockets and disks, driven by a seed.
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "Gate", "Events", "Ledger", "Journal", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "tollgate-simulate",
+            dependencies: [
+                "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
@@ -75,6 +94,9 @@ let package = Package(
         .testTarget(
             name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
             resources: [.copy("Foreign")], swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Simulation", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
