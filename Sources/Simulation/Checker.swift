@@ -34,6 +34,13 @@ final class Checker {
     /// Takes what has been staged since the last look.
     func absorb(_ daemon: SteppedDaemon) throws {
         var failure: (any Error)?
+        if daemon.durableSeq > count {
+            // Staged and committed in one go, as at the end of a drain.
+            try daemon.readDurable(from: count + 1) { event in
+                do { try append(event.bytes) } catch { failure = error }
+                return failure == nil
+            }
+        }
         daemon.withStagedEvents { event in
             guard failure == nil, let stored = try? StoredEvent(event) else { return }
             guard stored.header.seq > count else { return }
@@ -82,7 +89,6 @@ final class Checker {
         self.durable = max(self.durable, durable)
         isOver = false
     }
-    func noteFailedStart() {}
     /// - Parameter powerCut: otherwise only the process ended, and all that was staged is there.
     func expectAfterCrash(powerCut: Bool) {
         if powerCut {

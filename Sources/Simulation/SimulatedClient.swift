@@ -42,6 +42,12 @@ final class SimulatedClient {
         old.isEmpty ? nil : old[random.below(old.count)]
     }
 
+    /// Whether a move would do anything.
+    var canMove: Bool {
+        guard let pipe else { return true }
+        return !pipe.toClient.isEmpty || pipe.serverClosed || !unwritten.isEmpty && !pipe.clientEnded
+            || asked.count < world.plan.depth && !isSpoiled && !pipe.clientEnded
+    }
     func move() {
         guard let pipe else { return reconnect() }
         let plan = world.plan
@@ -49,15 +55,22 @@ final class SimulatedClient {
             if world.random.chance(plan.vanishing) { return vanish(pipe) }
             if world.random.chance(plan.garbage), !isSpoiled { return talkNonsense() }
         }
-        switch world.random.below(3) {
+        switch world.random.below(4) {
         case 0: write(pipe)
         case 1: read(pipe)
         default:
-            if asked.count < plan.depth, !isSpoiled, !pipe.clientEnded { ask() } else { read(pipe) }
+            read(pipe)
+            for _ in 0..<world.random.between(1...plan.depth)
+            where asked.count < plan.depth && !isSpoiled && self.pipe != nil && !pipe.clientEnded {
+                ask()
+            }
+            write(pipe)
         }
         if isTired {
             write(pipe)
             read(pipe)
+            // Others wait for the place.
+            if isAtRest { close(pipe) }
         }
     }
 
@@ -94,7 +107,9 @@ final class SimulatedClient {
     // MARK: Bytes
 
     private func write(_ pipe: Pipe) {
-        guard !unwritten.isEmpty, pipe.toServer.count < 150_000, !pipe.clientEnded else { return }
+        guard !unwritten.isEmpty, pipe.toServer.count < 150_000, !pipe.clientEnded,
+            !pipe.clientClosed
+        else { return }
         var count = unwritten.count
         if world.random.chance(250) { count = world.random.between(1...count) }
         pipe.toServer += unwritten.prefix(count)
@@ -157,6 +172,7 @@ final class SimulatedClient {
     // MARK: Coming and going
 
     private func reconnect() {
+        if isTired, isAtRest { return }
         guard world.random.chance(isTired ? 900 : 300), let pipe = world.connect() else { return }
         self.pipe = pipe
         isSpoiled = false

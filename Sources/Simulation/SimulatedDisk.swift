@@ -42,12 +42,8 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
     // MARK: The rig
 
     func before(_ operation: DiskOperation, _ path: String) -> DiskVerdict {
+        dieIfTorn()
         if world.isDead { return .fails(errno: EIO) }
-        if diesNext {
-            diesNext = false
-            world.die("after a torn write")
-            return .fails(errno: EIO)
-        }
         if case .write(_, let count) = operation, world.isAboutToDie, world.random.chance(500) {
             diesNext = true
             return .tears(after: world.random.below(count), errno: EIO)
@@ -110,6 +106,13 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         } else {
             _ = world.mayGoOn("after commit")
         }
+    }
+
+    /// A torn write is the last thing a process did, also when it asks nothing more of the disk.
+    func dieIfTorn() {
+        guard diesNext else { return }
+        diesNext = false
+        world.die("after a torn write")
     }
 
     // MARK: Time

@@ -115,6 +115,8 @@ final class World {
         // A wall clock may be set without time passing; the gate's own sleep knows the other clock.
         if wall > before { monotonic += min(wall - before, 120 * second) }
         story.tell("the clock jumps by \((wall - before) / 1_000_000) ms")
+        // At once, so that a turn falls on the very instant of a boundary.
+        if random.chance(500) { turn() }
     }
 
     // MARK: The run
@@ -139,8 +141,11 @@ final class World {
             return
         }
         if takeRareStep() { return afterStep() }
+        // Only what can move: a step in which nothing happens finds nothing.
         let weights = [
-            plan.clientWeight, 100, plan.commitWeight, plan.followWeight, 10, 5,
+            plan.clientWeight, mayTurn ? 120 : 1,
+            durableSeq < stagedSeq || daemon?.state != .normal ? plan.commitWeight : 0,
+            plan.followWeight, daemon?.hasQuestions == true ? 60 : 0, 5,
         ]
         var at = random.below(weights.reduce(0, +))
         var which = 0
@@ -158,7 +163,10 @@ final class World {
         }
         afterStep()
     }
-    private func moveClient() { clients[random.below(clients.count)].move() }
+    private func moveClient() {
+        let busy = clients.filter(\.canMove)
+        (busy.isEmpty || random.chance(50) ? random.pick(clients) : random.pick(busy)).move()
+    }
 
     /// Something rare, if this is its step.
     private func takeRareStep() -> Bool {
@@ -192,6 +200,7 @@ final class World {
         daemon == nil || disk.failure != 0 || disk.freeBytes < 1 << 40 || daemon?.state != .normal
     }
     private func afterStep() {
+        disk.dieIfTorn()
         if isDead { bury() }
         guard violation == nil, let daemon, !isDead else { return }
         check { try checker.watch(daemon, isThorough: step % 97 == 0, random: &random) }
@@ -281,7 +290,7 @@ final class World {
         fuse = nil
         story.tell("\(dyingIsPowerCut ? "power cut" : "kill -9") \(how)")
         absorb()
-        checker.noteEnd(durable: durableSeq)
+        if daemon != nil { checker.noteEnd(durable: durableSeq) }
         wreck = disk.crashImage(powerCut: dyingIsPowerCut)
     }
     private func crash(powerCut: Bool) {
@@ -325,12 +334,12 @@ final class World {
             kernel.wakesAt = monotonic
             check { try checker.checkStart(started) }
         } catch {
+            disk.dieIfTorn()
             if isDead { return bury() }
             kernel.processEnded()
             // Only a disk that fails may keep it from starting.
             guard disk.failure != 0 else { return fail("it does not start: \(error.message)") }
             story.tell("it cannot start on this disk")
-            checker.noteFailedStart()
         }
     }
     private func stop() {
