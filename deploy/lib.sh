@@ -42,6 +42,7 @@ present() {
     case $1 in
         liblmdb-dev) pkg-config --exists lmdb 2>/dev/null || [ -e /usr/include/lmdb.h ] ;;
         redis-tools) command -v redis-cli && command -v redis-benchmark ;;
+        binutils) command -v strip ;;
         python3-pip) python3 -m pip --version ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
         *) command -v "$1" ;;

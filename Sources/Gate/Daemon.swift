@@ -11,10 +11,12 @@ package enum Daemon {
     /// Serves until SIGTERM or SIGINT, then drains: stops accepting, answers what was read, commits,
     /// writes a checkpoint. Returns when all of that is done.
     ///
+    /// - Parameter problems: the last warnings and errors of the log, for the state that SIGUSR1 asks for.
     /// - Throws: `DaemonFailure` when it cannot start, or when the end finds that a second fold of the
     ///   log disagrees with the book that decided.
     package static func run(
-        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger,
+        problems: @escaping @Sendable () -> [String] = { [] }
     ) throws(DaemonFailure) {
         WireLimits.checkRelations()
         GateLimits.checkRelations(ringBytes: options.ringMebibytes << 20)
@@ -27,29 +29,64 @@ package enum Daemon {
         let signals = try blockSignals()
         defer { close(signals) }
         raiseDescriptorLimit()
+        let manager = ServiceManager()
+        let inherited = try SocketActivation.listeners()
 
-        let journal = try openJournal(journalOptions(options), logger)
-        var start = try Startup.prepare(
-            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
-            version: version, logger: logger)
-        try begin(journal, &start.machine)
+        let startedAt = Kernel.wallClock()
+        let opened = try open(options, calendar: calendar, version: version, logger: logger) {
+            manager.notify("STATUS=\($0)")
+        }
+        let journal = opened.journal
 
         let readers = try Readers(journal: journal, threads: options.readers)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
-        let listeners = try listen(options, logger)
-        let (seq, epoch) = (start.machine.book.seq, start.machine.book.epoch)
+        let caretaker = try Caretaker(
+            journal: journal, manager: manager, options: options, logger: logger,
+            dump: StateDump(
+                directory: options.dataDirectory, version: version, startedAt: startedAt,
+                options: options, checkpointer: checkpointer, problems: problems))
+        let listeners = try listen(options, inherited, logger)
+        let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
         var loop = try GateLoop(
-            system: try Kernel(), machine: start.machine, floods: start.floods, journal: journal,
-            readers: readers, checkpointer: checkpointer, listeners: listeners, signals: signals,
-            options: options, calendar: calendar,
-            version: version, logger: logger)
-        logger.notice(
-            "serving at \(options.effectiveSocketPath), epoch \(epoch), seq \(seq), ledger \(journal.ledgerID)"
+            system: try Kernel(), machine: opened.machine, floods: opened.floods, journal: journal,
+            readers: readers, checkpointer: checkpointer, caretaker: caretaker,
+            listeners: listeners, signals: signals, options: options, calendar: calendar,
+            version: version, logger: logger
         )
+        logger.notice(
+            "serving at \(listeners.map(\.address).joined(separator: " and "))",
+            metadata: [
+                "epoch": .stringConvertible(epoch), "seq": .stringConvertible(seq),
+                "ledger": .string(journal.ledgerID.description),
+            ])
+        try caretaker.start()
         loop.run()
-        try end(loop, journal, readers, checkpointer, logger)
+        caretaker.noteEnding()
+        try end(loop, journal, readers, checkpointer, caretaker, logger)
+    }
+
+    /// A ledger that is ready to decide.
+    package struct Opened: ~Copyable {
+        package let journal: Journal
+        package var machine: Machine
+        var floods: FloodPage
+    }
+    /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
+    /// - Parameter progress: hears what is being done, in a few words.
+    package static func open(
+        _ options: DaemonOptions, calendar: ZoneCalendar, version: String, logger: Logger,
+        progress: (String) -> Void = { _ in }
+    ) throws(DaemonFailure) -> Opened {
+        progress("opening the journal")
+        let journal = try openJournal(journalOptions(options), logger)
+        progress("folding the log, up to seq \(journal.lastSeq)")
+        var start = try Startup.prepare(
+            journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
+            version: version, logger: logger)
+        try begin(journal, &start.machine)
+        return Opened(journal: journal, machine: start.machine, floods: start.floods)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.
@@ -102,26 +139,35 @@ package enum Daemon {
         machine.isPaused = journal.state != .normal
     }
 
+    /// What was handed over, and what is missing of what was asked for.
     private static func listen(
-        _ options: DaemonOptions, _ logger: Logger
+        _ options: DaemonOptions, _ inherited: [Listener], _ logger: Logger
     ) throws(DaemonFailure) -> [Listener] {
-        var listeners = [try Listener.unix(options.effectiveSocketPath)]
-        if let host = options.tcpHost, let port = options.tcpPort {
+        var listeners = inherited
+        if !listeners.contains(where: \.isUnix) {
+            listeners.append(try Listener.unix(options.effectiveSocketPath))
+        }
+        if let host = options.tcpHost, let port = options.tcpPort,
+            listeners.allSatisfy(\.isUnix)
+        {
             listeners.append(try Listener.tcp(host: host, port: port))
-            logger.notice("TCP clients at \(host):\(port) must AUTH as an operator")
+        }
+        for listener in listeners where !listener.isUnix {
+            logger.notice("TCP clients at \(listener.address) must AUTH as an operator")
         }
         return listeners
     }
 
     private static func end(
         _ loop: consuming GateLoop<Kernel>, _ journal: Journal, _ readers: Readers,
-        _ checkpointer: Checkpointer, _ logger: Logger
+        _ checkpointer: Checkpointer, _ caretaker: Caretaker, _ logger: Logger
     ) throws(DaemonFailure) {
         readers.stop()
         let seq = loop.machine.book.seq
         let isDurable = journal.waitDurable(seq)
         let second = checkpointer.finish()
         let digest = loop.machine.book.digest()
+        caretaker.stop()
         journal.shutdown()
         guard isDurable else {
             // The ring outlives us, and the next start takes the events from it.
@@ -142,7 +188,10 @@ package enum Daemon {
         sigemptyset(&mask)
         sigaddset(&mask, SIGTERM)
         sigaddset(&mask, SIGINT)
-        pthread_sigmask(SIG_BLOCK, &mask, nil)
+        // The caretaker's, who is not there yet: whoever asks too early is answered later.
+        var blocked = mask
+        sigaddset(&blocked, SIGUSR1)
+        pthread_sigmask(SIG_BLOCK, &blocked, nil)
         let descriptor = signalfd(-1, &mask, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
         guard descriptor >= 0 else { throw .io("signalfd: \(String(cString: strerror(errno)))") }
         return descriptor

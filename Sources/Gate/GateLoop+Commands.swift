@@ -297,6 +297,7 @@ extension GateLoop {
     /// `INFO`: for people, dashboards, and the Redis tools that look for the first few fields.
     private func info() -> String {
         let journal = journal.statistics
+        let disk = caretaker?.diskOutlook
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -346,6 +347,9 @@ extension GateLoop {
             ring_used_bytes:\(journal.ringUsedBytes)\r
             journal_bytes:\(journal.mapUsedBytes)\r
             disk_free_bytes:\(journal.freeDiskBytes)\r
+            disk_pause_below_bytes:\(options.pauseBelowMebibytes << 20)\r
+            log_bytes_per_hour:\(disk?.growth.map { "\(Int64($0 * 3_600))" } ?? "")\r
+            disk_full_in_seconds:\(disk?.secondsLeft.map { "\($0)" } ?? "")\r
             checkpoint_seq:\(checkpointer.newestSeq)\r
             # Keyspace\r
             db0:keys=\(machine.book.accountCount),expires=0,avg_ttl=0\r

@@ -24,6 +24,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     let journal: Journal
     let readers: Readers
     let checkpointer: Checkpointer
+    /// Nobody looks after a loop that runs in a test.
+    let caretaker: Caretaker?
     let options: DaemonOptions
     let calendar: ZoneCalendar
     let version: String
@@ -66,6 +68,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// Late in a drain: what was read is answered, and nothing more is read.
     private var readsNoMore = false
     private(set) var isReadOnly = false
+    /// The log tells of a change once.
+    private var noticedState = JournalState.normal
 
     /// What happened since the start, for INFO.
     struct Counters {
@@ -79,13 +83,14 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     init(
         system: System, machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, listeners: [Listener], signals: Int32,
-        options: DaemonOptions, calendar: ZoneCalendar,
+        readers: Readers, checkpointer: Checkpointer, caretaker: Caretaker? = nil,
+        listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
         self.journal = journal
         self.readers = readers
         self.checkpointer = checkpointer
+        self.caretaker = caretaker
         self.listeners = listeners
         self.signals = signals
         self.options = options
@@ -107,6 +112,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
             system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
+        if let caretaker {
+            system.watch(caretaker.callDescriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
         }
     }
     deinit {
@@ -147,6 +155,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 deliverReaderResults()
             } else if descriptor == signals {
                 takeSignals()
+            } else if let caretaker, descriptor == caretaker.callDescriptor {
+                answerCaretaker(caretaker)
             } else {
                 // After the others: a descriptor closed in this turn must not be reused in it.
                 accepting = true
@@ -205,16 +215,15 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func noticeState() {
         let state = journal.state
         machine.isPaused = state != .normal
-        let readOnly = state == .readOnly
-        if readOnly != isReadOnly {
-            isReadOnly = readOnly
-            if readOnly {
-                logger.critical("read-only: \(journal.stateReason)")
-            } else {
-                logger.notice("the log takes events again")
-            }
-        } else if machine.isPaused {
-            logger.warning("reserves are refused: \(journal.stateReason)")
+        isReadOnly = state == .readOnly
+        guard state != noticedState else { return }
+        noticedState = state
+        let seq: Logger.Metadata = ["seq": .stringConvertible(machine.book.seq)]
+        switch state {
+        case .normal: logger.notice("the log takes everything again", metadata: seq)
+        case .paused:
+            logger.warning("reserves are refused: \(journal.stateReason)", metadata: seq)
+        case .readOnly: logger.critical("read-only: \(journal.stateReason)", metadata: seq)
         }
     }
 
@@ -236,18 +245,22 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         close(spare)
         if let descriptor = system.accept(listener) {
-            refuse(descriptor, "-ERR no more file descriptors; raise the daemon's limit\r\n")
+            refuse(descriptor, "no more file descriptors; raise the daemon's limit")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
-    private mutating func refuse(_ descriptor: Int32, _ line: StaticString) {
+    private mutating func refuse(_ descriptor: Int32, _ why: String) {
         counters.rejectedConnections += 1
-        _ = system.send(descriptor, line.utf8Start, line.utf8CodeUnitCount)
+        // However many are refused, the log has a few lines of it: its handler limits what repeats.
+        logger.warning("a connection is refused: \(why)")
+        var line = ByteBuffer(capacity: 128)
+        line.reply(Failure(.error, why))
+        _ = system.send(descriptor, line.base, line.count)
         system.close(descriptor)
     }
     private mutating func admit(_ descriptor: Int32, _ listener: Listener) {
         guard sessionCount < options.connectionsMax else {
-            return refuse(descriptor, "-ERR max number of clients reached\r\n")
+            return refuse(descriptor, "max number of clients reached")
         }
         var address: String
         var role: Role?
@@ -286,6 +299,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions.deallocate()
         sessions = larger
         sessionsCapacity = capacity
+    }
+    func forEachSession(_ body: (UnsafeMutablePointer<Session>) -> Void) {
+        for i in 0..<sessionsCapacity { if let session = sessions[i] { body(session) } }
     }
     private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
@@ -624,6 +640,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             logger.notice(
                 "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
             isDraining = true
+            caretaker?.noteDraining()
         }
     }
 

@@ -99,14 +99,20 @@ struct Listener {
         return descriptor >= 0 ? descriptor : nil
     }
     /// `127.0.0.1:5000` of a TCP peer.
-    static func peerAddress(_ descriptor: Int32) -> String {
+    static func peerAddress(_ descriptor: Int32) -> String { name(of: descriptor, getpeername) }
+
+    /// Host and port as one of the kernel's two questions about a TCP socket answers them.
+    static func name(
+        of descriptor: Int32,
+        _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> String {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         var host = [CChar](repeating: 0, count: 64)
         var port = [CChar](repeating: 0, count: 16)
         let known = withUnsafeMutablePointer(to: &storage) { raw in
             raw.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                getpeername(descriptor, address, &length) == 0
+                ask(descriptor, address, &length) == 0
                     && getnameinfo(
                         address, length, &host, socklen_t(host.count), &port, socklen_t(port.count),
                         NI_NUMERICHOST | NI_NUMERICSERV) == 0

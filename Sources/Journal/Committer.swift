@@ -38,6 +38,11 @@ final class Committer: @unchecked Sendable {
     private let hurrying = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let room = WaitingRoom()
+    /// Whoever doubts that the thread lives asks for a round; the thread notes which one it answered.
+    private let roundAsked = Atomic<UInt64>(0)
+    private let roundAnswered = Atomic<UInt64>(0)
+    /// Becomes readable when a round is answered.
+    let roundDescriptor: Int32
 
     private let parked = Atomic<UInt8>(Parked.running.rawValue)
     private let parkDescriptor: Int32
@@ -75,7 +80,8 @@ final class Committer: @unchecked Sendable {
         durable = Atomic(end.seq)
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         parkDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        guard wakeDescriptor >= 0, parkDescriptor >= 0 else {
+        roundDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wakeDescriptor >= 0, parkDescriptor >= 0, roundDescriptor >= 0 else {
             throw systemError("cannot create an eventfd")
         }
         lookAtDisk()
@@ -83,6 +89,7 @@ final class Committer: @unchecked Sendable {
     deinit {
         close(wakeDescriptor)
         close(parkDescriptor)
+        close(roundDescriptor)
     }
 
     // MARK: The gate's side
@@ -136,6 +143,15 @@ final class Committer: @unchecked Sendable {
         }
         return durableSeq >= seq
     }
+    /// Asks the thread to come round to the top of its work once, and returns the round's number. It
+    /// costs no event and no disk; a thread that hangs in a commit does not answer.
+    func askForRound() -> UInt64 {
+        let round = roundAsked.add(1, ordering: .sequentiallyConsistent).newValue
+        if Parked(rawValue: parked.load(ordering: .sequentiallyConsistent)) == .idle { unpark() }
+        return round
+    }
+    /// The newest round that was answered.
+    var answeredRound: UInt64 { roundAnswered.load(ordering: .sequentiallyConsistent) }
     var statistics: JournalStatistics {
         var all = JournalStatistics()
         all.commits = counts.commits.load(ordering: .relaxed)
@@ -192,6 +208,7 @@ final class Committer: @unchecked Sendable {
         warmRing()
         while true {
             let isStopping = stopping.load(ordering: .sequentiallyConsistent)
+            answerRound()
             if !ring.isEmpty, !isUrgent { linger() }
             switch round() {
             case .committed: break
@@ -199,6 +216,7 @@ final class Committer: @unchecked Sendable {
                 if isStopping { return }
                 park(.idle, for: state == .normal ? nil : Committer.retryNanoseconds) {
                     !ring.isEmpty || stopping.load(ordering: .sequentiallyConsistent)
+                        || hasRoundToAnswer
                 }
             case .failed:
                 // What is staged stays in the ring, and there the next start finds it.
@@ -214,6 +232,19 @@ final class Committer: @unchecked Sendable {
         guard ring.isEmpty else { return commit() ? .committed : .failed }
         if state == .paused { lookAtDisk() }
         return .idle
+    }
+
+    private var hasRoundToAnswer: Bool {
+        roundAsked.load(ordering: .sequentiallyConsistent)
+            != roundAnswered.load(ordering: .relaxed)
+    }
+    private func answerRound() {
+        guard hasRoundToAnswer else { return }
+        // Others fill the disk, too: without this look an idle daemon would learn of it by a commit.
+        if state == .normal { lookAtDisk() }
+        roundAnswered.store(
+            roundAsked.load(ordering: .sequentiallyConsistent), ordering: .sequentiallyConsistent)
+        signal(roundDescriptor)
     }
 
     /// Touches the whole ring once, in pieces of about a millisecond between which commits go on.

@@ -20,7 +20,7 @@ package final class Journal: Sendable {
 
     let log: Log
     let checkpoints: Checkpoints
-    private let committer: Committer
+    let committer: Committer
     private let directory: DataDirectory
     private let staged: Atomic<UInt64>
     private let thread = Mutex<pthread_t?>(nil)

@@ -12,8 +12,9 @@ struct Bench: ParsableCommand {
             sides of each ratio in alternating rounds, and prints a Markdown table:
             medians over the rounds, least and most in brackets. A ratio is one median
             over the other. Redis stands in the table if redis-server and
-            redis-benchmark are installed. What runs in this process (decide, fold) is
-            measured in processor time, all else by the clock.
+            redis-benchmark are installed, PostgreSQL if its server and pgbench are. What
+            runs in this process (decide, fold) is measured in processor time, all else
+            by the clock. A row that fails is said, and the others go on.
 
             Rows:
               \(Bench.listing)
@@ -24,9 +25,9 @@ struct Bench: ParsableCommand {
             Examples:
               tollgate bench
               tollgate bench --only decide --only fold --rounds 9
-              tollgate bench --dir /var/lib --json > bench.json
+              tollgate bench --dir /var/lib --json --markdown table.md > bench.json
             """,
-        subcommands: [BenchChild.self]
+        subcommands: [BenchCounts.self, BenchChild.self]
     )
 
     @Option(
@@ -45,6 +46,10 @@ struct Bench: ParsableCommand {
     var directory: String?
     @Flag(help: "Tiny counts, a few seconds: shows that it works, not how fast.")
     var smoke = false
+    @Flag(help: "What takes longer than a coffee, too: what that is, each row says.")
+    var long = false
+    @Option(help: ArgumentHelp("Write the table to this file, too.", valueName: "file"))
+    var markdown: String?
     @OptionGroup var format: FormatOptions
 
     /// All there is to measure, in the order of the table. A new one needs its line here.
@@ -67,31 +72,43 @@ struct Bench: ParsableCommand {
         guard (1...1_000).contains(rounds ?? 1) else {
             throw ValidationError("--rounds takes 1 to 1000")
         }
+        guard !(smoke && long) else {
+            throw ValidationError("--smoke and --long: say one of them")
+        }
     }
 
     func run() throws {
         Interrupt.catchSignals()
         signal(SIGPIPE, SIG_IGN)
         let context = try BenchContext(
-            under: directory, isSmoke: smoke, rounds: rounds ?? (smoke ? 1 : 5))
+            under: directory, scale: smoke ? .smoke : long ? .long : .usual,
+            rounds: rounds ?? (smoke ? 1 : 5))
         defer { context.removeDirectory() }
         context.note("in \(context.directory), \(context.rounds) rounds, \(BenchMachine.line)")
         #if DEBUG
         context.note("a debug build: its figures say nothing, build with -c release")
         #endif
         var report = BenchReport(isSmoke: smoke)
-        for test in Bench.tests where only.isEmpty || only.contains(test.name) {
-            try context.checkInterrupt()
+        var failed: [String] = []
+        for test in Bench.tests
+        where (only.isEmpty || only.contains(test.name)) && Interrupt.count == 0 {
             context.note("\(test.name): \(test.summary)")
             do {
                 report.rows += try test.run(context)
             } catch {
                 // A signal breaks off system calls, too; what then fails is not what is wrong.
-                try context.checkInterrupt()
-                throw error
+                guard Interrupt.count == 0 else { break }
+                failed.append(test.name)
+                context.note("\(test.name) failed: \(error.message)")
             }
         }
-        if format.json { report.json.print() } else { report.print() }
+        // What was measured before something went wrong took minutes: it is shown all the same.
+        if format.json { report.json.print() } else { Console.print(report.markdown) }
+        if let markdown { try BenchProcess.File.write(report.markdown + "\n", to: markdown) }
+        try context.checkInterrupt()
+        guard failed.isEmpty else {
+            throw CommandFailure(.failure, "not measured: \(failed.joined(separator: ", "))")
+        }
     }
 }
 
@@ -117,6 +134,9 @@ struct BenchChild: ParsableCommand {
             throw CommandFailure(.cannotCreate, "\(words[1]): \(String(cString: strerror(code)))")
         case "keys" where words.count == 2:
             try Console.print(String(BenchMemory.residentBytesAfter(keys: Int(words[1]) ?? 0)))
+        case "work" where words.count == 2:
+            // Without valgrind nobody counts, so a little of it shows that it works.
+            try BenchWork.run(in: words[1], isSmoke: tg_is_counted() == 0)
         case "run" where words.count >= 2:
             let copies: [UnsafeMutablePointer<CChar>?] =
                 words.dropFirst().map { strdup($0) } + [nil]

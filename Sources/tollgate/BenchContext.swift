@@ -4,14 +4,23 @@ import Glibc
 
 /// What every measurement of a run shares: a directory of its own, how much to do, and whom to tell.
 final class BenchContext {
-    let directory: String
-    let isSmoke: Bool
-    let rounds: Int
+    /// How much is done: just enough to see it work, what fits a quarter of an hour, or all of it.
+    enum Scale { case smoke, usual, long }
 
-    init(under parent: String?, isSmoke: Bool, rounds: Int) throws(CommandFailure) {
-        self.isSmoke = isSmoke
+    let directory: String
+    let scale: Scale
+    let rounds: Int
+    private let parent: String
+    /// Directories beside the run's own, for peers that run as another user.
+    private var foreign: [String] = []
+
+    init(under parent: String?, scale: Scale, rounds: Int) throws(CommandFailure) {
+        self.scale = scale
         self.rounds = rounds
-        let parent = parent ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+        self.parent = parent ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+        directory = try Self.makeDirectory(under: self.parent)
+    }
+    private static func makeDirectory(under parent: String) throws(CommandFailure) -> String {
         var template = Array((parent + "/tollgate-bench-XXXXXX").utf8CString)
         guard let made = mkdtemp(&template) else {
             throw CommandFailure(
@@ -19,9 +28,23 @@ final class BenchContext {
                 "no directory under \(parent): \(String(cString: strerror(errno))); say another "
                     + "with --dir")
         }
-        directory = String(cString: made)
+        return String(cString: made)
     }
-    func removeDirectory() { try? FileManager.default.removeItem(atPath: directory) }
+    func removeDirectory() { for path in foreign + [directory] { removeDirectory(path) } }
+    /// A directory on the same filesystem that belongs to another user, who could not reach one
+    /// inside ours.
+    func makeDirectory(for user: BenchUser) throws(CommandFailure) -> String {
+        let path = try Self.makeDirectory(under: parent)
+        foreign.append(path)
+        guard chown(path, user.uid, user.gid) == 0 else {
+            throw CommandFailure(
+                .noPermission, "cannot give \(path) away: \(String(cString: strerror(errno)))")
+        }
+        return path
+    }
+
+    var isSmoke: Bool { scale == .smoke }
+    var isLong: Bool { scale == .long }
 
     /// The path of something inside the run's directory; a measurement numbers its own.
     func path(_ name: String) -> String { directory + "/" + name }

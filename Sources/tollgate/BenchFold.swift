@@ -102,7 +102,7 @@ struct BenchFold: BenchTest {
     }
 
     @inline(never)
-    private static func fold(_ log: Bytes, into book: inout Book) -> Bool {
+    static func fold(_ log: Bytes, into book: inout Book) -> Bool {
         var at = 0
         while at < log.count {
             do throws(EventError) {
@@ -137,6 +137,6 @@ struct BenchFold: BenchTest {
         }
         guard isWhole else { throw Self.broken }
     }
-    private static let broken = CommandFailure(
+    static let broken = CommandFailure(
         .software, "the bench's own log does not fold: this is a bug")
 }

@@ -1,3 +1,4 @@
+import CEcho
 import Events
 import Glibc
 import Journal
@@ -12,6 +13,7 @@ struct BenchLedger: ~Copyable {
     private var seconds = SecondText()
     private var reply = ByteBuffer(capacity: 16 << 10)
     private var lines = ByteBuffer(capacity: 256 << 10)
+    private var line = ByteBuffer(capacity: 256)
     /// Placed and not settled.
     private var holds: [HoldName] = []
     private let keys: Int
@@ -96,21 +98,51 @@ struct BenchLedger: ~Copyable {
 
     // MARK: Requests
 
+    /// How the next requests ask.
+    enum Asking {
+        /// RESERVE as a line, and as the frame that client libraries send.
+        case line, frame
+        case check
+        /// RESERVE of a key that may spend nothing.
+        case broke
+    }
+
     /// RESERVEs of the keys in turn, each with an id of 36 characters.
-    private mutating func writeReserves(_ count: Int) {
+    private mutating func writeReserves(_ count: Int, _ asking: Asking) {
         lines.removeAll()
         for _ in 0..<count {
             // A step that shares no factor with the count visits every key, in no order.
             let key = next &* 97 % keys
-            lines.append("RESERVE bench/team-" as StaticString)
-            lines.append(decimal: Int64(key / Self.keysPerTeam))
-            lines.append("/key-" as StaticString)
-            lines.append(decimal: Int64(key))
-            lines.append(" openai/gpt-4.1 in=1200 out=400 id=" as StaticString)
-            lines.append("3f1c0c52-7a3e-4c59-9d1e-" as StaticString)
-            lines.append(decimal: Int64(next), width: 12)
+            line.removeAll()
+            line.append(
+                asking == .check ? "CHECK bench/team-" as StaticString : "RESERVE bench/team-")
+            line.append(decimal: Int64(key / Self.keysPerTeam))
+            if asking == .broke {
+                line.append("/broke" as StaticString)
+            } else {
+                line.append("/key-" as StaticString)
+                line.append(decimal: Int64(key))
+            }
+            line.append(" openai/gpt-4.1 in=1200 out=400 id=" as StaticString)
+            line.append("3f1c0c52-7a3e-4c59-9d1e-" as StaticString)
+            line.append(decimal: Int64(next), width: 12)
+            if asking == .frame { appendFrame(line.bytes) } else { lines.append(line.bytes) }
             lines.append("\r\n" as StaticString)
             next += 1
+        }
+    }
+    /// The words of a line as an array of bulk strings, but for its last line end.
+    private mutating func appendFrame(_ words: Bytes) {
+        var at = 0
+        lines.append("*6" as StaticString)
+        while at < words.count {
+            let rest = words.slice(at, words.count)
+            let length = rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.count
+            lines.append("\r\n$" as StaticString)
+            lines.append(decimal: Int64(length))
+            lines.append("\r\n" as StaticString)
+            lines.append(rest.slice(0, length))
+            at += length + 1
         }
     }
     /// The SETTLEs of the holds that were placed last.
@@ -122,15 +154,25 @@ struct BenchLedger: ~Copyable {
             lines.append(" in=1200 out=100\r\n" as StaticString)
         }
     }
+    /// A key in the first team that may spend nothing.
+    mutating func createBrokeKey() throws(CommandFailure) {
+        try append(
+            .keyCreated,
+            .object([
+                JSON.Member("account", .string("bench/team-0/broke")),
+                JSON.Member("limits", .object([JSON.Member("usd.day", .string("0"))])),
+            ]))
+    }
 
     // MARK: What is measured
 
     /// Takes the lines in turns, as the gate does: time moves on, parse, decide, apply; then stage
-    /// once. False when one is refused.
+    /// once. How many were answered with a yes, or nil when one is not understood.
     @inline(never)
-    private mutating func takeTurns(replying: Bool) -> Bool {
+    private mutating func takeTurns(replying: Bool) -> Int? {
         var at = 0
         var left = 0
+        var agreed = 0
         while at < lines.count {
             if left == 0 {
                 now += Self.turnNanoseconds
@@ -140,8 +182,14 @@ struct BenchLedger: ~Copyable {
             guard
                 case .command(let consumed, _) = parser.next(lines.bytes.slice(at, lines.count)),
                 let answer = answer(parser.arguments)
-            else { return false }
-            if case .allowed(let hold, _, _, _) = answer { holds.append(hold) }
+            else { return nil }
+            switch answer {
+            case .allowed(let hold, _, _, _):
+                holds.append(hold)
+                agreed += 1
+            case .settled, .wouldAllow: agreed += 1
+            default: break
+            }
             if replying { reply.reply(answer, &seconds) }
             at += consumed
             left -= 1
@@ -150,29 +198,43 @@ struct BenchLedger: ~Copyable {
                 reply.removeAll()
             }
         }
-        return true
+        return agreed
     }
-    /// Nil for anything but a yes.
     @inline(__always)
     private mutating func answer(_ arguments: Arguments) -> Answer? {
         var acknowledgement = Acknowledgement.ring
         do throws(Failure) {
             switch Verb(arguments[0]) {
             case .reserve:
-                let request = try ReserveRequest(arguments, acknowledgement: &acknowledgement)
-                let answer = machine.reserve(request)
-                guard case .allowed = answer else { return nil }
-                return answer
+                return machine.reserve(
+                    try ReserveRequest(arguments, acknowledgement: &acknowledgement))
+            case .check:
+                return machine.check(
+                    try ReserveRequest(arguments, verb: .check, acknowledgement: &acknowledgement))
             case .settle:
-                let request = try SettleRequest(arguments, acknowledgement: &acknowledgement)
-                let answer = machine.settle(request)
-                guard case .settled = answer else { return nil }
-                return answer
+                return machine.settle(
+                    try SettleRequest(arguments, acknowledgement: &acknowledgement))
             default: return nil
             }
         } catch {
             return nil
         }
+    }
+    /// Only finds the lines and what they ask; how many do.
+    @inline(never)
+    private mutating func parse() -> Int? {
+        var at = 0
+        var found = 0
+        var acknowledgement = Acknowledgement.ring
+        while at < lines.count {
+            guard
+                case .command(let consumed, _) = parser.next(lines.bytes.slice(at, lines.count)),
+                (try? ReserveRequest(parser.arguments, acknowledgement: &acknowledgement)) != nil
+            else { return nil }
+            at += consumed
+            found += 1
+        }
+        return found
     }
     private mutating func stage() {
         guard let journal, !machine.outbox.isEmpty else { return }
@@ -185,26 +247,64 @@ struct BenchLedger: ~Copyable {
     mutating func run(
         requests: Int, replying: Bool = false
     ) throws(CommandFailure) -> (reserve: Int64, settle: Int64) {
-        var times = (reserve: Int64(0), settle: Int64(0))
+        let reserve = try ask(requests, replying: replying)
+        return (reserve, try settle(replying: replying))
+    }
+    /// Asks, and keeps the holds that are placed; the processor's time.
+    mutating func ask(
+        _ requests: Int, _ asking: Asking = .line, replying: Bool = false,
+        meter: BenchMeter = .off
+    ) throws(CommandFailure) -> Int64 {
+        var time: Int64 = 0
+        for first in stride(from: 0, to: requests, by: Self.burst) {
+            writeReserves(min(Self.burst, requests - first), asking)
+            time += try measure(
+                min(Self.burst, requests - first), agreed: asking != .broke, replying, meter)
+        }
+        return time
+    }
+    /// Settles every hold that was placed since the last time; the processor's time.
+    mutating func settle(
+        replying: Bool = false, meter: BenchMeter = .off
+    ) throws(CommandFailure) -> Int64 {
+        var time: Int64 = 0
+        for first in stride(from: 0, to: holds.count, by: Self.burst) {
+            let range = first..<min(first + Self.burst, holds.count)
+            writeSettles(range)
+            time += try measure(range.count, agreed: true, replying, meter)
+        }
         holds.removeAll(keepingCapacity: true)
-        for first in stride(from: 0, to: requests, by: Self.burst) {
-            writeReserves(min(Self.burst, requests - first))
-            times.reserve += try timeTurns(replying)
-        }
-        for first in stride(from: 0, to: requests, by: Self.burst) {
-            writeSettles(first..<min(first + Self.burst, requests))
-            times.settle += try timeTurns(replying)
-        }
-        return times
+        return time
     }
-    private mutating func timeTurns(_ replying: Bool) throws(CommandFailure) -> Int64 {
+    /// Leaves the holds that were placed open for good.
+    mutating func forgetHolds() { holds.removeAll(keepingCapacity: true) }
+    /// Parses RESERVEs and does nothing with them.
+    mutating func parse(
+        _ requests: Int, _ asking: Asking, meter: BenchMeter
+    ) throws(CommandFailure) {
+        for first in stride(from: 0, to: requests, by: Self.burst) {
+            let count = min(Self.burst, requests - first)
+            writeReserves(count, asking)
+            meter.toggle()
+            let found = parse()
+            meter.toggle()
+            guard found == count else { throw Self.surprised }
+        }
+    }
+
+    private mutating func measure(
+        _ count: Int, agreed: Bool, _ replying: Bool, _ meter: BenchMeter
+    ) throws(CommandFailure) -> Int64 {
         let start = threadNanoseconds()
-        guard takeTurns(replying: replying) else {
-            throw CommandFailure(
-                .software, "the bench's own ledger refused a request: this is a bug")
-        }
-        return threadNanoseconds() - start
+        meter.toggle()
+        let yes = takeTurns(replying: replying)
+        meter.toggle()
+        let time = threadNanoseconds() - start
+        guard yes == (agreed ? count : 0) else { throw Self.surprised }
+        return time
     }
+    private static let surprised = CommandFailure(
+        .software, "the bench's own ledger answered otherwise than it must: this is a bug")
     /// Waits until all of it is on disk and the ring is empty again.
     func waitDurable() throws(CommandFailure) {
         guard let journal else { return }
@@ -213,6 +313,14 @@ struct BenchLedger: ~Copyable {
                 .io, "\(journal.stateReason); say another place with --dir")
         }
     }
+}
+
+/// Whether callgrind counts what is measured; without it, toggling does nothing.
+enum BenchMeter {
+    case off, instructions
+
+    @inline(__always)
+    func toggle() { if self == .instructions { tg_count_toggle() } }
 }
 
 /// What this thread has used of a processor. Unlike the wall clock it does not count the times when

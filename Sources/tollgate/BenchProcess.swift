@@ -1,4 +1,5 @@
 import Events
+import Foundation
 import Glibc
 
 /// A process that the bench started: killed when its owner lets go of it, and by the kernel should
@@ -94,6 +95,30 @@ final class BenchProcess {
             let n = read(descriptor, &bytes, bytes.count)
             return String(decoding: bytes.prefix(max(n, 0)), as: UTF8.self)
         }
+        static func write(_ text: String, to path: String) throws(CommandFailure) {
+            do {
+                try text.write(toFile: path, atomically: false, encoding: .utf8)
+            } catch {
+                throw CommandFailure(.cannotCreate, "cannot write \(path): \(error)")
+            }
+        }
+    }
+}
+
+/// Another user of this machine.
+struct BenchUser {
+    let name: String
+    let uid: uid_t
+    let gid: gid_t
+
+    init?(named name: String) {
+        guard let found = getpwnam(name)?.pointee else { return nil }
+        self.name = name
+        uid = found.pw_uid
+        gid = found.pw_gid
+    }
+    static var current: BenchUser? {
+        getpwuid(geteuid()).flatMap { BenchUser(named: String(cString: $0.pointee.pw_name)) }
     }
 }
 

@@ -132,7 +132,8 @@ struct BenchReport {
 
     init(isSmoke: Bool) { self.isSmoke = isSmoke }
 
-    func print() {
+    /// Title, rows and what they were measured on.
+    var markdown: String {
         let titles = ["what", "ours", "peer", "ratio", "budget", "met"]
         let lines = [titles] + rows.map(\.cells)
         let widths = titles.indices.map { i in lines.map { $0[i].count }.max() ?? 0 }
@@ -142,11 +143,9 @@ struct BenchReport {
             }
             return "| " + padded.joined(separator: " | ") + " |"
         }
-        Console.print(line(titles))
-        Console.print("|" + widths.map { String(repeating: "-", count: $0 + 2) + "|" }.joined())
-        for row in lines.dropFirst() { Console.print(line(row)) }
-        Console.print("")
-        Console.print(footer)
+        let rule = "|" + widths.map { String(repeating: "-", count: $0 + 2) + "|" }.joined()
+        return ([line(titles), rule] + lines.dropFirst().map(line) + ["", footer])
+            .joined(separator: "\n")
     }
     private var footer: String {
         isSmoke

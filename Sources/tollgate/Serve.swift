@@ -66,8 +66,11 @@ struct Serve: ParsableCommand {
             "trace, debug, info, notice, warning, error or critical (default: info).",
             valueName: "level"))
     var logLevel: String?
-    @Flag(help: "Log JSON lines.")
-    var logJson = false
+    @Option(
+        help: ArgumentHelp(
+            "Log lines for people, or JSON for machines: text or json (default: text).",
+            valueName: "format"))
+    var logFormat: String?
 
     func run() throws {
         let settings = try Settings(
@@ -76,14 +79,17 @@ struct Serve: ParsableCommand {
                 .mapGibibytes: mapGib, .pauseBelowMebibytes: pauseBelowMib,
                 .lingerMicroseconds: lingerUs, .connectionsMax: connectionsMax,
                 .checkpointEvents: checkpointEvents, .idleLineSeconds: idleLineSeconds,
-                .readers: readers, .logLevel: logLevel, .logJSON: logJson ? "true" : nil,
+                .readers: readers, .logLevel: logLevel, .logFormat: logFormat,
             ],
             configFile: config)
         let options = try Self.options(settings)
-        let logger = try Self.logger(settings)
+        let (logger, queue) = try Self.log(settings)
+        // What ends us is told on stderr, too, and after all that came before it.
+        defer { queue.finish() }
         do throws(DaemonFailure) {
             try Daemon.run(
-                options, calendar: .foundation, version: Tollgate.version, logger: logger)
+                options, calendar: .foundation, version: Tollgate.version, logger: logger,
+                problems: { queue.problems })
         } catch {
             throw CommandFailure(
                 ExitStatus(rawValue: error.exitCode) ?? .software, error.message)
@@ -113,13 +119,19 @@ struct Serve: ParsableCommand {
         try take(.readers, 1...64, \.readers)
         return options
     }
-    private static func logger(_ settings: Settings) throws(CommandFailure) -> Logger {
+    private static func log(
+        _ settings: Settings
+    ) throws(CommandFailure) -> (logger: Logger, queue: LogQueue) {
         let name = settings.text(.logLevel) ?? "info"
         guard let level = Logger.Level(rawValue: name) else {
             let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
             throw settings.bad(.logLevel, "say \(known)")
         }
-        let json = try settings.isOn(.logJSON)
-        return Logger(label: "tollgate") { _ in LineLog(level: level, json: json) }
+        guard let format = LineLog.Format(rawValue: settings.text(.logFormat) ?? "text") else {
+            throw settings.bad(.logFormat, "say text or json")
+        }
+        let queue = LogQueue(format: format)
+        let handler = LineLog(level: level, format: format, queue: queue)
+        return (Logger(label: "tollgate") { _ in handler }, queue)
     }
 }

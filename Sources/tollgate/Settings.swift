@@ -17,7 +17,7 @@ enum Setting: String, CaseIterable {
     case idleLineSeconds = "idle_line_seconds"
     case readers
     case logLevel = "log_level"
-    case logJSON = "log_json"
+    case logFormat = "log_format"
 
     var flag: String { "--" + rawValue.replacingOccurrences(of: "_", with: "-") }
     var variable: String { "TOLLGATE_" + rawValue.uppercased() }
@@ -84,13 +84,6 @@ struct Settings {
                 setting, "say a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
-    }
-    func isOn(_ setting: Setting) throws(CommandFailure) -> Bool {
-        switch text(setting) {
-        case nil, "false", "0", "no": return false
-        case "true", "1", "yes": return true
-        default: throw bad(setting, "say true or false")
-        }
     }
     /// The failure for a value that makes no sense: where it stands, and what would.
     func bad(_ setting: Setting, _ fix: String) -> CommandFailure {

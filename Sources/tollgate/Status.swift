@@ -50,7 +50,7 @@ struct Status: ParsableCommand {
     /// A name without its unit, which stands with the value.
     private static func label(_ name: String) -> String {
         var name = name
-        for unit in ["_in_seconds", "_bytes"] where name.hasSuffix(unit) {
+        for unit in ["_in_seconds", "_bytes_per_hour", "_bytes"] where name.hasSuffix(unit) {
             name.removeLast(unit.count)
         }
         return name.replacing("_", with: " ")
@@ -59,7 +59,10 @@ struct Status: ParsableCommand {
     private static func readable(_ name: String, _ value: String) -> String {
         guard let number = Int64(value) else { return value }
         if name == "used_memory" || name.hasSuffix("_bytes") { return bytes(number) }
+        if name.hasSuffix("_bytes_per_hour") { return bytes(number) + " an hour" }
         if name == "uptime_in_seconds" { return seconds(number) }
+        // A forecast: of when reserves pause, should all go on as it does.
+        if name == "disk_full_in_seconds" { return "in about \(coarse(number)) at this rate" }
         return value
     }
     private static func bytes(_ count: Int64) -> String {
@@ -73,6 +76,14 @@ struct Status: ParsableCommand {
             unit += 1
         }
         return unit == 0 ? "\(value) B" : "\(value).\(rest * 10 / 1_024) \(units[unit])"
+    }
+    private static func coarse(_ count: Int64) -> String {
+        switch count {
+        case ..<120: "\(count) s"
+        case ..<7_200: "\(count / 60) min"
+        case ..<172_800: "\(count / 3_600) h"
+        default: "\(count / 86_400) days"
+        }
     }
     private static func seconds(_ count: Int64) -> String {
         let parts = [

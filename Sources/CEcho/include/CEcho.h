@@ -9,4 +9,15 @@ int tg_echo_serve(const char *_Nonnull unix_path);
 /// Has the kernel kill this process when the one that started it ends, however that ends.
 void tg_die_with_parent(void);
 
+/// Counting instructions under `valgrind --tool=callgrind --instr-atstart=no --collect-atstart=no`:
+/// without valgrind each of these is five instructions that do nothing.
+/// Whether valgrind runs this process.
+int tg_is_counted(void);
+/// From here on callgrind looks at every instruction; before, it only lets them pass.
+void tg_count_begin(void);
+/// Begins to add up what is executed, or ends it.
+void tg_count_toggle(void);
+/// Writes down the sum under a name and begins a new one.
+void tg_count_dump(const char *_Nonnull name);
+
 #endif
