@@ -3,6 +3,8 @@ import PackageDescription
 
 /// `TOLLGATE_FUZZ=1 swift build -Xswiftc -O --product FuzzWire` builds a libFuzzer target.
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
+/// `TOLLGATE_PLANTED_BUGS=1 swift build` compiles mistakes in, for the simulation to find.
+let isPlanted = Context.environment["TOLLGATE_PLANTED_BUGS"] != nil
 
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
 let strict: [SwiftSetting] =
@@ -13,7 +15,8 @@ let strict: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
         // The decision crosses four modules; without this every small accessor would be a call.
         .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
-    ] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
+    ] + (isPlanted ? [.define("TOLLGATE_PLANTED_BUGS")] : [])
+    + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 let package = Package(
     name: "tollgate",
@@ -69,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate-simulate",
             dependencies: [
-                "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Simulation", "Events",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
         ),

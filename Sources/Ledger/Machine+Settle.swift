@@ -6,7 +6,12 @@ extension Machine {
         guard let slot = book.holds.find(request.hold) else { return settleUnknown(request) }
         let row = book.holds.row(slot)
         let tier = request.tier ?? row.pointee.tier
-        if row.pointee.state == .settled {
+        #if TOLLGATE_PLANTED_BUGS
+        let settlesAgain = PlantedBug.current == .settlesTwice
+        #else
+        let settlesAgain = false
+        #endif
+        if row.pointee.state == .settled, !settlesAgain {
             guard
                 row.pointee.settled
                     == Book.fingerprint(request.usage, tier: tier, outcome: request.outcome)

@@ -78,6 +78,11 @@ struct OrgRow: BitwiseCopyable {
     var allowsUnpriced = false
 
     func isOpen(_ cell: Int, at now: Instant) -> Bool {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .windowEndsLate {
+            return cell == WindowCell.total || now.nanoseconds <= end[cell]
+        }
+        #endif
         cell == WindowCell.total || now.nanoseconds < end[cell]
     }
     /// The windows, as bits, that are still the ones in which something was placed at `time`.

@@ -24,7 +24,9 @@ final class Catalog {
     func created(_ path: String) { there.insert(path) }
 
     /// Something to ask; a weight and how it is made.
-    private typealias Maker = (Int, @Sendable (Catalog, SimulatedClient, inout SeededRandom) -> Ask?)
+    private typealias Maker = (
+        Int, @Sendable (Catalog, SimulatedClient, inout SeededRandom) -> Ask?
+    )
     private static let asks: [Maker] = [
         (40, { $0.reserve($1, &$2) }),
         (4, { $0.check(&$2) }),
@@ -58,7 +60,10 @@ final class Catalog {
         for model in models where !there.contains(model) {
             return append(
                 .priceSet, id: "create-\(model)", creates: model,
-                ["\"model\":\"\(model)\"", "\"in\":\"2.5\"", "\"out\":\"10\"", "\"cached\":\"0.31\""])
+                [
+                    "\"model\":\"\(model)\"", "\"in\":\"2.5\"", "\"out\":\"10\"",
+                    "\"cached\":\"0.31\"",
+                ])
         }
         for path in orgs + teams + keys where !there.contains(path) {
             // The same payload from whoever asks: the limits are drawn from the path.
@@ -73,7 +78,8 @@ final class Catalog {
             }
             let type: EventType = [.orgCreated, .teamCreated, .keyCreated][depth - 1]
             if depth == 3 {
-                fields.append("\"secret_sha256\":\"\(String(repeating: "0", count: 58))\(hex(path))\"")
+                fields.append(
+                    "\"secret_sha256\":\"\(String(repeating: "0", count: 58))\(hex(path))\"")
             }
             return append(type, id: "create-\(path)", creates: path, fields, mayFail: true)
         }
@@ -141,12 +147,14 @@ final class Catalog {
             models = "[\"acme/*\",\(many.joined(separator: ","))]"
         }
         return append(
-            .permissionsSet, id: newID("rights"), ["\"account\":\"\(path)\"", "\"models\":\(models)"],
+            .permissionsSet, id: newID("rights"),
+            ["\"account\":\"\(path)\"", "\"models\":\(models)"],
             mayFail: true)
     }
     private func price(_ random: inout SeededRandom) -> Ask? {
         var fields = [
-            "\"model\":\"\(random.pick(models))\"", "\"in\":\"\(random.between(0...9)).\(random.between(0...99))\"",
+            "\"model\":\"\(random.pick(models))\"",
+            "\"in\":\"\(random.between(0...9)).\(random.between(0...99))\"",
             "\"out\":\"\(random.between(0...30)).125\"",
         ]
         if random.chance(400) { fields.append("\"cached\":\"0.\(random.between(1...999))\"") }
@@ -164,7 +172,8 @@ final class Catalog {
         let name = "relay\(random.below(3))"
         if random.chance(300) {
             return append(
-                .operatorRevoked, id: newID("operator"), ["\"operator\":\"\(name)\""], mayFail: true)
+                .operatorRevoked, id: newID("operator"), ["\"operator\":\"\(name)\""], mayFail: true
+            )
         }
         return append(
             .operatorCreated, id: newID("operator"),
@@ -197,7 +206,8 @@ final class Catalog {
         Ask(words: ["CHECK", random.pick(keys), random.pick(models), "in=100"], kind: .check)
     }
     private func usage(_ random: inout SeededRandom) -> (TokenUsage, [String]) {
-        var usage = TokenUsage(input: Int64(random.below(2_500)), output: Int64(random.below(1_200)))
+        var usage = TokenUsage(
+            input: Int64(random.below(2_500)), output: Int64(random.below(1_200)))
         var words = ["in=\(usage.input)", "out=\(usage.output)"]
         if random.chance(300), usage.input > 0 {
             usage.cached = Int64(random.below(Int(usage.input)))
@@ -213,7 +223,8 @@ final class Catalog {
         var hold = client.someHold(&random)
         if random.chance(10) {
             // A name out of the air.
-            let name = HoldName(epoch: UInt32(random.between(1...5)), seq: UInt64(random.between(1...400)))
+            let name = HoldName(
+                epoch: UInt32(random.between(1...5)), seq: UInt64(random.between(1...400)))
             hold = SimulatedClient.KnownHold(name: name, key: random.pick(keys))
         }
         guard let hold else { return nil }

@@ -150,7 +150,9 @@ final class Checker {
 
     func promise(_ seq: UInt64, onDisk: Bool, _ mark: Pipe.Mark, _ what: String) throws {
         guard seq <= mark.staged else {
-            throw Violation(text: "answered before it was staged: \(what) is event \(seq), staged \(mark.staged)")
+            throw Violation(
+                text:
+                    "answered before it was staged: \(what) is event \(seq), staged \(mark.staged)")
         }
         if onDisk {
             guard seq <= mark.durable else {

@@ -85,7 +85,8 @@ struct Judge {
         }
         if words[0] == "+SETTLED" {
             guard spend.state == .settled, spend.usd == money(words, "usd") else {
-                throw Violation(text: "\(ask.text) → \(words), but it cost \(Nanodollars(spend.usd))")
+                throw Violation(
+                    text: "\(ask.text) → \(words), but it cost \(Nanodollars(spend.usd))")
             }
         } else if spend.state == .settled {
             // Given back when this was answered, and settled late since.

@@ -161,7 +161,8 @@ final class Oracle {
         let chain = try chain(event.header)
         try require(
             event.usd.raw == Oracle.cost(price, usage),
-            "hold \(event.name) is priced \(event.usd), not \(Nanodollars(Oracle.cost(price, usage)))")
+            "hold \(event.name) is priced \(event.usd), not \(Nanodollars(Oracle.cost(price, usage)))"
+        )
         let spend = Spend(
             name: event.name, event.header, model: event.model.raw, price: price, asked: usage,
             tier: event.tier, until: event.untilInstant, id: event.text.id.string, state: .open)
@@ -352,7 +353,8 @@ final class Oracle {
     }
 
     /// What counts against a limit at an instant.
-    func taken(_ account: UInt32, _ kind: LimitKind, at now: Instant) -> (used: Int64, held: Int64) {
+    func taken(_ account: UInt32, _ kind: LimitKind, at now: Instant) -> (used: Int64, held: Int64)
+    {
         let row = accounts[Int(account)]
         guard let unit = kind.unit, let window = kind.window else { return (row.open, 0) }
         if window == .minute {
@@ -466,7 +468,9 @@ final class Oracle {
                     models.array?.compactMap(\.string)
             }
         case .priceSet:
-            guard let model = json["model"]?.string else { throw Fault(text: "a price of no model") }
+            guard let model = json["model"]?.string else {
+                throw Fault(text: "a price of no model")
+            }
             if event.number == UInt32(models.count) {
                 models.append(model)
                 prices.append([])
@@ -490,7 +494,8 @@ final class Oracle {
         for member in limits?.members ?? [] {
             guard let kind = member.name.withBytes({ LimitKind($0) }) else { continue }
             let amount: Int64? =
-                kind.isMoney ? member.value.string.flatMap { Oracle.scaled($0, 9) } : member.value.integer
+                kind.isMoney
+                ? member.value.string.flatMap { Oracle.scaled($0, 9) } : member.value.integer
             accounts[Int(account)].limits[kind] = amount
             if amount != nil, kind.window == .minute {
                 accounts[Int(account)].recordsMinute = true

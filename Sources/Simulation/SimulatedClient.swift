@@ -33,7 +33,9 @@ final class SimulatedClient {
     func someHold(_ random: inout SeededRandom) -> KnownHold? {
         guard !holds.isEmpty else { return nil }
         // Mostly a young one.
-        let i = random.chance(700) ? holds.count - 1 - random.below(min(holds.count, 4)) : random.below(holds.count)
+        let i =
+            random.chance(700)
+            ? holds.count - 1 - random.below(min(holds.count, 4)) : random.below(holds.count)
         let hold = holds[i]
         if random.chance(600) { holds.remove(at: i) }
         return hold
@@ -45,7 +47,8 @@ final class SimulatedClient {
     /// Whether a move would do anything.
     var canMove: Bool {
         guard let pipe else { return true }
-        return !pipe.toClient.isEmpty || pipe.serverClosed || !unwritten.isEmpty && !pipe.clientEnded
+        return !pipe.toClient.isEmpty || pipe.serverClosed
+            || !unwritten.isEmpty && !pipe.clientEnded
             || asked.count < world.plan.depth && !isSpoiled && !pipe.clientEnded
     }
     func move() {
@@ -96,7 +99,8 @@ final class SimulatedClient {
     private func talkNonsense() {
         isSpoiled = true
         let nonsense = world.random.pick([
-            "POST / HTTP/1.1\r\n", "*3\r\n$7\r\nRESER", "*-1\r\n$9999999999\r\n", "RESERVE 'open\r\n",
+            "POST / HTTP/1.1\r\n", "*3\r\n$7\r\nRESER", "*-1\r\n$9999999999\r\n",
+            "RESERVE 'open\r\n",
             "RESERVE\r\n", "\u{0}\u{1}\u{2}\r\n\r\n\r\n", "SETTLE 0-0 in=1\r\nQUIT\r\n",
             "*2\r\n$4\r\nPING\r\nX\r\n",
         ])
@@ -163,7 +167,8 @@ final class SimulatedClient {
         world.check { try Judge(world: world, ask: ask, mark: mark).judge(reply) }
         if case .reserve(let key, _, _, _) = ask.kind, case .line(let line) = reply,
             line.hasPrefix("+ALLOW "),
-            let name = line.split(separator: " ")[1].description.withBytes({ HoldName(parsing: $0) })
+            let name = line.split(separator: " ")[1].description.withBytes({ HoldName(parsing: $0) }
+            )
         {
             holds.append(KnownHold(name: name, key: key))
         }

@@ -121,7 +121,9 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
     func writeBack() {
         for file in ["ring", "floods"] {
             guard let now = File.bytes(directory + "/" + file) else { continue }
-            settled[file] = mixed(settled[file] ?? [], now, unit: 4_096) { world.random.chance(300) }
+            settled[file] = mixed(settled[file] ?? [], now, unit: 4_096) {
+                world.random.chance(300)
+            }
         }
     }
 

@@ -131,7 +131,9 @@ final class SimulatedKernel: SystemHost {
         }
         var count = min(most, pipe.toServer.count)
         if world.random.chance(200) { count = world.random.between(1...count) }
-        pipe.toServer.withUnsafeBytes { raw in target.copyMemory(from: raw.baseAddress!, byteCount: count) }
+        pipe.toServer.withUnsafeBytes { raw in
+            target.copyMemory(from: raw.baseAddress!, byteCount: count)
+        }
         pipe.toServer.removeFirst(count)
         return count
     }

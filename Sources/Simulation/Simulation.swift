@@ -28,7 +28,8 @@ package enum Simulation {
     ) -> Outcome {
         var template = Array((scratch + "/tollgate-simulation-XXXXXX").utf8CString)
         precondition(mkdtemp(&template) != nil, "cannot make a directory in \(scratch)")
-        let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let directory = String(
+            decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         let story = Story(keeps: keepsStory, listener: listener)
         let world = World(seed: seed, story: story, directory: directory + "/data")
         world.run(steps: steps)
