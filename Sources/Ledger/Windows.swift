@@ -83,7 +83,7 @@ struct OrgRow: BitwiseCopyable {
             return cell == WindowCell.total || now.nanoseconds <= end[cell]
         }
         #endif
-        cell == WindowCell.total || now.nanoseconds < end[cell]
+        return cell == WindowCell.total || now.nanoseconds < end[cell]
     }
     /// The windows, as bits, that are still the ones in which something was placed at `time`.
     func windows(holding time: Instant) -> UInt8 {

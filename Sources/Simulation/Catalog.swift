@@ -221,10 +221,12 @@ final class Catalog {
     }
     private func settle(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         var hold = client.someHold(&random)
-        if random.chance(10) {
+        let isInvented = random.chance(10)
+        if isInvented {
             // A name out of the air.
             let name = HoldName(
-                epoch: UInt32(random.between(1...5)), seq: UInt64(random.between(1...400)))
+                epoch: UInt32(random.between(1...max(1, Int(client.world.checker.oracle.epoch)))),
+                seq: UInt64(random.between(1...400)))
             hold = SimulatedClient.KnownHold(name: name, key: random.pick(keys))
         }
         guard let hold else { return nil }
@@ -247,7 +249,7 @@ final class Catalog {
             words: ["SETTLE", "\(hold.name)"] + words,
             kind: .settle(
                 hold.name, usage, outcome: outcome, tier: nil,
-                isChargeable: isChargeable && there.contains(hold.key)),
+                isChargeable: isChargeable && there.contains(hold.key) && !isInvented),
             onDisk: onDisk)
     }
     private func release(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {

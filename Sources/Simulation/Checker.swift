@@ -16,6 +16,7 @@ final class Checker {
     private var durable: UInt64 = 0
     private var mustSurvive: UInt64 = 0
     private var isOver = true
+    private var hadPowerCut = false
 
     /// The last event that a client was told of, by what it was promised.
     private var toldRing: (seq: UInt64, what: String) = (0, "nothing")
@@ -92,6 +93,7 @@ final class Checker {
     /// - Parameter powerCut: otherwise only the process ended, and all that was staged is there.
     func expectAfterCrash(powerCut: Bool) {
         if powerCut {
+            hadPowerCut = true
             mustSurvive = isOver ? min(mustSurvive, durable) : durable
         } else if !isOver {
             mustSurvive = count
@@ -128,10 +130,6 @@ final class Checker {
             story.tell("lost: events \(same + 1) to \(count), none of them promised")
             lost += ends.count - same
             try truncate(to: same)
-            // Counted refusals may have gone with them.
-            for (key, told) in toldRefusals {
-                toldRefusals[key] = min(told, oracle.refusals[key] ?? 0)
-            }
         }
         if toldRing.seq > same { toldRing = (UInt64(same), "what was left of it") }
         try found.withUnsafeBytes { raw in
@@ -141,6 +139,15 @@ final class Checker {
             }
         }
         try compareBooks(daemon)
+        if hadPowerCut {
+            // Refusals that were only counted may have gone.
+            for (key, told) in toldRefusals {
+                toldRefusals[key] = min(told, oracle.refusals[key] ?? 0)
+            }
+            hadPowerCut = false
+        } else {
+            try checkRefusals()
+        }
         durable = daemon.durableSeq
         mustSurvive = count
         isOver = false

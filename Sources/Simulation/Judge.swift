@@ -160,7 +160,7 @@ struct Judge {
     /// Whether the log did not know the hold when this was asked.
     private func isUnknown(_ hold: HoldName) -> Bool {
         guard let spend = oracle.spends[hold] else { return true }
-        return spend.seq > ask.seq
+        return spend.seq > ask.seq || spend.state == .charge
     }
     private func requireTrouble(_ line: String) throws {
         // The gate hears of a change of state a little later.
