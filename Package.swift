@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// `TOLLGATE_FUZZ=1 swift build -Xswiftc -O --product FuzzWire` builds a libFuzzer target.
+/// Set by `deploy/fuzz`, which builds the decoders with libFuzzer.
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
 /// `TOLLGATE_PLANTED_BUGS=1 swift build` compiles mistakes in, for the simulation to find.
 let isPlanted = Context.environment["TOLLGATE_PLANTED_BUGS"] != nil
@@ -23,6 +23,8 @@ let package = Package(
     products: [
         .executable(name: "tollgate", targets: ["tollgate"]),
         .executable(name: "tollgate-simulate", targets: ["tollgate-simulate"]),
+        // Preloaded under a daemon by tests: a disk that hangs, a clock that is wrong.
+        .library(name: "CTrouble", type: .dynamic, targets: ["CTrouble"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -81,6 +83,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CTrouble", path: "Tests/CTrouble"),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
             swiftSettings: strict),
@@ -96,21 +99,30 @@ let package = Package(
             swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
-            name: "DaemonTests", dependencies: ["tollgate", "Events", "CLinux", "TestSupport"],
+            name: "DaemonTests",
+            dependencies: [
+                "tollgate", "Gate", "Events", "CLinux", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             resources: [.copy("Foreign")], swiftSettings: strict),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Simulation", "TestSupport"],
+            name: "SimulationTests", dependencies: ["Simulation", "Events"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
+        // What the fuzzers check, and the same as a quick test over what they have kept.
+        .target(
+            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal"],
+            path: "Tests/Fuzz/Targets", swiftSettings: strict),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Replay",
+            swiftSettings: strict),
     ]
 )
 
 if isFuzzing {
-    for name in ["FuzzWire", "FuzzEvent"] {
-        package.targets.append(
-            .executableTarget(
-                name: name, dependencies: ["Events", "Wire"], path: "Tests/Fuzz/\(name)",
-                exclude: ["corpus"], swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
-    }
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Runner",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
 }

@@ -38,4 +38,6 @@ int tg_echo_serve(const char *unix_path) {
     }
 }
 
-void tg_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
+void tg_die_with_parent(int signal) { prctl(PR_SET_PDEATHSIG, signal); }
+
+void tg_sleep_precisely(void) { prctl(PR_SET_TIMERSLACK, 1); }

@@ -243,16 +243,15 @@ final class Caretaker: Sendable {
     private func tellManager(_ summary: GateSummary?, _ phase: Phase, _ memory: inout Memory) {
         guard manager.isListening else { return }
         var lines: [String] = []
-        if phase == .serving, !memory.isReady {
-            lines.append("READY=1")
-            memory.isReady = true
-        }
+        let isFirst = phase == .serving && !memory.isReady
+        if isFirst { lines.append("READY=1") }
         if manager.watchdogNanoseconds != nil { lines.append("WATCHDOG=1") }
-        if phase == .serving, let status = summary.map(status), status != memory.status {
-            memory.status = status
-            lines.append("STATUS=" + status)
-        }
-        if !lines.isEmpty { manager.notify(lines.joined(separator: "\n")) }
+        let status = phase == .serving ? summary.map(status) ?? "" : ""
+        if !status.isEmpty, status != memory.status { lines.append("STATUS=" + status) }
+        // What did not arrive is said again in the next round.
+        guard !lines.isEmpty, manager.notify(lines.joined(separator: "\n")) else { return }
+        if isFirst { memory.isReady = true }
+        memory.status = status
     }
     private func status(_ summary: GateSummary) -> String {
         let durable = min(journal.durableSeq, summary.seq)

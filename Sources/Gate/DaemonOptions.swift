@@ -62,6 +62,17 @@ enum GateLimits {
     static let outputBytesMax = 1 << 20
     /// It is read again below this.
     static let outputBytesResume = 256 << 10
+    /// Answers that wait in all connections together; past it each is held to `outputBytesScarce`.
+    static let outputTotalMax = 256 << 20
+    static let outputBytesScarce = 16 << 10
+    /// Then who takes nothing for so long is closed.
+    static let scarcePatienceNanoseconds: Int64 = 1_000_000_000
+    /// A TCP peer that is gone without a word is found so: probed after a silence of so many seconds,
+    /// so often, so many seconds apart; and given up when what was sent is not confirmed in all that
+    /// time.
+    static let probeAfterSeconds: Int32 = 60
+    static let probes: Int32 = 4
+    static let probeEverySeconds: Int32 = 15
     /// The most that one command may append to the log: its own event, an org's windows, and the
     /// sum of a flood.
     static let commandEventBytesMax = 72 << 10
@@ -77,6 +88,8 @@ enum GateLimits {
 
     static func checkRelations(ringBytes: Int) {
         precondition(outputBytesResume < outputBytesMax)
+        precondition(outputBytesScarce < outputBytesResume)
+        precondition(outputTotalMax >= 4 * eventsAnswerBytesMax, "readers must get on")
         precondition(
             ringBytes >= 2 * (commandEventBytesMax + lapsesMax * lapseBytes)
                 || ringBytes >= 1 << 20,

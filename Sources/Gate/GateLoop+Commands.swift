@@ -29,6 +29,7 @@ extension GateLoop {
         }
         machine.actor = session.pointee.actor
         do throws(Failure) {
+            if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
             switch verb {
             case .reserve, .check: try reserve(session, arguments, verb)
             case .settle: try settle(session, arguments)
@@ -46,7 +47,7 @@ extension GateLoop {
                 appendReply(session) { Handshake.quit(into: &$0) }
                 session.pointee.closesAfterFlush = true
             case .reset:
-                session.pointee.reset()
+                session.pointee.reset(at: machine.now)
                 appendReply(session) { Handshake.reset(into: &$0) }
             case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
             case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
@@ -66,6 +67,10 @@ extension GateLoop {
             appendReply(session) { $0.reply(error) }
         }
         return true
+    }
+
+    @inline(never) private static func busy() -> Failure {
+        Failure(.unavailable, "too many answers wait for clients that do not read them: try again")
     }
 
     /// Why the connection may not use the verb; nil when it may.
@@ -277,6 +282,8 @@ extension GateLoop {
             throw Failure(.wrongPassword, "invalid username-password pair or operator is revoked.")
         }
         session.pointee.role = known.role
+        // Whoever let the input be answered counts the connection again.
+        session.pointee.unknownSince = nil
         session.pointee.actor = known.actor
         session.pointee.userName = credentials.name.string
     }
@@ -315,6 +322,7 @@ extension GateLoop {
             loading:0\r
             # Clients\r
             connected_clients:\(sessionCount)\r
+            waiting_answer_bytes:\(pressure.total)\r
             blocked_clients:0\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r

@@ -39,14 +39,16 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private let scratch: UnsafeMutableRawPointer
     private(set) var listeners: [Listener]
     /// Connections by descriptor.
-    private var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
-    private var sessionsCapacity = 0
+    private(set) var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
+    private(set) var sessionsCapacity = 0
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
     private var dirty: [Int32] = []
     /// Connections whose answers wait for the disk.
     private var holding: [Int32] = []
+    /// What readers shall be asked.
+    var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
     private var stalled: [Int32] = []
     /// Connections with whole requests whose clients have taken enough of their answers.
@@ -55,14 +57,16 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private var spare: Int32
     /// Whether the listeners are not watched, for want of descriptors.
     private var isDeaf = false
+    var pressure = OutputPressure()
     private var turn: UInt64 = 0
     /// As of the last look at answers that wait for the disk.
     private var lastDurable: UInt64 = 0
     /// What the ring takes in this turn, in bytes.
     private var room = 0
     private var lapsesAreDue = false
-    private var lastSweep: Int64 = 0
-    private var unfinished = 0
+    var lastSweep: Int64 = 0
+    /// Connections of which something is overdue some day.
+    private(set) var unfinished = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
@@ -203,12 +207,15 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         dirty.removeAll(keepingCapacity: true)
         sweepIfDue()
+        askReaders()
+        if isDeaf { listenAgain() }
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
+        if isDeaf { return 1_000 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
@@ -243,7 +250,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func refuseForWantOfDescriptors(_ listener: Listener) {
         if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
         guard spare >= 0 else {
-            // Not even one to say no with: listen again when a connection has gone.
+            // Not even one to say no with: listen again when there is.
             for listener in listeners { system.watch(listener.descriptor, 0, EPOLL_CTL_DEL) }
             isDeaf = true
             return
@@ -253,6 +260,14 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             refuse(descriptor, "no more file descriptors; raise the daemon's limit")
         }
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+    }
+    private mutating func listenAgain() {
+        if spare < 0 { spare = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        guard spare >= 0 else { return }
+        isDeaf = false
+        for listener in listeners {
+            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+        }
     }
     private mutating func refuse(_ descriptor: Int32, _ why: String) {
         counters.rejectedConnections += 1
@@ -277,16 +292,17 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             if let uid, uid == 0 || uid == ownUID { role = .admin }
         } else {
             address = Listener.peerAddress(descriptor)
-            var one: Int32 = 1
-            let size = socklen_t(MemoryLayout<Int32>.size)
-            setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
-            setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
+            Listener.prepare(descriptor)
         }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
         nextSessionID += 1
         fresh.interest = UInt32(EPOLLIN.rawValue)
+        if role == nil {
+            fresh.unknownSince = machine.now
+            unfinished += 1
+        }
         if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
@@ -308,20 +324,16 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     func forEachSession(_ body: (UnsafeMutablePointer<Session>) -> Void) {
         for i in 0..<sessionsCapacity { if let session = sessions[i] { body(session) } }
     }
-    private mutating func drop(_ session: UnsafeMutablePointer<Session>) {
+    mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
         if session.pointee.isWatched { unfinished -= 1 }
+        pressure.forget(session)
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
         system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
-        guard isDeaf else { return }
-        isDeaf = false
-        for listener in listeners {
-            system.watch(listener.descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
-        }
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -379,7 +391,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     ) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
-            && !session.pointee.awaitsReader && session.pointee.waiting < GateLimits.outputBytesMax
+            && !session.pointee.awaitsReader && session.pointee.waiting <= pressure.bytesMax
         if !waits {
             session.pointee.unfinishedSince = nil
         } else if session.pointee.unfinishedSince == nil {
@@ -387,7 +399,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         recount(session, was)
     }
-    private mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+    mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
         let isNow = session.pointee.isWatched
         if was != isNow { unfinished += isNow ? 1 : -1 }
     }
@@ -399,9 +411,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     ) -> Int {
         var used = 0
         loop: while used < input.count, !session.pointee.closesAfterFlush {
-            if session.pointee.awaitsReader || session.pointee.waiting > GateLimits.outputBytesMax {
-                break
-            }
+            if session.pointee.awaitsReader || session.pointee.waiting > pressure.bytesMax { break }
             let rest = input.slice(used, input.count)
             switch parser.next(rest, searched: &session.pointee.searched) {
             case .incomplete: break loop
@@ -476,19 +486,19 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     /// Goes on with what a connection had sent when it had to wait.
-    private mutating func resume(_ session: UnsafeMutablePointer<Session>) {
+    mutating func resume(_ session: UnsafeMutablePointer<Session>) {
         let was = session.pointee.isWatched
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
         noteUnfinished(session, was)
         markDirty(session)
         updateInterest(session)
     }
-    private mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
+    mutating func updateInterest(_ session: UnsafeMutablePointer<Session>) {
         var wanted: UInt32 = 0
         let isFull =
-            session.pointee.waiting > GateLimits.outputBytesMax
+            session.pointee.waiting > pressure.bytesMax
             || session.pointee.interest & UInt32(EPOLLIN.rawValue) == 0
-                && session.pointee.waiting > GateLimits.outputBytesResume
+                && session.pointee.waiting > pressure.bytesResume
         // Whole requests that wait for their turn: nothing is read on top of them.
         let isBehind = !session.pointee.input.isEmpty && session.pointee.unfinishedSince == nil
         if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull, !isBehind,
@@ -524,7 +534,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
         holding.removeAll(keepingCapacity: true)
     }
-    private mutating func flush(_ session: UnsafeMutablePointer<Session>) {
+    mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)
         var isStuck = false
         while writable > 0 {
@@ -552,6 +562,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             let gone = session.pointee.output.count - session.pointee.waiting
             if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
         }
+        pressure.note(session)
         let was = session.pointee.isWatched
         if !isStuck {
             session.pointee.stuckSince = nil
@@ -569,7 +580,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         updateInterest(session)
         // Room again for a client that had to wait for its own reading. In the next turn: this one has
         // staged its events, and no answer may leave before the events it tells of are staged.
-        if session.pointee.waiting <= GateLimits.outputBytesResume, !session.pointee.input.isEmpty,
+        if session.pointee.waiting <= pressure.bytesResume, !session.pointee.input.isEmpty,
             !session.pointee.isStalled, !session.pointee.awaitsReader, !session.pointee.isResumable,
             session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
         {
@@ -582,62 +593,6 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private func hasNothingLeft(_ session: UnsafeMutablePointer<Session>) -> Bool {
         session.pointee.hasEnded && !session.pointee.awaitsReader && !session.pointee.isStalled
             && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
-    }
-
-    // MARK: Readers
-
-    mutating func ask(_ session: UnsafeMutablePointer<Session>, _ question: Readers.Question) {
-        session.pointee.awaitsReader = true
-        // What this turn appended is staged at its end, before the reader can need it.
-        readersQueue.append(
-            Readers.Job(
-                descriptor: session.pointee.descriptor, session: session.pointee.id,
-                question: question, durableBy: machine.book.seq))
-        updateInterest(session)
-    }
-    private var readersQueue: [Readers.Job] = []
-
-    private mutating func deliverReaderResults() {
-        for result in readers.takeResults() {
-            guard let session = sessions[Int(result.descriptor)],
-                session.pointee.id == result.session
-            else { continue }
-            result.reply.withUnsafeBytes { raw in
-                appendReply(session) { $0.append(Bytes(raw)) }
-            }
-            session.pointee.awaitsReader = false
-            resume(session)
-        }
-    }
-
-    // MARK: Time
-
-    /// Once a second: closes connections whose unfinished request or unread answers are overdue.
-    private mutating func sweepIfDue() {
-        for job in readersQueue { readers.post(job) }
-        readersQueue.removeAll(keepingCapacity: true)
-        guard unfinished > 0, machine.now.second > lastSweep else { return }
-        lastSweep = machine.now.second
-        let patience = Int64(options.idleLineSeconds) * 1_000_000_000
-        let overdue = machine.now.nanoseconds - patience
-        for i in 0..<sessionsCapacity {
-            guard let session = sessions[i] else { continue }
-            if let since = session.pointee.stuckSince, since.nanoseconds < overdue {
-                drop(session)
-            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < overdue {
-                appendReply(session) {
-                    $0.reply(
-                        Failure(
-                            .error,
-                            "Protocol error: the request was not finished in "
-                                + "\(options.idleLineSeconds) seconds"))
-                }
-                session.pointee.unfinishedSince = nil
-                unfinished -= session.pointee.stuckSince == nil ? 1 : 0
-                session.pointee.closesAfterFlush = true
-                flush(session)
-            }
-        }
     }
 
     // MARK: The end

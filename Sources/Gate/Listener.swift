@@ -98,6 +98,21 @@ struct Listener {
         let descriptor = tg_accept4(self.descriptor, nil, nil, flags)
         return descriptor >= 0 ? descriptor : nil
     }
+    /// Makes a TCP connection prompt, and finds out when its peer has vanished.
+    static func prepare(_ descriptor: Int32) {
+        let tcp = Int32(IPPROTO_TCP)
+        let silence =
+            GateLimits.probeAfterSeconds + GateLimits.probes * GateLimits.probeEverySeconds
+        for (level, option, value) in [
+            (tcp, TCP_NODELAY, 1), (SOL_SOCKET, SO_KEEPALIVE, 1),
+            (tcp, TCP_KEEPIDLE, GateLimits.probeAfterSeconds),
+            (tcp, TCP_KEEPINTVL, GateLimits.probeEverySeconds),
+            (tcp, TCP_KEEPCNT, GateLimits.probes), (tcp, TCP_USER_TIMEOUT, silence * 1_000),
+        ] {
+            var value = value
+            setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
+    }
     /// `127.0.0.1:5000` of a TCP peer.
     static func peerAddress(_ descriptor: Int32) -> String { name(of: descriptor, getpeername) }
 

@@ -18,6 +18,8 @@ struct Session: ~Copyable {
     var clientName = ""
     var version = ProtocolVersion.two
     var wrongPasswords = 0
+    /// Since when nobody knows who asks; nil for one who is known.
+    var unknownSince: Instant?
 
     /// The beginning of a request whose end has not come yet.
     var input = ByteBuffer(capacity: 16)
@@ -33,6 +35,8 @@ struct Session: ~Copyable {
     /// From the byte `offset` on, answers wait until `seq` is durable.
     private var barriers: [Barrier] = []
     private var firstBarrier = 0
+    /// How many of the waiting bytes are in the loop's account of all of them.
+    var counted = 0
     /// When a write last got on, while answers wait for the peer to read.
     var stuckSince: Instant?
 
@@ -76,7 +80,8 @@ struct Session: ~Copyable {
         self.actor = actor
     }
     /// As it was on connecting: a pooled connection hands no operator's rights on.
-    mutating func reset() {
+    mutating func reset(at now: Instant) {
+        if peerRole == nil, role != nil { unknownSince = now }
         role = peerRole
         actor = peerActor
         userName = ""
@@ -85,7 +90,7 @@ struct Session: ~Copyable {
     }
 
     /// Whether the sweep has to look at it: something of it is overdue some day.
-    var isWatched: Bool { unfinishedSince != nil || stuckSince != nil }
+    var isWatched: Bool { unfinishedSince != nil || stuckSince != nil || unknownSince != nil }
     /// Bytes of answers that wait.
     var waiting: Int { Int(queued - sent) }
 

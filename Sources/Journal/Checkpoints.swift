@@ -111,9 +111,9 @@ struct Checkpoints: Sendable {
         return nil
     }
 
-    private struct Flaw: Error { var text: String }
+    struct Flaw: Error { var text: String }
 
-    private func load(
+    func load(
         _ path: String, _ seq: UInt64, _ checksum: (UInt64) throws(JournalError) -> UInt32?
     ) throws(JournalError) -> Result<Checkpoint, Flaw> {
         let file = try File(opening: path, O_RDONLY)
@@ -160,7 +160,7 @@ struct Checkpoints: Sendable {
             disk.remove("\(directory)/\(seq).book")
         }
     }
-    private func seqs() -> [UInt64] {
+    func seqs() -> [UInt64] {
         directoryEntries(directory).compactMap { name in
             name.hasSuffix(".book") ? UInt64(name.dropLast(5)) : nil
         }.sorted()

@@ -58,7 +58,9 @@ final class Environment: @unchecked Sendable {
     deinit { close() }
 
     /// Opens the environment; true when it holds no journal yet (`create()` is then next).
-    func open() throws(JournalError) -> Bool {
+    ///
+    /// - Parameter readOnly: nothing is written, not even beside the daemon that serves the directory.
+    func open(readOnly: Bool = false) throws(JournalError) -> Bool {
         lock.exclusively { precondition(handle == nil, "one open of an environment a process") }
         var created: OpaquePointer?
         var code = mdb_env_create(&created)
@@ -70,13 +72,25 @@ final class Environment: @unchecked Sendable {
         code = mdb_env_set_mapsize(fresh, mapBytes)
         // No MDB_NORDAHEAD: what reads much here reads in order. NOTLS: read transactions belong to
         // whoever holds them, not to a thread. Never WRITEMAP, NOSYNC or NOMETASYNC (DESIGN.md 6).
-        if code == 0 { code = mdb_env_open(fresh, directory, UInt32(MDB_NOTLS), 0o600) }
+        var flags = UInt32(MDB_NOTLS)
+        if readOnly {
+            flags |= UInt32(MDB_RDONLY)
+            // Whoever only looks must not leave a lock file behind that is not the daemon's.
+            if fileSize(directory + "/lock.mdb") == nil { flags |= UInt32(MDB_NOLOCK) }
+        }
+        if code == 0 { code = mdb_env_open(fresh, directory, flags, 0o600) }
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
+        if readOnly { return try finishOpening(fresh, &failed) }
         // A store into the lock file's mapping must never find the disk full.
         try File(opening: directory + "/lock.mdb", O_RDWR).allocate(2 * 4096)
         var dead: Int32 = 0
         mdb_reader_check(fresh, &dead)
+        return try finishOpening(fresh, &failed)
+    }
+    private func finishOpening(
+        _ fresh: OpaquePointer, _ failed: inout Bool
+    ) throws(JournalError) -> Bool {
         let opened = try openDatabases(fresh)
         failed = false
         lock.exclusively {

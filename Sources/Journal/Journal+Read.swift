@@ -140,7 +140,7 @@ extension EventPage {
     /// Verifies every frame of a row and keeps those from `first` through `last`.
     ///
     /// All of it is looked at even when a part is asked for: damage in a page is worth knowing.
-    fileprivate init(
+    init(
         verifying row: Cursor.Row, from first: UInt64, through last: UInt64
     ) throws(JournalError) {
         guard row.frames.count <= max(Frame.bytesMax, Log.pageBytesMax) else {

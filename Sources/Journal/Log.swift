@@ -41,6 +41,17 @@ final class Log: @unchecked Sendable {
         }
     }
 
+    /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
+    init(inspecting path: String) throws(JournalError) {
+        environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
+        isNew = false
+        guard try !environment.open(readOnly: true) else {
+            throw JournalError(
+                .damaged, "\(path)/journal/data.mdb holds no journal; restore it from a backup")
+        }
+        ledgerID = try Log.readMeta(environment, path)
+    }
+
     /// Opens the environment again after a failed commit.
     func reopen() throws(JournalError) {
         environment.close()

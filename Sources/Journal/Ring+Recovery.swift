@@ -79,14 +79,14 @@ extension Ring {
         var position: UInt64
         var seq: UInt64
     }
-    private struct Constant {
+    struct Constant {
         var ledgerID: LedgerID
         var capacity: Int
         var head: Head?
     }
 
     /// Nil when the header is not what was once written.
-    private static func header(
+    static func header(
         of file: borrowing File, _ size: Int, _ path: String
     ) throws(JournalError) -> Constant? {
         var raw = ByteBuffer(capacity: headerBytes)
@@ -116,7 +116,7 @@ extension Ring {
         return Constant(ledgerID: id, capacity: Int(capacity), head: head)
     }
 
-    private static func walk(
+    static func walk(
         _ file: borrowing File, _ capacity: Int, _ head: Head, _ end: LogEnd, _ path: String,
         _ recovery: inout RingRecovery
     ) throws(JournalError) {

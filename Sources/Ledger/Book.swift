@@ -5,20 +5,21 @@ import Events
 /// `apply` is its only writer and reads no clock, no environment and no unordered collection, so the
 /// same events make the same book wherever they are folded. One thread owns a book.
 package struct Book: ~Copyable {
-    /// The last event folded; 0 in an empty book.
-    package internal(set) var seq: UInt64 = 0
-    /// That event's time: the next one is never earlier.
-    package internal(set) var time = Instant(nanoseconds: 0)
-    package internal(set) var epoch: UInt32 = 0
-
     // The tables stand on the heap and are reached by address. As stored structs they made the book
     // 768 bytes long, and Swift 6.3 copies a struct that size to the stack for each borrowing call:
-    // eight such copies were a third of a decision's instructions.
+    // eight such copies were a third of a decision's instructions. They come first because 6.3's thread
+    // sanitizer takes a book's first word for an address when one of them is changed in place.
     private let namesStorage = UnsafeMutablePointer<NameArena>.allocate(capacity: 1)
     private let accountsStorage = UnsafeMutablePointer<AccountTable>.allocate(capacity: 1)
     private let pricesStorage = UnsafeMutablePointer<PriceBook>.allocate(capacity: 1)
     private let listsStorage = UnsafeMutablePointer<PatternLists>.allocate(capacity: 1)
     private let holdsStorage = UnsafeMutablePointer<HoldTable>.allocate(capacity: 1)
+
+    /// The last event folded; 0 in an empty book.
+    package internal(set) var seq: UInt64 = 0
+    /// That event's time: the next one is never earlier.
+    package internal(set) var time = Instant(nanoseconds: 0)
+    package internal(set) var epoch: UInt32 = 0
 
     var names: NameArena {
         unsafeAddress { UnsafePointer(namesStorage) }

@@ -54,7 +54,8 @@ struct Bench: ParsableCommand {
 
     /// All there is to measure, in the order of the table. A new one needs its line here.
     static let tests: [any BenchTest] = [
-        BenchRoundTrip(), BenchThroughput(), BenchDecide(), BenchPairs(),
+        BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
+        BenchPairs(), BenchGrowth(),
         BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {
@@ -127,7 +128,7 @@ struct BenchChild: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run() throws {
-        tg_die_with_parent()
+        tg_die_with_parent(SIGKILL)
         switch words.first {
         case "echo" where words.count == 2:
             let code = tg_echo_serve(words[1])
@@ -137,13 +138,29 @@ struct BenchChild: ParsableCommand {
         case "work" where words.count == 2:
             // Without valgrind nobody counts, so a little of it shows that it works.
             try BenchWork.run(in: words[1], isSmoke: tg_is_counted() == 0)
-        case "run" where words.count >= 2:
-            let copies: [UnsafeMutablePointer<CChar>?] =
-                words.dropFirst().map { strdup($0) } + [nil]
-            execvp(words[1], copies)
-            throw CommandFailure(
-                .unavailable, "cannot run \(words[1]): \(String(cString: strerror(errno)))")
+        case "run" where words.count >= 2: throw Self.become(words.dropFirst())
+        case "as" where words.count >= 3:
+            guard let user = BenchUser(named: words[1]),
+                setgroups(0, nil) == 0, setgid(user.gid) == 0, setuid(user.uid) == 0,
+                chdir("/") == 0
+            else {
+                throw CommandFailure(
+                    .noPermission,
+                    "cannot become \(words[1]): \(String(cString: strerror(errno)))")
+            }
+            // Whoever becomes somebody else is forgotten by the kernel; and a database wants to end
+            // in order.
+            tg_die_with_parent(SIGINT)
+            throw Self.become(words.dropFirst(2))
         default: throw CommandFailure(.usage, "this is for 'tollgate bench' to use")
         }
+    }
+    /// Turns this process into another program; answers only when it cannot.
+    private static func become(_ words: ArraySlice<String>) -> CommandFailure {
+        let copies: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        if let program = copies[0] { execvp(program, copies) }
+        let program = words.first ?? ""
+        return CommandFailure(
+            .unavailable, "cannot run \(program): \(String(cString: strerror(errno)))")
     }
 }

@@ -8,7 +8,7 @@ import Wire
 /// A ledger in this process, with the journal behind it: the daemon without its socket.
 struct BenchLedger: ~Copyable {
     var machine: Machine
-    let journal: Journal?
+    private(set) var journal: Journal?
     private var parser = RequestParser()
     private var seconds = SecondText()
     private var reply = ByteBuffer(capacity: 16 << 10)
@@ -40,26 +40,39 @@ struct BenchLedger: ~Copyable {
     ///
     /// - Parameter directory: of the journal; nil leaves every event in the machine's outbox.
     static func make(
-        keys: Int, directory: String?, limits: Bool = true
+        keys: Int, directory: String?, limits: Limits = .onAll
     ) throws(CommandFailure) -> BenchLedger {
         var ledger = BenchLedger(keys: keys, journal: try openJournal(directory))
         try ledger.fill(limits)
         return ledger
     }
-    private mutating func fill(_ limits: Bool) throws(CommandFailure) {
+    /// Which accounts have limits of their own.
+    enum Limits { case none, onTeams, onAll }
+
+    private mutating func fill(_ limits: Limits) throws(CommandFailure) {
         machine.advance(to: Instant(nanoseconds: now))
-        machine.start(ledger: String(repeating: "0", count: 32), version: "bench")
+        machine.start(
+            ledger: journal?.ledgerID.description ?? String(repeating: "0", count: 32),
+            version: "bench")
         machine.actor = .uid(0)
         try append(.priceSet, .object(BenchLedgerSetup.prices))
-        try create(.orgCreated, "bench", limits)
+        try create(.orgCreated, "bench", limits != .none)
         for key in 0..<keys {
             if key % Self.keysPerTeam == 0 {
-                try create(.teamCreated, "bench/team-\(key / Self.keysPerTeam)", limits)
+                try create(.teamCreated, "bench/team-\(key / Self.keysPerTeam)", limits != .none)
             }
-            try create(.keyCreated, Self.path(key), limits)
+            try create(.keyCreated, Self.path(key), limits == .onAll)
         }
     }
-    private static func openJournal(_ directory: String?) throws(CommandFailure) -> Journal? {
+    /// From here on, staged events stay in the ring: no other thread has a part in what is measured.
+    mutating func stopCommitting(in directory: String) throws(CommandFailure) {
+        try waitDurable()
+        journal?.shutdown()
+        journal = try Self.openJournal(directory, commits: false)
+    }
+    private static func openJournal(
+        _ directory: String?, commits: Bool = true
+    ) throws(CommandFailure) -> Journal? {
         guard let directory else { return nil }
         return try benchJournal { () throws(JournalError) in
             var options = JournalOptions(directory: directory)
@@ -69,7 +82,7 @@ struct BenchLedger: ~Copyable {
             // So small that valgrind can map it, too; it grows when it must.
             options.mapBytes = 8 << 30
             let journal = try Journal.open(options)
-            try journal.startCommitter()
+            if commits { try journal.startCommitter() }
             return journal
         }
     }
@@ -92,7 +105,10 @@ struct BenchLedger: ~Copyable {
         } catch {
             throw CommandFailure(.software, "the bench's own ledger: \(error.text)")
         }
-        if journal != nil { stage() }
+        if let journal {
+            if journal.stageableBytes < machine.outbox.count { try waitDurable() }
+            stage()
+        }
     }
     static func path(_ key: Int) -> String { "bench/team-\(key / keysPerTeam)/key-\(key)" }
 

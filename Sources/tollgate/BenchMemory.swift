@@ -30,11 +30,11 @@ struct BenchMemory: BenchTest {
     static func residentBytesAfter(keys: Int) throws(CommandFailure) -> Int {
         do {
             // What the first key ever needs is not what a key needs.
-            let first = try BenchLedger.make(keys: 1, directory: nil, limits: false)
+            let first = try BenchLedger.make(keys: 1, directory: nil, limits: .none)
             _ = first.machine.book.accountCount
         }
         let before = residentBytes()
-        let ledger = try BenchLedger.make(keys: keys, directory: nil, limits: false)
+        let ledger = try BenchLedger.make(keys: keys, directory: nil, limits: .none)
         let logged = ledger.machine.outbox.capacity
         let after = residentBytes()
         precondition(ledger.machine.book.accountCount > keys)

@@ -1,4 +1,5 @@
 import CLMDB
+import CLinux
 import Events
 import Glibc
 

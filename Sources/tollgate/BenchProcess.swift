@@ -46,6 +46,12 @@ final class BenchProcess {
         hasEnded = true
     }
 
+    var isRunning: Bool {
+        var status: Int32 = 0
+        if !hasEnded, waitpid(pid, &status, WNOHANG) == pid { hasEnded = true }
+        return !hasEnded
+    }
+
     /// Waits until it has ended by itself; an interrupt ends it.
     func finish(_ context: BenchContext) throws(CommandFailure) {
         var status: Int32 = 0
@@ -71,10 +77,7 @@ final class BenchProcess {
                 return
             } catch {
                 try context.checkInterrupt()
-                var status: Int32 = 0
-                let ended = waitpid(pid, &status, WNOHANG) == pid
-                if ended { hasEnded = true }
-                guard !ended, monotonicNanoseconds() < deadline else {
+                guard isRunning, monotonicNanoseconds() < deadline else {
                     throw CommandFailure(
                         .unavailable,
                         "what should answer at \(socket) does not: "
@@ -168,8 +171,11 @@ enum BenchPeers {
     }
 
     static func isInstalled(_ program: String) -> Bool {
+        searchPath.contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
+    static var searchPath: [String] {
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        return path.split(separator: ":").contains { access("\($0)/\(program)", X_OK) == 0 }
+        return path.split(separator: ":").map(String.init)
     }
     static let noRedis = "redis-server is not installed"
 }

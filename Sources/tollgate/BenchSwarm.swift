@@ -1,3 +1,4 @@
+import CLinux
 import Events
 import Glibc
 
@@ -47,9 +48,9 @@ final class BenchSwarm {
     }
     deinit { buffer.deallocate() }
 
-    /// Goes on for a while; the answers a second.
+    /// Goes on for a while, or until it has had as many answers; the answers a second.
     func run(
-        for nanoseconds: Int64, _ context: BenchContext
+        for nanoseconds: Int64, atMost: Int = .max, _ context: BenchContext
     ) throws(CommandFailure) -> Double {
         var answers = 0
         var busy = links.count
@@ -69,7 +70,7 @@ final class BenchSwarm {
                 answers += lines
                 link.waiting -= lines
                 guard link.waiting == 0 else { continue }
-                if now - start < nanoseconds {
+                if now - start < nanoseconds, answers < atMost {
                     guard link.sendBatch(pipelined) else { throw lost() }
                 } else {
                     busy -= 1

@@ -1,3 +1,4 @@
+import CLinux
 import Events
 import Glibc
 
@@ -111,6 +112,17 @@ final class BenchLink {
             message.next()
             let start = monotonicNanoseconds()
             guard exchange(message.bytes) else { throw lost() }
+            times[i] = monotonicNanoseconds() - start
+        }
+        return times
+    }
+    /// The same with each of some messages once.
+    func roundTrips(_ messages: inout [BenchMessage]) throws(CommandFailure) -> [Int64] {
+        var times = [Int64](repeating: 0, count: messages.count)
+        for i in messages.indices {
+            messages[i].next()
+            let start = monotonicNanoseconds()
+            guard exchange(messages[i].bytes) else { throw lost() }
             times[i] = monotonicNanoseconds() - start
         }
         return times

@@ -50,6 +50,7 @@ enum BenchWork: String, CaseIterable {
         }
         var log = ByteBuffer(capacity: 1 << 20)
         let parts = try writeLog(into: &log)
+        try ledger.stopCommitting(in: directory)
         tg_count_begin()
         for work in allCases {
             let commands = isSmoke ? BenchLedger.burst : Self.commands
@@ -70,8 +71,6 @@ enum BenchWork: String, CaseIterable {
             case .fold: try fold(log.bytes, parts)
             }
             tg_count_dump(work.rawValue)
-            // The committer has a thread of its own, and is idle while this one is counted.
-            try ledger.waitDurable()
         }
     }
     /// How often each was done, to divide by.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Where a daemon listens, and as whom to speak to it.

@@ -98,20 +98,22 @@ final class LogQueue: Sendable {
     /// The last warnings and errors, the oldest first.
     var problems: [String] { state.withLock { $0.problems } }
 
-    /// Waits until everything is written, but not for ever: a reader may hang.
-    func finish(milliseconds: Int = 2_000) {
+    /// Waits until everything is written, but not for ever: a reader may hang. Whether it was.
+    @discardableResult
+    func finish(milliseconds: Int = 2_000) -> Bool {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         let deadline = time.tv_sec * 1_000 + time.tv_nsec / 1_000_000 + milliseconds
         while state.withLock({ !$0.pending.isEmpty || $0.isWriting }) {
             clock_gettime(CLOCK_MONOTONIC, &time)
             let rest = deadline - (time.tv_sec * 1_000 + time.tv_nsec / 1_000_000)
-            guard rest > 0 else { return }
+            guard rest > 0 else { return false }
             var entry = pollfd(fd: idleDescriptor, events: Int16(POLLIN), revents: 0)
             poll(&entry, 1, Int32(rest))
             var count: UInt64 = 0
             _ = read(idleDescriptor, &count, 8)
         }
+        return true
     }
 
     // MARK: The writer

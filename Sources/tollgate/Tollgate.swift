@@ -32,7 +32,7 @@ struct Tollgate: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Call.self, Status.self,
+            Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
             Limits.self, Permissions.self, Price.self, Alias.self, Operator.self,
             Usage.self, EventLog.self, Load.self, Demo.self, Bench.self,

@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// Steady state allocates nothing: parse, decide, apply, write the events and the reply.
-@Suite struct AllocationTests {
+@Suite(.enabled(if: tg_can_count_mallocs() != 0)) struct AllocationTests {
     private static let commands = 1_000
 
     @Test func `a thousand RESERVEs and RELEASEs allocate nothing`() throws {

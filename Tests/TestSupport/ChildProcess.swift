@@ -22,7 +22,8 @@ package final class ChildProcess: Sendable {
     }
 
     /// Starts `words`, looked up in PATH. Standard output and standard error go to files in `scratch`
-    /// whose names begin with `name`; the environment is nothing but PATH and what is given.
+    /// whose names begin with `name`; the environment is nothing but PATH, what is given, and what a
+    /// sanitizer must know.
     package init(
         _ words: [String], environment: [String: String] = [:], input: String = "/dev/null",
         in scratch: Scratch, name: String = "child"
@@ -37,7 +38,11 @@ package final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&files, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, 1, output, fresh, 0o600)
         posix_spawn_file_actions_addopen(&files, 2, errors, fresh, 0o600)
-        let variables = ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"].merging(environment) { $1 }
+        let sanitizers = ProcessInfo.processInfo.environment.filter {
+            $0.key == "ASAN_OPTIONS" || $0.key == "TSAN_OPTIONS"
+        }
+        let variables = ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"].merging(sanitizers) { $1 }
+            .merging(environment) { $1 }
         var arguments = words.map { strdup($0) } + [nil]
         var settings = variables.map { strdup("\($0)=\($1)") } + [nil]
         defer { for text in arguments + settings { free(text) } }

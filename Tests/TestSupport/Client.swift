@@ -24,12 +24,12 @@ package final class Client {
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         descriptor = try Client.connected(AF_UNIX, &address)
     }
-    /// Connects to TCP at 127.0.0.1.
-    package init(port: UInt16) throws {
+    /// Connects to TCP at a numeric address.
+    package init(address host: String = "127.0.0.1", port: UInt16) throws {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else { throw POSIXError(.EINVAL) }
         descriptor = try Client.connected(AF_INET, &address)
     }
     deinit { close() }

@@ -53,6 +53,12 @@ package final class DaemonProcess: Sendable {
     package static let binary =
         ProcessInfo.processInfo.environment["TOLLGATE_BINARY"] ?? ChildProcess.built("tollgate")
 
+    /// What the daemon is run under for a disk that hangs or a clock that is wrong (Tests/CTrouble): whose
+    /// files decide.
+    package static func trouble(_ files: [String: String]) -> [String: String] {
+        files.merging(["LD_PRELOAD": ChildProcess.built("libCTrouble.so")]) { $1 }
+    }
+
     package func client() throws -> Client { try Client(socketPath) }
     /// What it has logged.
     package var errors: String { process.standardError }

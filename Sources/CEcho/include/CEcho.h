@@ -6,8 +6,11 @@
 /// and nothing else. Serves until it is killed; returns an errno when it cannot begin.
 int tg_echo_serve(const char *_Nonnull unix_path);
 
-/// Has the kernel kill this process when the one that started it ends, however that ends.
-void tg_die_with_parent(void);
+/// Has the kernel send this process a signal when the one that started it ends, however that ends.
+void tg_die_with_parent(int signal);
+
+/// From here on this thread's sleeps end when they are meant to, not up to 50 µs later.
+void tg_sleep_precisely(void);
 
 /// Counting instructions under `valgrind --tool=callgrind --instr-atstart=no --collect-atstart=no`:
 /// without valgrind each of these is five instructions that do nothing.

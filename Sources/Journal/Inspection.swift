@@ -1,0 +1,131 @@
+import Events
+import Glibc
+
+/// A ledger's files as they lie there, looked at and never written: for whoever checks a directory,
+/// whether a daemon serves it or not. Not in the daemon's own process: LMDB's environment is opened once
+/// in each.
+package final class Inspection {
+    package let ledgerID: LedgerID
+    package let lastSeq: UInt64
+    package let lastEpoch: UInt32
+    package let lastTime: Instant
+    private let path: String
+    private let log: Log
+    private let end: LogEnd
+
+    /// Opens the journal in a data directory and looks at its last event.
+    package init(directory: String) throws(JournalError) {
+        path = directory
+        log = try Log(inspecting: directory)
+        end = try log.end()
+        ledgerID = log.ledgerID
+        lastSeq = end.seq
+        lastEpoch = end.epoch
+        lastTime = end.time
+    }
+    deinit { log.environment.close() }
+
+    /// What a walk over the whole journal has found whole.
+    package struct Walk {
+        package var events: UInt64 = 0
+        package var pages: UInt64 = 0
+        package var names: UInt64 = 0
+    }
+
+    /// Verifies the checksum and the number of every event, and the checksum of every name.
+    ///
+    /// - Throws: at the first that is not what was once written.
+    package func walk() throws(JournalError) -> Walk {
+        var walk = Walk()
+        while walk.events < end.seq { try walkSlice(&walk) }
+        for kind in [NameKind.account, .model, .operatorName] {
+            // Numbers are given in order, from 0 or from 1.
+            var number: UInt32 = try log.name(kind, 0) == nil ? 1 : 0
+            while try log.name(kind, number) != nil {
+                number += 1
+                walk.names += 1
+            }
+        }
+        return walk
+    }
+    /// A few thousand events in one read transaction, so that a daemon beside us can use pages again.
+    private func walkSlice(_ walk: inout Walk) throws(JournalError) {
+        var next = walk.events + 1
+        let last = min(end.seq, next + 65_536)
+        var pages: UInt64 = 0
+        try log.environment.read { txn throws(JournalError) in
+            let cursor = try txn.cursor(.events)
+            var row = try cursor.page(holding: next)
+            while next <= last {
+                guard let found = row else {
+                    throw JournalError(
+                        .damaged,
+                        "event \(next) is missing from the journal; restore journal/data.mdb from a "
+                            + "backup")
+                }
+                let page = try EventPage(verifying: found, from: next, through: end.seq)
+                next = page.lastSeq + 1
+                pages += 1
+                row = next <= last ? try cursor.next() : nil
+            }
+        }
+        walk.events = next - 1
+        walk.pages += pages
+    }
+
+    /// A checkpoint, and what is wrong with it; nil when nothing is.
+    package struct CheckpointFinding {
+        package var seq: UInt64
+        package var flaw: String?
+    }
+    /// What is in `checkpoints/`, the newest first.
+    package func checkpoints() throws(JournalError) -> [CheckpointFinding] {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        var findings: [CheckpointFinding] = []
+        for seq in checkpoints.seqs().reversed() {
+            let file = "\(checkpoints.directory)/\(seq).book"
+            let loaded = try checkpoints.load(file, seq) { seq throws(JournalError) in
+                try log.checksum(of: seq)
+            }
+            switch loaded {
+            case .success: findings.append(CheckpointFinding(seq: seq))
+            case .failure(let flaw):
+                findings.append(CheckpointFinding(seq: seq, flaw: flaw.text))
+            }
+        }
+        return findings
+    }
+
+    /// How the ring fits the journal.
+    package enum RingFinding {
+        /// There is none, as in a directory that was restored from a backup.
+        case none
+        case damaged(String)
+        /// So many events stand only there; the next start takes them over. Meaningless while a daemon
+        /// stages into it.
+        case whole(capacity: Int, waiting: UInt64)
+    }
+    package func ring() throws(JournalError) -> RingFinding {
+        let file = path + "/ring"
+        guard let size = fileSize(file) else { return .none }
+        let opened = try Disk().open(file, O_RDONLY)
+        guard let constant = try Ring.header(of: opened, size, file) else {
+            return .damaged("its header is damaged")
+        }
+        guard constant.ledgerID == ledgerID else {
+            return .damaged("it belongs to ledger \(constant.ledgerID)")
+        }
+        guard size >= Ring.headerBytes + constant.capacity else {
+            return .damaged("it is cut short: \(size) bytes")
+        }
+        guard let head = constant.head else { return .damaged("its head is damaged") }
+        guard head.seq <= end.seq + 1 else {
+            return .damaged(
+                "it begins at seq \(head.seq) and the journal ends at seq \(end.seq): events between "
+                    + "them are missing")
+        }
+        var recovery = RingRecovery()
+        try Ring.walk(opened, constant.capacity, head, end, file, &recovery)
+        return .whole(capacity: constant.capacity, waiting: recovery.count)
+    }
+}

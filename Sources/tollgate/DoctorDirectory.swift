@@ -1,0 +1,237 @@
+import Events
+import Foundation
+import Glibc
+import Journal
+
+/// What lies in the data directory.
+extension Examination {
+    /// - Parameter reads: whether the whole journal is read.
+    mutating func lookAtDirectory(reads: Bool) {
+        var info = stat()
+        guard stat(directory, &info) == 0 else {
+            let code = errno
+            return fail(
+                "data directory", "\(directory): \(String(cString: strerror(code)))",
+                fix: code == ENOENT
+                    ? "say --data with the daemon's directory; 'tollgate serve' makes a new one"
+                    : "run the doctor as root or as the daemon's user")
+        }
+        guard info.st_mode & S_IFMT == S_IFDIR else {
+            return fail(
+                "data directory", "\(directory) is no directory",
+                fix: "say --data with the daemon's directory")
+        }
+        lookAtRights(info)
+        lookAtFileSystem()
+        lookAtLock()
+        lookAtFiles(reads: reads)
+    }
+
+    private mutating func lookAtRights(_ info: stat) {
+        let mode = String(info.st_mode & 0o7777, radix: 8)
+        if info.st_mode & 0o022 != 0 {
+            fail(
+                "data directory", "\(directory) has mode \(mode): others may write into it",
+                fix: "chmod 700 \(directory)")
+        } else if info.st_mode & 0o077 != 0 {
+            warn(
+                "data directory", "\(directory) has mode \(mode): others may look into it",
+                fix: "chmod 700 \(directory)")
+        } else {
+            ok("data directory", "\(directory), mode \(mode), owner \(Self.name(info.st_uid))")
+        }
+        // One `sudo tollgate serve` leaves files behind that the daemon's user cannot write.
+        for file in ["lock", "ring", "journal", "journal/data.mdb", "journal/lock.mdb"] {
+            var inside = stat()
+            guard stat("\(directory)/\(file)", &inside) == 0, inside.st_uid != info.st_uid else {
+                continue
+            }
+            fail(
+                "owner",
+                "\(file) belongs to \(Self.name(inside.st_uid)) and its directory to "
+                    + Self.name(info.st_uid),
+                fix: "chown -R \(Self.name(info.st_uid)) \(directory)")
+            break
+        }
+    }
+    private static func name(_ uid: uid_t) -> String {
+        getpwuid(uid).map { String(cString: $0.pointee.pw_name) } ?? "uid \(uid)"
+    }
+
+    private mutating func lookAtFileSystem() {
+        guard let kind = Self.fileSystem(of: directory) else {
+            return warn(
+                "filesystem", "of an unknown kind",
+                fix: "keep the data directory on a local ext4 or xfs")
+        }
+        switch kind {
+        case "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.sshfs":
+            fail(
+                "filesystem", "\(kind): LMDB's locks and maps do not work over a network",
+                fix: "move the data directory to a local ext4 or xfs")
+        case "tmpfs", "ramfs":
+            warn(
+                "filesystem", "\(kind): nothing outlives a restart of the machine",
+                fix: "move the data directory to a disk, unless this is a trial")
+        case "overlay", "aufs", "9p", "virtiofs", "fuse", "fuseblk", "fuse.gcsfuse", "fuse.s3fs":
+            warn(
+                "filesystem", "\(kind): what fdatasync promises here is not known",
+                fix: "mount a volume of the host (ext4, xfs) at the data directory")
+        default: ok("filesystem", kind)
+        }
+    }
+    /// The type of the filesystem that a path is on: of the longest mount point above it.
+    static func fileSystem(of path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        let place = String(cString: real)
+        guard let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
+        else { return nil }
+        var best: (point: String, kind: String)?
+        for line in mounts.split(separator: "\n") {
+            let halves = line.components(separatedBy: " - ")
+            let fields = halves[0].split(separator: " ")
+            guard halves.count == 2, fields.count > 4,
+                let kind = halves[1].split(separator: " ").first
+            else { continue }
+            let point = fields[4].replacingOccurrences(of: "\\040", with: " ")
+            let isAbove = point == "/" || place == point || place.hasPrefix(point + "/")
+            // Of two at one point the later one covers the earlier.
+            if isAbove, point.count >= best?.point.count ?? 0 { best = (point, String(kind)) }
+        }
+        return best?.kind
+    }
+
+    private mutating func lookAtLock() {
+        let path = directory + "/lock"
+        var info = stat()
+        guard stat(path, &info) == 0 else {
+            return ok("lock", "no daemon has ever held this directory, or its lock was removed")
+        }
+        guard let holder = Self.holder(of: info.st_ino) else {
+            return ok("lock", "free: no daemon runs on this directory")
+        }
+        daemon = holder
+        ok("lock", "held by process \(holder): a daemon runs on this directory")
+    }
+    /// Who holds an exclusive flock on the file; nil when nobody does. The kernel's list is asked, for to
+    /// try the lock could make a daemon fail that starts in this moment.
+    private static func holder(of inode: ino_t) -> Int32? {
+        let locks = (try? String(contentsOfFile: "/proc/locks", encoding: .utf8)) ?? ""
+        for line in locks.split(separator: "\n") {
+            // 1: FLOCK  ADVISORY  WRITE 4242 fe:00:1234567 0 EOF
+            let fields = line.split(separator: " ")
+            guard fields.count > 5, fields[1] == "FLOCK", fields[3] == "WRITE",
+                fields[5].split(separator: ":").last.map({ UInt64($0) }) == UInt64(inode)
+            else { continue }
+            return Int32(fields[4])
+        }
+        return nil
+    }
+
+    private mutating func lookAtFiles(reads: Bool) {
+        guard FileManager.default.fileExists(atPath: directory + "/journal/data.mdb") else {
+            return ok("journal", "none yet: the first start makes it")
+        }
+        do throws(JournalError) {
+            let inspection = try Inspection(directory: directory)
+            lookAtClock(inspection)
+            try lookAtJournal(inspection, reads: reads)
+            try lookAtCheckpoints(inspection)
+            try lookAtRing(inspection)
+        } catch {
+            if access(directory + "/journal/data.mdb", R_OK) != 0 {
+                return warn(
+                    "journal", error.message,
+                    fix: "run the doctor as root or as the daemon's user")
+            }
+            fail(
+                "journal", error.message,
+                fix: "stop the daemon, keep the directory as it is, and restore it from a backup")
+        }
+    }
+    private mutating func lookAtJournal(
+        _ inspection: Inspection, reads: Bool
+    ) throws(JournalError) {
+        guard reads else {
+            return ok(
+                "journal",
+                "ends at seq \(inspection.lastSeq), epoch \(inspection.lastEpoch); not read")
+        }
+        let began = ContinuousClock.now
+        let walk = try inspection.walk()
+        let took = ContinuousClock.now - began
+        ok(
+            "journal",
+            "\(walk.events) events in \(walk.pages) pages and \(walk.names) names are whole "
+                + "(\(Self.text(took)))")
+    }
+    private mutating func lookAtCheckpoints(_ inspection: Inspection) throws(JournalError) {
+        let found: [Inspection.CheckpointFinding]
+        do throws(JournalError) {
+            found = try inspection.checkpoints()
+        } catch {
+            return fail(
+                "checkpoints", error.message,
+                fix: "restore the data directory from a backup; the journal has lost events")
+        }
+        guard let newest = found.first else {
+            return ok("checkpoints", "none: the next start folds \(inspection.lastSeq) events")
+        }
+        if let flaw = newest.flaw {
+            warn(
+                "checkpoints", "the newest, \(newest.seq).book, \(flaw)",
+                fix: "none is needed: the next start sets it aside and folds from an older one, or "
+                    + "from the beginning; check the disk (dmesg, smartctl)")
+        } else {
+            let behind = inspection.lastSeq - min(newest.seq, inspection.lastSeq)
+            ok("checkpoints", "\(newest.seq).book is whole, \(behind) events behind the journal")
+        }
+    }
+    private mutating func lookAtRing(_ inspection: Inspection) throws(JournalError) {
+        switch try inspection.ring() {
+        case .none: ok("ring", "none: the next start makes it")
+        case .damaged(let flaw) where daemon == nil:
+            fail(
+                "ring", flaw,
+                fix: "the next start keeps it aside and goes on without what stood only there; "
+                    + "check the disk (dmesg, smartctl)")
+        // A daemon stages and frees while we look: what does not fit may only be younger.
+        case .damaged(let flaw): ok("ring", "in use by process \(daemon ?? 0) (\(flaw))")
+        case .whole(let capacity, let waiting):
+            let size = "\(capacity >> 10) KiB"
+            if daemon != nil {
+                ok("ring", "\(size), in use")
+            } else if waiting == 0 {
+                ok("ring", "\(size), nothing waits in it")
+            } else {
+                ok("ring", "\(size); the next start takes \(waiting) events from it")
+            }
+        }
+    }
+    private mutating func lookAtClock(_ inspection: Inspection) {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let clock = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+        let ahead = (inspection.lastTime.nanoseconds - clock) / 1_000_000_000
+        guard ahead >= 1 else {
+            return ok("clock", "the last event is of \(inspection.lastTime.description)")
+        }
+        let text =
+            "the last event, of \(inspection.lastTime.description), is \(ahead) s ahead of the clock: "
+            + "until then no hold lapses and no window turns"
+        let fix =
+            "set the clock right (timedatectl); if it is right, it was wrong when that was logged"
+        if ahead > 60 { fail("clock", text, fix: fix) } else { warn("clock", text, fix: fix) }
+    }
+    static func text(_ duration: Duration) -> String {
+        let microseconds =
+            duration.components.seconds * 1_000_000
+            + duration.components.attoseconds / 1_000_000_000_000
+        return switch microseconds {
+        case ..<10_000: "\(microseconds) µs"
+        case ..<10_000_000: "\(microseconds / 1_000) ms"
+        default: "\(microseconds / 1_000_000) s"
+        }
+    }
+}
