@@ -320,6 +320,9 @@ final class Committer: @unchecked Sendable {
         counts.lastNanoseconds.store(
             UInt64(disk.monotonicNanoseconds() - began), ordering: .relaxed)
         durable.store(end.seq, ordering: .sequentiallyConsistent)
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .wakesNobody { return }
+        #endif
         if wantedLast.load(ordering: .sequentiallyConsistent) > before,
             wantedFirst.load(ordering: .relaxed) <= end.seq
         {
@@ -341,6 +344,11 @@ final class Committer: @unchecked Sendable {
         do throws(JournalError) {
             try log.reopen()
             let end = try log.end()
+            #if TOLLGATE_PLANTED_BUGS
+            if PlantedBug.current == .failedCommitLanded, end == journalEnd {
+                return .landed(batch.count, Log.lastFrame(of: batch))
+            }
+            #endif
             if end == journalEnd { return .absent }
             // Of an earlier round's batch, if that round could not look: this one's has grown since.
             if let bytes = Log.bytes(of: batch, through: end) {

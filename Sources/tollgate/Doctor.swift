@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLinux
 import Events
+import Glibc
 
 /// `tollgate doctor`
 struct Doctor: ParsableCommand {
@@ -36,8 +37,13 @@ struct Doctor: ParsableCommand {
         Self.memoryFault.utf8Start.withMemoryRebound(
             to: CChar.self, capacity: Self.memoryFault.utf8CodeUnitCount + 1
         ) { tg_explain_memory_faults($0, ExitStatus.failure.rawValue) }
+        // Under systemd the socket is not in the data directory.
+        var socket = settings.socketPath
+        if self.socket == nil, access(socket, F_OK) != 0, access(Self.systemdSocket, F_OK) == 0 {
+            socket = Self.systemdSocket
+        }
         var examination = Examination(
-            directory: settings.dataDirectory, socket: settings.socketPath,
+            directory: settings.dataDirectory, socket: socket,
             pauseBelow: Int64(try settings.whole(.pauseBelowMebibytes, 1...1_048_576) ?? 64) << 20,
             connections: try settings.whole(.connectionsMax, 1...1_000_000) ?? 10_000,
             prints: !format.json)
@@ -50,6 +56,8 @@ struct Doctor: ParsableCommand {
         throw CommandFailure(.failure, failed == 1 ? "1 check fails" : "\(failed) checks fail")
     }
 
+    /// Where deploy/systemd/tollgate.socket listens.
+    private static let systemdSocket = "/run/tollgate/tollgate.sock"
     private static let memoryFault: StaticString = """
         fail  journal: a page of it could not be read, for it is damaged or the disk fails
               fix: check the disk (dmesg, smartctl), then restore the data directory from a backup

@@ -43,8 +43,8 @@ private let second: Int64 = 1_000_000_000
         let first = watch(minutes: 5, growth: 10, free: 714, checkpoints: [one])
         let both = watch(minutes: 5, growth: 10, free: 714, checkpoints: [one, one])
         #expect(none.secondsLeft == 3_600)
-        #expect(first.secondsLeft == 3_600 - 12 * 60)
-        #expect(both.secondsLeft == 3_600 - 6 * 60)
+        #expect(first.secondsLeft == 2_880)
+        #expect(both.secondsLeft == 3_240)
     }
     @Test func `forgets a burst after ten minutes`() {
         var watch = DiskWatch(pauseBelow: 64 * mebibyte, checkpointsKept: 2)
@@ -76,7 +76,7 @@ private let second: Int64 = 1_000_000_000
             told += watch.take(
                 DiskWatch.Look(
                     at: minute * 60 * second,
-                    free: (minute < 15 ? 900 - 10 * minute : 50_000) * mebibyte,
+                    free: (minute < 15 ? 700 - 10 * minute : 50_000) * mebibyte,
                     logged: (100 + 10 * minute) * mebibyte))
         }
         #expect(told == [.soon, .notSoon])

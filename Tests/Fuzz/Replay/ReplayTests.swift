@@ -18,7 +18,7 @@ import Testing
         #expect(files.count >= 8, "\(target) has a corpus")
         for file in files.sorted(by: { $0.path < $1.path }) {
             let bytes = try [UInt8](Data(contentsOf: file))
-            #expect(bytes.count <= 2_048, "\(file.lastPathComponent) is small")
+            #expect(bytes.count <= 1_024, "\(file.lastPathComponent) is small")
             check(target, bytes, file.lastPathComponent)
         }
         for (number, seed) in target.seeds.enumerated() { check(target, seed, "seed \(number)") }
