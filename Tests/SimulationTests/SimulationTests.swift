@@ -19,9 +19,9 @@ struct SimulationTests {
         #expect(run(seed: 4, steps: 600).digest != first.digest)
     }
 
-    @Test("no promise is broken and no sum is wrong", arguments: 1...(isLong ? 500 : 32))
+    @Test("no promise is broken and no sum is wrong", arguments: 1...(isLong ? 500 : 24))
     func seeds(seed: UInt64) {
-        expectNothing(seed: seed, steps: isLong ? 3_000 : 800)
+        expectNothing(seed: seed, steps: isLong ? 3_000 : 700)
     }
 
     /// Seeds that have found something once.
