@@ -204,6 +204,11 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         floods.note(machine.pointee)
     }
     private mutating func endTurn() {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .answersBeforeStaging {
+            for descriptor in dirty { sessions[Int(descriptor)].map { flush($0) } }
+        }
+        #endif
         stageOutbox()
         if machine.book.seq - lastPoke >= 65_536 {
             lastPoke = machine.book.seq
@@ -534,6 +539,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Holds this connection's next answer back until what was just decided is on disk.
     mutating func holdBack(_ session: UnsafeMutablePointer<Session>) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .answersBeforeCommit { return }
+        #endif
         session.pointee.holdBack(until: machine.book.seq, turn: turn)
     }
     private mutating func releaseHeld() {

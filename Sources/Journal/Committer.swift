@@ -320,6 +320,9 @@ final class Committer: @unchecked Sendable {
         counts.lastNanoseconds.store(
             UInt64(disk.monotonicNanoseconds() - began), ordering: .relaxed)
         durable.store(end.seq, ordering: .sequentiallyConsistent)
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .wakesNobody { return }
+        #endif
         if wantedLast.load(ordering: .sequentiallyConsistent) > before,
             wantedFirst.load(ordering: .relaxed) <= end.seq
         {
@@ -340,6 +343,11 @@ final class Committer: @unchecked Sendable {
         do throws(JournalError) {
             try log.reopen()
             let end = try log.end()
+            #if TOLLGATE_PLANTED_BUGS
+            if PlantedBug.current == .failedCommitLanded, end == journalEnd {
+                return .landed(Log.lastFrame(of: batch))
+            }
+            #endif
             if end == journalEnd { return .absent }
             if end == Log.lastFrame(of: batch) { return .landed(end) }
             return .unknown(
