@@ -40,8 +40,9 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "CLinux"),
         .target(name: "CEcho"),
+        .target(name: "CMemory"),
         .target(name: "Events", swiftSettings: strict),
-        .target(name: "Ledger", dependencies: ["Events"], swiftSettings: strict),
+        .target(name: "Ledger", dependencies: ["Events", "CMemory"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
         .target(
             name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
