@@ -80,7 +80,12 @@ struct OrgRow: BitwiseCopyable {
     // `mutating` here and below where nothing changes: a borrowed row would be copied to the stack
     // to read one field of it (Swift 6.3).
     mutating func isOpen(_ cell: Int, at now: Instant) -> Bool {
-        cell == WindowCell.total || now.nanoseconds < end[cell]
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .windowEndsLate {
+            return cell == WindowCell.total || now.nanoseconds <= end[cell]
+        }
+        #endif
+        return cell == WindowCell.total || now.nanoseconds < end[cell]
     }
     /// The windows, as bits, that are still the ones in which something was placed at `time`.
     @inline(__always) mutating func windows(holding time: Int64) -> UInt8 {

@@ -1,4 +1,5 @@
 import CEcho
+import CLinux
 import Events
 import Glibc
 import Journal

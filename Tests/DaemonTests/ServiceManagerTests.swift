@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 import TestSupport
@@ -109,6 +110,30 @@ extension ThroughTheSocket {
             try FileManager.default.removeItem(atPath: hang)
             #expect(try client.reply().words.first == "CHARGED")
             try manager.wait(for: "WATCHDOG=1", times: manager.count("WATCHDOG=1") + 3)
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `a loop that hangs is not fed for, and the state says that it hangs`() throws {
+            let scratch = try Scratch()
+            let manager = try NotifySocket(scratch.file("notify"))
+            let hang = scratch.file("hang")
+            let daemon = try daemon(
+                manager, in: scratch,
+                DaemonProcess.trouble(["TROUBLE_LOOP": hang, "WATCHDOG_USEC": "90000"]))
+            try manager.wait(for: "WATCHDOG=1", times: 3)
+            _ = try scratch.file("hang", holding: "")
+            _ = try poll("a loop that hangs") {
+                FileManager.default.fileExists(atPath: hang + ".hangs") ? true : nil
+            }
+            let fed = manager.count("WATCHDOG=1")
+            // It waits for the loop for a while, in which many a round would have come.
+            let state = try daemon.state()
+            #expect(state.json["gate"] as? String == "the loop has not answered: it hangs")
+            #expect(state.section("journal").text("state") == "normal")
+            #expect(manager.count("WATCHDOG=1") <= fed + 1)
+            try FileManager.default.removeItem(atPath: hang)
+            try manager.wait(for: "WATCHDOG=1", times: manager.count("WATCHDOG=1") + 3)
+            #expect(try daemon.state().section("gate").number("seq") == 2)
             #expect(try daemon.stop() == 0)
         }
 
