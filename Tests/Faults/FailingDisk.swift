@@ -25,9 +25,9 @@ struct FailingDisk: ParsableCommand {
     @Flag(help: "Leave what a fault was found in.") var keep = false
 
     func run() throws {
-        print("failing-disk --seed \(seed) --times \(times) --cuts \(cuts)")
+        say("failing-disk --seed \(seed) --times \(times) --cuts \(cuts)")
         var cases = try FaultyRun.cases(seed: seed)
-        print("  \(cases.count) faults in one run")
+        say("  \(cases.count) faults in one run")
         if times > 0, times < cases.count {
             cases = (0..<times).map { cases[$0 * cases.count / times] }
         }
@@ -43,11 +43,12 @@ struct FailingDisk: ParsableCommand {
             if cuts > 0, fault.mayDivide, end != .missed, end != .refused {
                 cut += try run.cutPower(times: cuts)
             }
+            if number % 50 == 49 { say("  \(number + 1) of \(cases.count)") }
         }
-        print("failing disk: \(total)")
+        say("failing disk: \(total)")
         let names = ends.map { "\($0.value) \($0.key.rawValue)" }.sorted()
-        print("  \(names.joined(separator: ", "))")
-        print("with the power cut behind it: \(cut)")
+        say("  \(names.joined(separator: ", "))")
+        say("with the power cut behind it: \(cut)")
         if total.flaws + cut.flaws > 0 { throw ExitCode(1) }
     }
 }

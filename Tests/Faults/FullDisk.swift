@@ -25,17 +25,17 @@ struct FullDisk: ParsableCommand {
         for filesystem in SmallFilesystem.Kind.allCases {
             let scratch = try Scratch()
             guard let small = try SmallFilesystem(filesystem, in: scratch) else {
-                print("full disk: skipped on \(filesystem), which cannot be mounted here")
+                say("full disk: skipped on \(filesystem), which cannot be mounted here")
                 continue
             }
             for round in 1...times {
                 var run = FilledRun(small, in: scratch, round)
                 let outcome = try run.take()
-                print(
+                say(
                     "full disk, \(filesystem): \(outcome.told) answers,",
                     "\(outcome.settled) settled after the pause,",
                     "\(outcome.flaws.count) lost")
-                for flaw in outcome.flaws.prefix(5) { print("    \(flaw)") }
+                for flaw in outcome.flaws.prefix(5) { say("    \(flaw)") }
                 lost += outcome.flaws.count
             }
         }
@@ -48,7 +48,7 @@ struct FullDisk: ParsableCommand {
         let isPermitted =
             try ChildProcess(["unshare", "-m", "true"], in: scratch, name: "may").wait() == 0
         guard isPermitted else {
-            print("full disk: skipped, a mount of one's own is not permitted here (run as root)")
+            say("full disk: skipped, a mount of one's own is not permitted here (run as root)")
             return
         }
         let environment = ["TOLLGATE_BINARY": DaemonProcess.binary]
@@ -57,9 +57,9 @@ struct FullDisk: ParsableCommand {
                 + ["--times", String(times)],
             environment: environment, in: scratch, name: "inside")
         let status = try child.wait(seconds: 3_600)
-        print(child.standardOutput, terminator: "")
+        say(child.standardOutput)
         if status != 0 {
-            print(child.standardError, terminator: "")
+            say(child.standardError)
             throw ExitCode(1)
         }
     }

@@ -28,15 +28,15 @@ struct Kills: ParsableCommand {
     static let flags = ["--ring-mib", "1"]
 
     func run() throws {
-        print(
+        say(
             "kill --seed \(seed) --times \(times) --per-ledger \(perLedger)",
             eachCall ? "--each-call" : "")
         let tally = eachCall ? try killAtCalls() : try killUnderLoad()
-        print("kill -9: \(tally.kills) kills, \(tally.starts) of them while it started;")
-        print(
+        say("kill -9: \(tally.kills) kills, \(tally.starts) of them while it started;")
+        say(
             "  \(tally.events) events, \(tally.answers) answers compared: \(tally.flaws.count) lost"
         )
-        for flaw in tally.flaws.prefix(5) { print("    \(flaw)") }
+        for flaw in tally.flaws.prefix(5) { say("    \(flaw)") }
         if !tally.flaws.isEmpty { throw ExitCode(1) }
     }
 
@@ -87,7 +87,7 @@ struct Kills: ParsableCommand {
             if try daemon.stop() != 0 || !daemon.errors.contains("the second fold agrees") {
                 count.flaws.append("the end: \(daemon.errors)")
             }
-            print("  \(count.kills) kills, \(count.events) events")
+            say("  \(count.kills) kills, \(count.events) events")
         }
         count.kills += count.starts
         return count
@@ -134,7 +134,7 @@ struct Kills: ParsableCommand {
             throw RigFailure("the run that is not killed: \(whole.flaws)")
         }
         let chosen = times > 0 ? min(times, whole.calls) : whole.calls
-        print("  \(whole.calls) calls in one run")
+        say("  \(whole.calls) calls in one run")
         for n in 0..<chosen {
             let at = 1 + n * whole.calls / chosen
             let run = try KilledRun(in: scratch, "run\(n)", at: at, seed: generator.next())

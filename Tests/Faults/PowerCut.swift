@@ -24,14 +24,14 @@ struct PowerCut: ParsableCommand {
         false
 
     func run() throws {
-        print("power-cut --seed \(seed) --times \(times) --recordings \(recordings)")
+        say("power-cut --seed \(seed) --times \(times) --recordings \(recordings)")
         var honest = Tally()
         var lying: [Disk.Lie: Tally] = [:]
         for n in 0..<recordings {
             let folder = try Folder(keeps: keep)
             let recording = try Recording.make(seed: seed &+ UInt64(n), in: folder.path)
             let kinds = Dictionary(grouping: recording.trace.records, by: \.kind).mapValues(\.count)
-            print(
+            say(
                 "  recorded \(recording.log.count) events, \(kinds[.write] ?? 0) writes,",
                 "\(kinds[.store] ?? 0) stores, \(kinds[.sync] ?? 0) syncs,",
                 "\(kinds[.sent] ?? 0) answers")
@@ -44,14 +44,14 @@ struct PowerCut: ParsableCommand {
                 if lie == .none { honest += tally } else { lying[lie, default: Tally()] += tally }
             }
         }
-        print("power cut: \(honest)")
+        say("power cut: \(honest)")
         for (lie, tally) in lying.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            print("the same, lying about \(lie.rawValue): \(tally)")
+            say("the same, lying about \(lie.rawValue): \(tally)")
         }
         let unnoticed = lying.filter { $0.value.flaws == 0 }.map(\.key.rawValue)
         guard honest.flaws == 0, honest.states > 0 else { throw ExitCode(1) }
         guard unnoticed.isEmpty else {
-            print("the rig is dead: it did not notice lies about \(unnoticed.sorted())")
+            say("the rig is dead: it did not notice lies about \(unnoticed.sorted())")
             throw ExitCode(2)
         }
     }
@@ -182,7 +182,7 @@ struct Reopen: ParsableCommand {
         do {
             try reopen()
         } catch let failure as RigFailure {
-            print("the rig: \(failure)")
+            say("the rig: \(failure)")
             throw ExitCode(70)
         }
     }
@@ -245,7 +245,7 @@ final class Folder {
         guard mkdtemp(&template) != nil else { throw RigFailure("cannot write \(base)") }
         path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         self.keeps = keeps
-        if keeps { print("  kept in \(path)") }
+        if keeps { say("  kept in \(path)") }
     }
     deinit { if !keeps { try? FileManager.default.removeItem(atPath: path) } }
 }

@@ -62,3 +62,10 @@ struct RigFailure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
 }
+
+/// Prints at once: who waits for a long run reads along, and a run that is cut off has said how far it
+/// got.
+func say(_ words: String...) {
+    print(words.joined(separator: " "))
+    fflush(nil)
+}
