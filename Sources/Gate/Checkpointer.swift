@@ -42,8 +42,8 @@ final class Checkpointer: Sendable {
     private static let nice: Int32 = 5
 
     func start() throws(DaemonFailure) {
-        // The second fold may be a little behind; decisions may not. On two busy cores this is worth a
-        // tenth and more of the decisions a second.
+        // The second fold may be a little behind; decisions may not. It takes a quarter of the gate's own
+        // time, which on two cores is time of the gate or its clients.
         let running = try Thread.start(name: "tg-checkpoint", nice: Checkpointer.nice) { [self] in
             follow()
         }
