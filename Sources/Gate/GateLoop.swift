@@ -197,19 +197,23 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
     /// Puts what was decided where it outlives the process, before any answer tells of it.
-    private mutating func stageOutbox() {
-        journal.stage(machine.outbox.bytes)
+    ///
+    /// - Returns: whether there was anything; the committer has not been told of it yet.
+    private mutating func stageOutbox() -> Bool {
+        let isAny = !machine.outbox.isEmpty
+        journal.stage(machine.outbox.bytes, announcing: false)
         machine.outbox.removeAll()
-        let machine = machineAddress
-        floods.note(machine.pointee)
+        let address = machineAddress
+        floods.note(address.pointee)
+        return isAny
     }
     private mutating func endTurn() {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .answersBeforeStaging {
-            for descriptor in dirty { sessions[Int(descriptor)].map { flush($0) } }
+            for i in 0..<dirty.count { sessions[Int(dirty[i])].map { flush($0) } }
         }
         #endif
-        stageOutbox()
+        let isAnyStaged = stageOutbox()
         if machine.book.seq - lastPoke >= 65_536 {
             lastPoke = machine.book.seq
             checkpointer.poke()
@@ -221,6 +225,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             flush(session)
         }
         dirty.removeAll()
+        // Only now: waking the committer would keep the answers waiting.
+        if isAnyStaged { journal.announceStaged() }
         sweepIfDue()
         askReaders()
         if isDeaf { listenAgain() }
@@ -654,7 +660,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         room = journal.stageableBytes
         if !isReadOnly, hasRoom() {
             machine.finish()
-            stageOutbox()
+            if stageOutbox() { journal.announceStaged() }
         }
     }
     private func hasWork() -> Bool {
