@@ -3,6 +3,8 @@ import PackageDescription
 
 /// Set by `deploy/fuzz`, which builds the decoders with libFuzzer.
 let isFuzzing = Context.environment["TOLLGATE_FUZZ"] != nil
+/// `TOLLGATE_PLANTED_BUGS=1 swift build` compiles mistakes in, for the simulation to find.
+let isPlanted = Context.environment["TOLLGATE_PLANTED_BUGS"] != nil
 
 /// One strict set for every Swift target of ours: warnings are errors, existentials are spelled out.
 let strict: [SwiftSetting] =
@@ -13,12 +15,17 @@ let strict: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
         // The decision crosses four modules; without this every small accessor would be a call.
         .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
-    ] + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
+    ] + (isPlanted ? [.define("TOLLGATE_PLANTED_BUGS")] : [])
+    + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : [])
 
 let package = Package(
     name: "tollgate",
     products: [
         .executable(name: "tollgate", targets: ["tollgate"]),
+        // The rig of deploy/faults, and what it preloads under the daemon.
+        .executable(name: "tollgate-faults", targets: ["Faults"]),
+        .library(name: "CFaults", type: .dynamic, targets: ["CFaults"]),
+        .executable(name: "tollgate-simulate", targets: ["tollgate-simulate"]),
         // Preloaded under a daemon by tests: a disk that hangs, a clock that is wrong.
         .library(name: "CTrouble", type: .dynamic, targets: ["CTrouble"]),
     ],
@@ -58,10 +65,36 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // The daemon without its sockets and disks, driven by a seed.
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "Gate", "Events", "Ledger", "Journal", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "tollgate-simulate",
+            dependencies: [
+                "Simulation", "Events",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CFaults", path: "Tests/CFaults"),
+        .executableTarget(
+            name: "Faults",
+            dependencies: [
+                "Gate", "Ledger", "Journal", "Events", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Faults", swiftSettings: strict),
         .target(name: "CTrouble", path: "Tests/CTrouble"),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
@@ -84,6 +117,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Foreign")], swiftSettings: strict),
+        // Short forms of what deploy/faults does.
+        .testTarget(
+            name: "FaultTests", dependencies: ["tollgate", "Faults", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Simulation", "Events"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
         // What the fuzzers check, and the same as a quick test over what they have kept.
         .target(

@@ -40,7 +40,7 @@ package struct Denial: Sendable {
 package struct Failure: Error, Sendable {
     package enum Code: Sendable {
         case error, conflict, unknownHold, gone, readOnly, noPermission, noAuth, wrongPassword
-        case noProtocol, busy, unavailable
+        case noProtocol, unavailable
 
         package var name: StaticString {
             switch self {
@@ -53,7 +53,6 @@ package struct Failure: Error, Sendable {
             case .noAuth: "NOAUTH"
             case .wrongPassword: "WRONGPASS"
             case .noProtocol: "NOPROTO"
-            case .busy: "TRYAGAIN"
             case .unavailable: "UNAVAILABLE"
             }
         }

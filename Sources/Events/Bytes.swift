@@ -141,7 +141,9 @@ package struct ByteBuffer: ~Copyable {
         capacity = max(size, 16)
     }
     /// Lets a system call write up to `n` bytes at the end; `body` returns how many it wrote.
-    package mutating func appendUninitialized(_ n: Int, _ body: (UnsafeMutableRawPointer) -> Int)
+    @inlinable package mutating func appendUninitialized(
+        _ n: Int, _ body: (UnsafeMutableRawPointer) -> Int
+    )
         -> Int
     {
         reserve(n)

@@ -21,11 +21,17 @@ package struct DaemonOptions: Sendable {
     package var checkpointEvents = 1_000_000
     /// How long an unfinished request, or a client that does not read, is waited for, in seconds.
     package var idleLineSeconds = 30
+    /// How long a connection may stay without having authenticated, in seconds.
+    package var authSeconds = 10
+    /// How long the loop looks for the next request before it sleeps, in microseconds; 0 sleeps at once.
+    package var spinMicroseconds = 0
     /// Threads that serve what scans the log.
     package var readers = 2
 
     package init(dataDirectory: String) { self.dataDirectory = dataDirectory }
 
+    /// Most connections without a role: strangers must not take everybody's place.
+    var strangersMax: Int { min(connectionsMax, max(16, connectionsMax / 4)) }
     package var effectiveSocketPath: String { socketPath ?? dataDirectory + "/tollgate.sock" }
 }
 

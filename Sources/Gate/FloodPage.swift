@@ -88,6 +88,9 @@ struct FloodPage: ~Copyable {
 
     /// Writes the counts down, if they have changed since the last time.
     mutating func note(_ machine: borrowing Machine) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .forgetsCountedRefusals { return }
+        #endif
         guard machine.floodVersion != written else { return }
         written = machine.floodVersion
         let pending = machine.pendingSums

@@ -47,7 +47,8 @@ extension GateLoop {
                 appendReply(session) { Handshake.quit(into: &$0) }
                 session.pointee.closesAfterFlush = true
             case .reset:
-                session.pointee.reset(at: machine.now)
+                session.pointee.reset()
+                noteRole(session)
                 appendReply(session) { Handshake.reset(into: &$0) }
             case .ping: appendReply(session) { Handshake.ping(arguments, into: &$0) }
             case .echo: appendReply(session) { Handshake.echo(arguments, into: &$0) }
@@ -74,7 +75,9 @@ extension GateLoop {
     }
 
     /// Why the connection may not use the verb; nil when it may.
-    private func forbidden(_ session: UnsafeMutablePointer<Session>, _ verb: Verb) -> Failure? {
+    private mutating func forbidden(
+        _ session: UnsafeMutablePointer<Session>, _ verb: Verb
+    ) -> Failure? {
         guard let role = session.pointee.role else {
             return verb.isOpenToAll ? nil : Failure(.noAuth, "Authentication required.")
         }
@@ -97,7 +100,8 @@ extension GateLoop {
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments, _ verb: Verb
     ) throws(Failure) {
         var acknowledgement = Acknowledgement.ring
-        var request = try ReserveRequest(arguments, verb: verb, acknowledgement: &acknowledgement)
+        var request = ReserveRequest()
+        try request.read(arguments, verb: verb, acknowledgement: &acknowledgement)
         resolve(&request.key)
         let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
         counters.decisions += 1
@@ -145,7 +149,7 @@ extension GateLoop {
         session.pointee.output.reply(answer, &seconds)
         session.pointee.queued += UInt64(session.pointee.output.count - before)
     }
-    private func resolve(_ key: inout KeyReference) {
+    private mutating func resolve(_ key: inout KeyReference) {
         if case .secret(let text) = key {
             key = memo.digest(of: text).map { .digest($0) } ?? .malformed
         }
@@ -282,10 +286,9 @@ extension GateLoop {
             throw Failure(.wrongPassword, "invalid username-password pair or operator is revoked.")
         }
         session.pointee.role = known.role
-        // Whoever let the input be answered counts the connection again.
-        session.pointee.unknownSince = nil
         session.pointee.actor = known.actor
         session.pointee.userName = credentials.name.string
+        noteRole(session)
     }
     private mutating func client(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments

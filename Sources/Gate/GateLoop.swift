@@ -15,7 +15,14 @@ import Wire
 struct GateLoop<System: GateSystem>: ~Copyable {
     /// The kernel; in a simulation, a world of its own.
     let system: System
-    var machine: Machine
+    private var patience: Patience
+    // Behind an address, because Swift 6.3 copies a large struct for a call that only borrows it: 1.4 KiB
+    // a command it was.
+    private let machineAddress: UnsafeMutablePointer<Machine>
+    var machine: Machine {
+        @inline(__always) unsafeAddress { UnsafePointer(machineAddress) }
+        @inline(__always) nonmutating unsafeMutableAddress { machineAddress }
+    }
     private var floods: FloodPage
     var parser = RequestParser()
     var seconds = SecondText()
@@ -44,9 +51,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
-    private var dirty: [Int32] = []
+    private var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
-    private var holding: [Int32] = []
+    private var holding = DescriptorList()
     /// What readers shall be asked.
     var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
@@ -67,6 +74,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     var lastSweep: Int64 = 0
     /// Connections of which something is overdue some day.
     private(set) var unfinished = 0
+    /// Connections that have no role yet.
+    private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
     private var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
@@ -110,7 +119,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         sessions.initialize(repeating: nil, count: sessionsCapacity)
         spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
         lastPoke = journal.stagedSeq
-        self.machine = machine
+        patience = Patience(spinNanoseconds: Int64(options.spinMicroseconds) * 1_000)
+        machineAddress = .allocate(capacity: 1)
+        machineAddress.initialize(to: machine)
         self.floods = floods
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
@@ -122,6 +133,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     deinit {
+        machineAddress.deinitialize(count: 1)
+        machineAddress.deallocate()
         ready.deallocate()
         scratch.deallocate()
         for i in 0..<sessionsCapacity {
@@ -144,7 +157,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
 
     mutating func takeTurn(waiting milliseconds: Int32) {
-        let count = system.wait(into: ready, most: Int32(readyMax), milliseconds: milliseconds)
+        let count = patience.wait(
+            system, into: ready, most: Int32(readyMax), milliseconds: milliseconds)
         beginTurn()
         var accepting = false
         for i in 0..<Int(max(count, 0)) {
@@ -186,36 +200,43 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func stageOutbox() {
         journal.stage(machine.outbox.bytes)
         machine.outbox.removeAll()
-        floods.note(machine)
+        let machine = machineAddress
+        floods.note(machine.pointee)
     }
     private mutating func endTurn() {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .answersBeforeStaging {
+            for descriptor in dirty { sessions[Int(descriptor)].map { flush($0) } }
+        }
+        #endif
         stageOutbox()
         if machine.book.seq - lastPoke >= 65_536 {
             lastPoke = machine.book.seq
             checkpointer.poke()
         }
         releaseHeld()
-        for descriptor in dirty {
-            guard let session = sessions[Int(descriptor)] else { continue }
+        for i in 0..<dirty.count {
+            guard let session = sessions[Int(dirty[i])] else { continue }
             session.pointee.isDirty = false
             flush(session)
         }
-        dirty.removeAll(keepingCapacity: true)
+        dirty.removeAll()
         sweepIfDue()
         askReaders()
         if isDeaf { listenAgain() }
     }
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
-    func timeout() -> Int32 {
+    mutating func timeout() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         if isDeaf { return 1_000 }
         guard unfinished > 0 || machine.book.openHolds > 0 || machine.nextDeadline != nil else {
             return -1
         }
-        // Deadlines are whole seconds, so waking just behind the next one is soon enough.
-        let inSecond = system.wallClock().nanoseconds % 1_000_000_000
+        // Deadlines are whole seconds, so waking just behind the next one is soon enough. The turn's own
+        // reading of the clock will do: a turn takes microseconds.
+        let inSecond = machine.now.nanoseconds % 1_000_000_000
         return Int32((1_000_000_000 - inSecond) / 1_000_000) + 1
     }
 
@@ -289,19 +310,19 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             address = Listener.peerAddress(descriptor)
             Listener.prepare(descriptor)
         }
+        guard role != nil || strangers < options.strangersMax else {
+            return refuse(descriptor, "too many connections that have not authenticated")
+        }
         var fresh = Session(
             descriptor: descriptor, id: nextSessionID, address: address, connectedAt: machine.now,
             role: role, actor: actor)
         nextSessionID += 1
         fresh.interest = UInt32(EPOLLIN.rawValue)
-        if role == nil {
-            fresh.unknownSince = machine.now
-            unfinished += 1
-        }
         if Int(descriptor) >= sessionsCapacity { growSessions(to: Int(descriptor) + 1) }
         let session = UnsafeMutablePointer<Session>.allocate(capacity: 1)
         session.initialize(to: fresh)
         sessions[Int(descriptor)] = session
+        noteRole(session)
         sessionCount += 1
         counters.connections += 1
         system.watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
@@ -321,14 +342,24 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
     mutating func drop(_ session: UnsafeMutablePointer<Session>) {
         let descriptor = session.pointee.descriptor
-        if session.pointee.isWatched { unfinished -= 1 }
+        if session.pointee.isCounted { unfinished -= 1 }
         pressure.forget(session)
+        if session.pointee.strangerSince != nil { strangers -= 1 }
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
         // Closing also takes it out of epoll.
         system.close(descriptor)
         session.deinitialize(count: 1)
         session.deallocate()
+    }
+
+    /// Whoever has no role gets a while to authenticate, again after a RESET.
+    mutating func noteRole(_ session: UnsafeMutablePointer<Session>) {
+        let isStranger = session.pointee.role == nil
+        guard isStranger != (session.pointee.strangerSince != nil) else { return }
+        session.pointee.strangerSince = isStranger ? machine.now : nil
+        strangers += isStranger ? 1 : -1
+        recount(session)
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
@@ -343,7 +374,6 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Reads once and answers what is whole; false when the peer is gone.
     private mutating func readFrom(_ session: UnsafeMutablePointer<Session>) -> Bool {
-        let was = session.pointee.isWatched
         // Nearly always nothing is left over, and then requests are understood where they were read.
         if session.pointee.input.isEmpty {
             let count = system.receive(session.pointee.descriptor, scratch, GateLimits.readBytes)
@@ -359,7 +389,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             guard count > 0 else { return staysWithoutBytes(session, count) }
             answerLeftOver(session)
         }
-        noteUnfinished(session, was)
+        noteUnfinished(session)
         return true
     }
     /// Whether a connection goes on after a read that brought nothing. Who has only ended writing
@@ -380,10 +410,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         session.pointee.input.removeFirst(used)
         if session.pointee.input.isEmpty { session.pointee.input.shrink(to: 16) }
     }
-    /// - Parameter was: whether the sweep watched it before its input was looked at.
-    private mutating func noteUnfinished(
-        _ session: UnsafeMutablePointer<Session>, _ was: Bool
-    ) {
+    private mutating func noteUnfinished(_ session: UnsafeMutablePointer<Session>) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
             && !session.pointee.awaitsReader && session.pointee.waiting <= pressure.bytesMax
@@ -392,11 +419,13 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         } else if session.pointee.unfinishedSince == nil {
             session.pointee.unfinishedSince = machine.now
         }
-        recount(session, was)
+        recount(session)
     }
-    mutating func recount(_ session: UnsafeMutablePointer<Session>, _ was: Bool) {
+    /// Counts it among those that the sweep looks at, or no more. However often it is told.
+    mutating func recount(_ session: UnsafeMutablePointer<Session>) {
         let isNow = session.pointee.isWatched
-        if was != isNow { unfinished += isNow ? 1 : -1 }
+        if session.pointee.isCounted != isNow { unfinished += isNow ? 1 : -1 }
+        session.pointee.isCounted = isNow
     }
 
     /// Answers whole requests at the front of `input` until they end or must wait; returns how many
@@ -413,8 +442,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             case .empty(let consumed):
                 session.pointee.searched = 0
                 used += consumed
-            case .violation(let failure):
-                appendReply(session) { $0.reply(failure) }
+            case .violation(let violation):
+                appendReply(session) { $0.reply(violation.failure) }
                 session.pointee.closesAfterFlush = true
                 used = input.count
             case .command(let consumed, _):
@@ -447,7 +476,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     // MARK: Back-pressure
 
     /// Whether one more command's events surely fit the ring.
-    func hasRoom() -> Bool {
+    mutating func hasRoom() -> Bool {
         machine.outbox.count + GateLimits.commandEventBytesMax <= room
     }
     private mutating func stall(_ session: UnsafeMutablePointer<Session>) {
@@ -482,9 +511,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
     /// Goes on with what a connection had sent when it had to wait.
     mutating func resume(_ session: UnsafeMutablePointer<Session>) {
-        let was = session.pointee.isWatched
         if !session.pointee.input.isEmpty { answerLeftOver(session) }
-        noteUnfinished(session, was)
+        noteUnfinished(session)
         markDirty(session)
         updateInterest(session)
     }
@@ -511,6 +539,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Holds this connection's next answer back until what was just decided is on disk.
     mutating func holdBack(_ session: UnsafeMutablePointer<Session>) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .answersBeforeCommit { return }
+        #endif
         session.pointee.holdBack(until: machine.book.seq, turn: turn)
     }
     private mutating func releaseHeld() {
@@ -524,7 +555,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 markDirty(session)
             }
         }
-        holding.removeAll(keepingCapacity: true)
+        holding.removeAll()
     }
     mutating func flush(_ session: UnsafeMutablePointer<Session>) {
         var writable = session.pointee.writable(durable: journal.durableSeq)
@@ -555,13 +586,12 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             if gone > session.pointee.waiting { session.pointee.output.removeFirst(gone) }
         }
         pressure.note(session)
-        let was = session.pointee.isWatched
         if !isStuck {
             session.pointee.stuckSince = nil
         } else if session.pointee.stuckSince == nil {
             session.pointee.stuckSince = machine.now
         }
-        recount(session, was)
+        recount(session)
         if let seq = session.pointee.awaitedSeq {
             journal.requestDurable(min(seq, journal.stagedSeq))
             if !session.pointee.isHolding {

@@ -128,6 +128,12 @@ final class Readers: Sendable {
     private func write(
         seq: UInt64, _ names: inout NameCache, into json: inout ByteBuffer
     ) throws(Failure) {
+        // It was staged, or nobody would ask for it; but commits may fail meanwhile.
+        guard seq <= journal.durableSeq else {
+            throw Failure(
+                journal.state == .readOnly ? .readOnly : .unavailable,
+                "event \(seq) is not on disk yet: \(journal.stateReason); ask again")
+        }
         var copy = ByteBuffer(capacity: 1_024)
         try scan(from: seq, through: seq) { event in
             copy.append(event.bytes)

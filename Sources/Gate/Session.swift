@@ -18,8 +18,8 @@ struct Session: ~Copyable {
     var clientName = ""
     var version = ProtocolVersion.two
     var wrongPasswords = 0
-    /// Since when nobody knows who asks; nil for one who is known.
-    var unknownSince: Instant?
+    /// Since when it has had no role; nil when it has one.
+    var strangerSince: Instant?
 
     /// The beginning of a request whose end has not come yet.
     var input = ByteBuffer(capacity: 16)
@@ -36,7 +36,7 @@ struct Session: ~Copyable {
     private var barriers: [Barrier] = []
     private var firstBarrier = 0
     /// How many of the waiting bytes are in the loop's account of all of them.
-    var counted = 0
+    var countedBytes = 0
     /// When a write last got on, while answers wait for the peer to read.
     var stuckSince: Instant?
 
@@ -80,8 +80,7 @@ struct Session: ~Copyable {
         self.actor = actor
     }
     /// As it was on connecting: a pooled connection hands no operator's rights on.
-    mutating func reset(at now: Instant) {
-        if peerRole == nil, role != nil { unknownSince = now }
+    mutating func reset() {
         role = peerRole
         actor = peerActor
         userName = ""
@@ -90,7 +89,11 @@ struct Session: ~Copyable {
     }
 
     /// Whether the sweep has to look at it: something of it is overdue some day.
-    var isWatched: Bool { unfinishedSince != nil || stuckSince != nil || unknownSince != nil }
+    var isWatched: Bool {
+        unfinishedSince != nil || stuckSince != nil || strangerSince != nil
+    }
+    /// Whether the loop counts it among those.
+    var isCounted = false
     /// Bytes of answers that wait.
     var waiting: Int { Int(queued - sent) }
 

@@ -89,6 +89,8 @@ package final class SteppedDaemon {
     package var durableSeq: UInt64 { journal.durableSeq }
     package var state: JournalState { journal.state }
     package var recovered: UInt64 { journal.recovery.eventsFromRing }
+    /// Whether a question waits for `read`.
+    package var hasQuestions: Bool { readers.nextWaitsFor != nil }
     package var sessions: Int { loop.sessionCount }
     /// What a turn that nobody wakes would sleep, in milliseconds; -1 for ever.
     package var sleep: Int32 { loop.timeout() }

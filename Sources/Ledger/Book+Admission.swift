@@ -127,6 +127,9 @@ extension Book {
                 // One comparator everywhere: admit if and only if used + held + asked ≤ limit.
                 let (sum, o1) = taken.used.addingReportingOverflow(taken.held)
                 let (total, o2) = sum.addingReportingOverflow(asked)
+                #if TOLLGATE_PLANTED_BUGS
+                if PlantedBug.current == .admitsOneMore, total == amount + 1 { continue }
+                #endif
                 if o1 || o2 || total > amount {
                     return BindingLimit(
                         reason: group.reason, account: account,

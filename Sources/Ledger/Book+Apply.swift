@@ -139,6 +139,9 @@ extension Book {
         let windows = chain.orgRow.pointee.windows(holding: placed)
         for i in 0..<3 {
             let account = chain[i]
+            #if TOLLGATE_PLANTED_BUGS
+            if PlantedBug.current == .orgKeepsItsHolds, i == 2, usd == 0, tokens == 0 { continue }
+            #endif
             account.pointee.usage.roll(to: ordinals)
             account.pointee.usage.replace(
                 heldUSD: wasOpen ? row.pointee.usd : 0,

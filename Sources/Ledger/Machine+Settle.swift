@@ -6,7 +6,12 @@ extension Machine {
         guard let slot = book.holds.find(request.hold) else { return settleUnknown(request) }
         let row = book.holds.row(slot)
         let tier = request.tier ?? row.pointee.tier
-        if row.pointee.state == .settled {
+        #if TOLLGATE_PLANTED_BUGS
+        let settlesAgain = PlantedBug.current == .settlesTwice
+        #else
+        let settlesAgain = false
+        #endif
+        if row.pointee.state == .settled, !settlesAgain {
             guard
                 row.pointee.settled
                     == Book.fingerprint(request.usage, tier: tier, outcome: request.outcome)
@@ -81,8 +86,14 @@ extension Machine {
     private func explainMissing(_ hold: HoldName) -> Failure? {
         guard let i = book.epochs.firstIndex(where: { $0.epoch == hold.epoch }) else { return nil }
         let end = i + 1 < book.epochs.count ? book.epochs[i + 1].seq : book.seq + 1
-        // At or after the next epoch's start it was staged and lost in a power cut.
-        guard hold.seq < end else { return nil }
+        guard hold.seq < end else {
+            // At or after the next epoch's start it was staged and lost in a power cut. In the running
+            // epoch nothing is lost: the name is still to be given out, and would then stand for two.
+            if i + 1 < book.epochs.count { return nil }
+            return Failure(
+                .unknownHold,
+                "no hold \(hold) has been placed yet; CHARGE records usage that has no hold")
+        }
         return Failure(
             .gone,
             "\(hold) is no hold, or one that ended more than \(HoldTable.endedMax) holds ago; "

@@ -78,7 +78,12 @@ struct OrgRow: BitwiseCopyable {
     var allowsUnpriced = false
 
     func isOpen(_ cell: Int, at now: Instant) -> Bool {
-        cell == WindowCell.total || now.nanoseconds < end[cell]
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .windowEndsLate {
+            return cell == WindowCell.total || now.nanoseconds <= end[cell]
+        }
+        #endif
+        return cell == WindowCell.total || now.nanoseconds < end[cell]
     }
     /// The windows, as bits, that are still the ones in which something was placed at `time`.
     func windows(holding time: Instant) -> UInt8 {

@@ -16,16 +16,4 @@ extension Bytes {
         assert(from >= 0 && from <= to && to <= count)
         return Bytes(base.unsafelyUnwrapped + from, count: to - from)
     }
-    /// A run of 1 to 18 decimal digits, which cannot overflow; nil when it is anything else.
-    @inline(__always)
-    var shortDecimal: Int64? {
-        guard count >= 1, count <= 18 else { return nil }
-        var value: Int64 = 0
-        for i in 0..<count {
-            let digit = self[at: i] &- 48
-            guard digit <= 9 else { return nil }
-            value = value &* 10 &+ Int64(digit)
-        }
-        return value
-    }
 }

@@ -67,22 +67,6 @@ extension ByteBuffer {
 extension Bytes {
     /// As `isPlainText`, but eight bytes at a time while they are ASCII, which ids nearly always
     /// are.
-    var isPlainTextFast: Bool {
-        let top: UInt64 = 0x8080_8080_8080_8080
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        var at = 0
-        while count - at >= 8 {
-            let x = base.unsafelyUnwrapped.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-            let delete = x ^ 0x7F7F_7F7F_7F7F_7F7F
-            // High bit set, below a space, or DEL: let the exact rule decide.
-            let odd = x | ~((x | top) &- 0x2020_2020_2020_2020) | (delete &- ones) & ~delete
-            if odd & top != 0 { return isPlainText }
-            at += 8
-        }
-        while at < count {
-            if self[at: at] < 0x20 || self[at: at] >= 0x7F { return isPlainText }
-            at += 1
-        }
-        return true
-    }
+    @inline(__always)
+    var isPlainTextFast: Bool { isPrintable(from: 0x20) || isPlainText }
 }

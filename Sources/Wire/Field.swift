@@ -39,64 +39,69 @@ enum Field: UInt8, CaseIterable {
         case .account: "account"
         }
     }
-    /// Bytes of the longest name, `cache_write`.
-    static let nameBytesMax = 11
-
     /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
     @inline(__always)
     init?(_ argument: Bytes, value: inout Bytes) {
-        guard argument.count >= 3, let candidate = Field.candidate(argument) else { return nil }
-        let name = candidate.name
-        let length = name.utf8CodeUnitCount
-        guard argument.count > length, argument[at: length] == UInt8(ascii: "=") else { return nil }
-        for i in 0..<length where argument[at: i] != name.utf8Start[i] { return nil }
-        value = argument.cut(length + 1, argument.count)
-        self = candidate
-    }
-
-    /// The only field the argument can name, by its first bytes; the caller compares the rest.
-    /// At least three bytes, so that the second and third may be looked at.
-    private static func candidate(_ a: Bytes) -> Field? {
-        switch a[at: 0] {
-        case UInt8(ascii: "i"):
-            switch a[at: 1] {
-            case UInt8(ascii: "n"): return .input
-            case UInt8(ascii: "d"): return .id
-            default: return .address
-            }
-        case UInt8(ascii: "o"):
-            return a[at: 2] == UInt8(ascii: "t") && a.count > 3 && a[at: 3] == UInt8(ascii: "=")
-                ? .output : .outcome
-        case UInt8(ascii: "b"): return .bytes
-        case UInt8(ascii: "s"): return .scope
-        case UInt8(ascii: "t"):
-            switch a[at: 1] {
-            case UInt8(ascii: "i"): return .tier
-            case UInt8(ascii: "t"): return .ttl
-            case UInt8(ascii: "o"): return .to
-            default: return .type
-            }
-        case UInt8(ascii: "a"):
-            if a[at: 1] == UInt8(ascii: "f") { return .after }
-            return a[at: 2] == UInt8(ascii: "k") ? .ack : .account
-        case UInt8(ascii: "u"):
-            switch a[at: 1] {
-            case UInt8(ascii: "s"): return .user
-            case UInt8(ascii: "a"): return .userAgent
-            default: return .under
-            }
-        case UInt8(ascii: "p"): return .project
-        case UInt8(ascii: "e"): return .environment
-        case UInt8(ascii: "c"):
-            return a.count > 5 && a[at: 5] == UInt8(ascii: "d") ? .cached : .cacheWrite
-        case UInt8(ascii: "r"): return .reasoning
-        case UInt8(ascii: "m"): return a[at: 1] == UInt8(ascii: "s") ? .milliseconds : .model
-        case UInt8(ascii: "k"): return .key
-        case UInt8(ascii: "w"): return .why
-        case UInt8(ascii: "l"): return .limit
-        case UInt8(ascii: "f"): return .from
-        default: return nil
+        guard argument.count >= 2 else { return nil }
+        let word = Word.first(argument)
+        let equals = Word.bytes(word, equalTo: UInt8(ascii: "="))
+        guard equals != 0 else {
+            guard let long = Field.long(argument, value: &value) else { return nil }
+            self = long
+            return
         }
+        // Everything up to the `=`, and it.
+        guard let named = Field.named(word & (equals & (~equals &+ 1) &- 1)) else { return nil }
+        let length = equals.trailingZeroBitCount &>> 3
+        value = argument.cut(length &+ 1, argument.count)
+        self = named
+    }
+    /// A name of up to seven letters and its `=`, as they lie in memory, the first lowest.
+    /// `WireTests` hold these numbers and the names together.
+    @inline(__always)
+    private static func named(_ word: UInt64) -> Field? {
+        switch word {
+        case 0x3D_6E69: .input  // in=
+        case 0x3D73_6574_7962: .bytes  // bytes=
+        case 0x3D74_756F: .output  // out=
+        case 0x3D65_706F_6373: .scope  // scope=
+        case 0x3D_7265_6974: .tier  // tier=
+        case 0x3D6C_7474: .ttl  // ttl=
+        case 0x3D6B_6361: .ack  // ack=
+        case 0x3D_6469: .id  // id=
+        case 0x3D_7265_7375: .user  // user=
+        case 0x3D74_6365_6A6F_7270: .project  // project=
+        case 0x3D76_6E65: .environment  // env=
+        case 0x3D_7069: .address  // ip=
+        case 0x3D_6175: .userAgent  // ua=
+        case 0x3D_6465_6863_6163: .cached  // cached=
+        case 0x3D_736D: .milliseconds  // ms=
+        case 0x3D65_6D6F_6374_756F: .outcome  // outcome=
+        case 0x3D79_656B: .key  // key=
+        case 0x3D6C_6564_6F6D: .model  // model=
+        case 0x3D79_6877: .why  // why=
+        case 0x3D72_6564_6E75: .under  // under=
+        case 0x3D72_6574_6661: .after  // after=
+        case 0x3D74_696D_696C: .limit  // limit=
+        case 0x3D_6D6F_7266: .from  // from=
+        case 0x3D_6F74: .to  // to=
+        case 0x3D_6570_7974: .type  // type=
+        case 0x3D74_6E75_6F63_6361: .account  // account=
+        default: nil
+        }
+    }
+    /// The names whose `=` is not among the first eight bytes.
+    @inline(never)
+    private static func long(_ argument: Bytes, value: inout Bytes) -> Field? {
+        for field in [Field.reasoning, .cacheWrite] where argument.hasPrefix(field.name) {
+            let length = field.name.utf8CodeUnitCount
+            guard argument.count > length, argument[at: length] == UInt8(ascii: "=") else {
+                continue
+            }
+            value = argument.cut(length + 1, argument.count)
+            return field
+        }
+        return nil
     }
 }
 
@@ -122,14 +127,15 @@ struct FieldCursor: ~Copyable {
         at = first
     }
 
+    @inline(__always)
     mutating func next() throws(Failure) -> Field? {
         guard at < arguments.count else { return nil }
         guard let found = Field(arguments[at], value: &value) else { throw notAField() }
-        let bit: UInt32 = 1 << UInt32(found.rawValue)
+        let bit: UInt32 = 1 &<< UInt32(truncatingIfNeeded: found.rawValue)
         field = found
-        guard seen & bit == 0, !value.isEmpty else { throw repeatedOrEmpty() }
+        guard seen & bit == 0, value.count > 0 else { throw repeatedOrEmpty() }
         seen |= bit
-        at += 1
+        at &+= 1
         return found
     }
     func has(_ field: Field) -> Bool { seen & 1 << UInt32(field.rawValue) != 0 }
@@ -151,8 +157,12 @@ struct FieldCursor: ~Copyable {
         else { throw notANumber(range) }
         return signed
     }
-    @inline(never)
-    mutating func tokens() throws(Failure) -> Int64 { try number(0...Bounds.tokensMax) }
+    @inline(__always)
+    mutating func tokens() throws(Failure) -> Int64 {
+        // Eight digits are within bounds whatever they say.
+        if value.count <= 8, let number = value.eightDigits { return number }
+        return try number(0...Bounds.tokensMax)
+    }
     @inline(never)
     mutating func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
         guard value.count <= max, value.isPlainTextFast else { throw notAText(max) }
@@ -238,9 +248,8 @@ extension Arguments {
     /// What names a key: a path, a secret, or neither.
     @inline(__always)
     static func key(_ text: Bytes) -> KeyReference {
-        for i in 0..<text.count where text[at: i] == UInt8(ascii: "/") { return .path(text) }
         // Ours begin with tg_; one brought along by its hash may look like anything without a slash.
-        return .secret(text)
+        text.contains(UInt8(ascii: "/")) ? .path(text) : .secret(text)
     }
     @inline(__always)
     static func model(_ text: Bytes) throws(Failure) -> Bytes {

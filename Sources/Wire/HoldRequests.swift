@@ -15,6 +15,12 @@ extension ReserveRequest {
         _ arguments: Arguments, verb: Verb = .reserve, acknowledgement: inout Acknowledgement
     ) throws(Failure) {
         self.init()
+        try read(arguments, verb: verb, acknowledgement: &acknowledgement)
+    }
+    /// The same into a fresh request where it stands: 200 bytes that are not copied once more.
+    package mutating func read(
+        _ arguments: Arguments, verb: Verb, acknowledgement: inout Acknowledgement
+    ) throws(Failure) {
         acknowledgement = .ring
         try arguments.checkCount(verb)
         key = Arguments.key(arguments[1])

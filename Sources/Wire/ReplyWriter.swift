@@ -84,25 +84,23 @@ extension ByteBuffer {
     }
 }
 
-/// The text of the last whole second that was asked for. Within a second most holds get the same
-/// `until`, and calendar arithmetic costs more than the rest of the reply.
+/// The text of the last instant that was asked for. Within a second most holds get the same `until`,
+/// and calendar arithmetic costs more than the rest of the reply.
 package struct SecondText: ~Copyable {
-    private var second = Int64.min
-    private var text = ByteBuffer(capacity: 32)
+    private var instant = Instant.distantPast
+    private var written = ByteBuffer(capacity: 40)
 
-    package init() {}
+    package init() { written.append(instant) }
 
-    package mutating func append(_ instant: Instant, into buffer: inout ByteBuffer) {
-        let wanted = instant.second
-        guard instant.nanoseconds == wanted &* 1_000_000_000 else {
-            buffer.append(instant)
-            return
-        }
-        if wanted != second {
-            text.removeAll()
-            text.append(instant)
-            second = wanted
-        }
-        buffer.append(text.bytes)
+    /// Valid until the next call.
+    @inline(__always)
+    package mutating func text(of wanted: Instant) -> Bytes {
+        if wanted != instant { remember(wanted) }
+        return written.bytes
+    }
+    @inline(never) private mutating func remember(_ wanted: Instant) {
+        written.removeAll()
+        written.append(wanted)
+        instant = wanted
     }
 }

@@ -18,9 +18,9 @@ package struct RequestParser: ~Copyable {
         case empty(consumed: Int)
         /// A request, in `arguments`; there is at least one. Answer and drop `consumed` bytes.
         case command(consumed: Int, framed: Bool)
-        /// Not our protocol, or over a cap: answer the failure and close. Where the next request
+        /// Not our protocol, or over a cap: answer its failure and close. Where the next request
         /// would begin is no longer known.
-        case violation(Failure)
+        case violation(Violation)
     }
 
     private let slots: UnsafeMutablePointer<Bytes>
@@ -59,7 +59,7 @@ package struct RequestParser: ~Copyable {
             input[at: 0] == UInt8(ascii: "*")
             ? nextFrame(input) : nextLine(input, searched: &searched)
         // A web page can make a browser send us lines; its header lines must never be commands.
-        if count > 0, isWebRequest(slots[0]) { return RequestParser.violation(.webRequest) }
+        if count > 0, isWebRequest(slots[0]) { return .violation(.webRequest) }
         return step
     }
 
@@ -74,94 +74,80 @@ package struct RequestParser: ~Copyable {
     // MARK: Inline lines
 
     private mutating func nextLine(_ input: Bytes, searched: inout Int) -> Step {
-        let from = searched <= input.count ? searched : 0
         let most = min(input.count, WireLimits.requestBytesMax + 1)
+        if searched == 0, let consumed = splitPlain(input, most) { return line(consumed) }
+        let from = searched <= input.count ? searched : 0
         guard from < most, let found = input.cut(from, most).firstIndex(of: 0x0A) else {
-            if input.count > WireLimits.requestBytesMax {
-                return RequestParser.violation(.lineTooLong)
-            }
+            if input.count > WireLimits.requestBytesMax { return .violation(.lineTooLong) }
             searched = input.count
             return .incomplete
         }
         searched = 0
         let end = from + found
+        if from > 0, let consumed = splitPlain(input, end + 1) { return line(consumed) }
         let hasReturn = end > 0 && input[at: end - 1] == 0x0D
-        let line = input.cut(0, hasReturn ? end - 1 : end)
-        if let wrong = split(line) {
+        if let wrong = splitQuoted(input.cut(0, hasReturn ? end - 1 : end)) {
             count = 0
-            return RequestParser.violation(wrong)
+            return .violation(wrong)
         }
-        return count == 0 ? .empty(consumed: end + 1) : .command(consumed: end + 1, framed: false)
+        return line(end + 1)
+    }
+    private func line(_ consumed: Int) -> Step {
+        count == 0 ? .empty(consumed: consumed) : .command(consumed: consumed, framed: false)
     }
 
-    /// Splits at spaces, eight bytes at a time; a line with quotes or control bytes goes the slow
-    /// way.
-    private mutating func split(_ line: Bytes) -> Violation? {
+    /// Finds a line's end and splits it at its spaces in one pass, eight bytes at a time, and says
+    /// how long it is. Nil, having kept nothing, where that is not the whole story: quotes, control
+    /// bytes, more arguments than there may be, or no end before `most`.
+    @inline(__always)
+    private mutating func splitPlain(_ input: Bytes, _ most: Int) -> Int? {
+        guard most >= 8 else { return nil }
+        let base = input.base.unsafelyUnwrapped
+        let slots = slots
+        var words = 0
         var start = 0
         var at = 0
-        while at < line.count {
-            let word = RequestParser.word(line, at)
-            if RequestParser.hasSpecial(word) { return splitQuoted(line) }
-            var spaces = RequestParser.zeroBytes(word ^ 0x2020_2020_2020_2020)
-            while spaces != 0 {
-                let end = at + spaces.trailingZeroBitCount >> 3
-                // Past the end of the line the word is padded with spaces: the first of them ends
-                // the last argument, the others find nothing.
-                if end > start {
-                    guard count < WireLimits.argumentsMax else { return .tooManyArguments }
-                    slots[count] = line.cut(start, end)
-                    count += 1
+        // Most words of a request hold nothing below 0x28, and all that matters is: spaces, line ends,
+        // other control bytes, both quotes.
+        var low = Word.bytesBelow28(Word.load(base, 0))
+        while true {
+            while low == 0 {
+                at &+= 8
+                if at &+ 8 <= most {
+                    low = Word.bytesBelow28(Word.load(base, at))
+                } else {
+                    // The last eight bytes overlap the ones before, which have been seen.
+                    let seen = at &+ 8 &- most
+                    guard seen < 8 else { return nil }
+                    at = most &- 8
+                    low = Word.bytesBelow28(Word.load(base, at))
+                    low &= ~0 &<< UInt64(truncatingIfNeeded: 8 &* seen)
+                    // When nothing is left in it, the next step ends the search.
+                    if low == 0 { return nil }
                 }
-                start = end + 1
-                if end >= line.count { return nil }
-                spaces &= spaces &- 1
             }
-            at += 8
+            let i = at &+ low.trailingZeroBitCount &>> 3
+            low &= low &- 1
+            let c = base.load(fromByteOffset: i, as: UInt8.self)
+            if c != 0x20, c != 0x0D, c != 0x0A {
+                if c < 0x20 || c == UInt8(ascii: "\"") || c == UInt8(ascii: "'") { return nil }
+                continue
+            }
+            if i > start {
+                guard words < WireLimits.argumentsMax else { return nil }
+                slots[words] = Bytes(base + start, count: i &- start)
+                words &+= 1
+            }
+            start = i &+ 1
+            guard c != 0x20 else { continue }
+            let end = c == 0x0A ? i : start
+            // A return alone is a byte like any other, for the slower way to judge.
+            guard end < most, base.load(fromByteOffset: end, as: UInt8.self) == 0x0A else {
+                return nil
+            }
+            count = words
+            return end &+ 1
         }
-        // Only when the line's length is a multiple of eight is there no padding to end it.
-        if start < line.count {
-            guard count < WireLimits.argumentsMax else { return .tooManyArguments }
-            slots[count] = line.cut(start, line.count)
-            count += 1
-        }
-        return nil
-    }
-
-    /// Eight bytes of the line from `at`, the first lowest, padded with spaces past its end.
-    @inline(__always)
-    private static func word(_ line: Bytes, _ at: Int) -> UInt64 {
-        let base = line.base.unsafelyUnwrapped
-        let left = line.count - at
-        if left >= 8 {
-            return UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-        }
-        let padding: UInt64 = 0x2020_2020_2020_2020 << UInt64(8 * left)
-        if at >= 8 {
-            // The last eight bytes of the line, shifted down: no byte outside the line is read.
-            let tail = base.loadUnaligned(fromByteOffset: line.count - 8, as: UInt64.self)
-            return UInt64(littleEndian: tail) >> UInt64(8 * (8 - left)) | padding
-        }
-        var word: UInt64 = 0
-        for i in 0..<left { word |= UInt64(line[at: at + i]) << UInt64(8 * i) }
-        return word | padding
-    }
-    /// The top bit of every byte that is zero; exact, no byte disturbs its neighbour.
-    @inline(__always)
-    private static func zeroBytes(_ x: UInt64) -> UInt64 {
-        let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
-        return ~(((x & low) &+ low) | x | low)
-    }
-    /// Whether some byte is below a space, `"` or `'`.
-    @inline(__always)
-    private static func hasSpecial(_ x: UInt64) -> Bool {
-        let top: UInt64 = 0x8080_8080_8080_8080
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let control = ~((x | top) &- 0x2020_2020_2020_2020) & ~x
-        // These two may flag a byte above a true hit as well; that there is a hit is all we ask.
-        let double = x ^ 0x2222_2222_2222_2222
-        let single = x ^ 0x2727_2727_2727_2727
-        let quotes = (double &- ones) & ~double | (single &- ones) & ~single
-        return (control | quotes) & top != 0
     }
 
     /// Redis's `sdssplitargs`, to the letter but for NUL, which is a byte like any other here
@@ -262,41 +248,59 @@ package struct RequestParser: ~Copyable {
         let arguments: Int
         switch RequestParser.header(input, &at) {
         case .incomplete: return .incomplete
-        case .malformed: return RequestParser.violation(.multibulkLength)
+        case .malformed: return .violation(.multibulkLength)
         case .number(let value): arguments = value
         }
         guard arguments > 0 else { return .empty(consumed: at) }
-        guard arguments <= WireLimits.argumentsMax else {
-            return RequestParser.violation(.tooManyBulks)
-        }
+        guard arguments <= WireLimits.argumentsMax else { return .violation(.tooManyBulks) }
+        let base = input.base.unsafelyUnwrapped
         for i in 0..<arguments {
-            guard at < input.count else { return .incomplete }
-            guard input[at: at] == UInt8(ascii: "$") else {
-                return RequestParser.violation(.expectedDollar(input[at: at]))
+            var length = RequestParser.shortBulk(input, &at)
+            if length < 0 {
+                guard at < input.count else { return .incomplete }
+                guard input[at: at] == UInt8(ascii: "$") else {
+                    return .violation(.expectedDollar(input[at: at]))
+                }
+                at += 1
+                switch RequestParser.header(input, &at) {
+                case .incomplete: return .incomplete
+                case .malformed: return .violation(.bulkLength)
+                case .number(let value): length = value
+                }
+                guard length >= 0 else { return .violation(.bulkLength) }
             }
-            at += 1
-            let length: Int
-            switch RequestParser.header(input, &at) {
-            case .incomplete: return .incomplete
-            case .malformed: return RequestParser.violation(.bulkLength)
-            case .number(let value): length = value
-            }
-            guard length >= 0 else { return RequestParser.violation(.bulkLength) }
             // Said as soon as the length is known, so that nobody makes us buffer what we refuse.
             guard length <= WireLimits.requestBytesMax - at - 2 else {
-                return RequestParser.violation(.frameTooLong)
+                return .violation(.frameTooLong)
             }
             guard input.count - at >= length + 2 else { return .incomplete }
-            slots[i] = input.cut(at, at + length)
+            slots[i] = Bytes(base + at, count: length)
             at += length
             // Redis skips two bytes unseen; a length that lies would shift every later request.
-            guard input[at: at] == 0x0D, input[at: at + 1] == 0x0A else {
-                return RequestParser.violation(.bulkLength)
-            }
+            guard base.loadUnaligned(fromByteOffset: at, as: UInt16.self).littleEndian == 0x0A0D
+            else { return .violation(.bulkLength) }
             at += 2
         }
         count = arguments
         return .command(consumed: at, framed: true)
+    }
+
+    /// Steps over `$<length>\r\n` where the length has one or two digits and at least eight bytes are
+    /// there, and returns it; nearly every argument is such. −1 where that is not so.
+    @inline(__always)
+    private static func shortBulk(_ input: Bytes, _ at: inout Int) -> Int {
+        guard input.count - at >= 8 else { return -1 }
+        let word = Word.load(input.base.unsafelyUnwrapped, at)
+        let first = (word &>> 8) & 0xFF ^ 0x30
+        guard word & 0xFF == 0x24, first <= 9 else { return -1 }
+        if (word &>> 16) & 0xFFFF == 0x0A0D {
+            at += 4
+            return Int(first)
+        }
+        let second = (word &>> 16) & 0xFF ^ 0x30
+        guard second <= 9, first > 0, (word &>> 24) & 0xFFFF == 0x0A0D else { return -1 }
+        at += 5
+        return Int(first &* 10 &+ second)
     }
 
     private enum Header {
@@ -334,46 +338,48 @@ package struct RequestParser: ~Copyable {
 
     // MARK: Violations
 
-    private enum Violation {
+    /// What is wrong with bytes that are no request.
+    package enum Violation: Sendable {
         case webRequest, lineTooLong, frameTooLong, unbalancedQuotes
         case tooManyArguments, tooManyBulks
         case multibulkLength, bulkLength
         case expectedDollar(UInt8)
-    }
-    // Out of line: it happens once in a connection's life, and it builds a String.
-    @inline(never)
-    private static func violation(_ what: Violation) -> Step {
-        let most = WireLimits.requestBytesMax
-        let text =
-            switch what {
-            case .webRequest: "this is not a web server: the connection is closed"
-            case .lineTooLong: "too big inline request: a line has at most \(most) bytes"
-            case .frameTooLong: "invalid bulk length: a request has at most \(most) bytes"
-            case .tooManyArguments:
-                "too big inline request: a line has at most \(WireLimits.argumentsMax) arguments"
-            case .tooManyBulks:
-                "invalid multibulk length: a request has at most "
-                    + "\(WireLimits.argumentsMax) arguments"
-            case .unbalancedQuotes: "unbalanced quotes in request"
-            case .multibulkLength: "invalid multibulk length"
-            case .bulkLength: "invalid bulk length"
-            case .expectedDollar(let c):
-                "expected '$', got '\(echo(c))'"
-            }
-        return .violation(Failure(.error, "Protocol error: " + text))
+
+        /// What the client is told. It happens once in a connection's life, and builds a String.
+        package var failure: Failure {
+            let most = WireLimits.requestBytesMax
+            let text =
+                switch self {
+                case .webRequest: "this is not a web server: the connection is closed"
+                case .lineTooLong: "too big inline request: a line has at most \(most) bytes"
+                case .frameTooLong: "invalid bulk length: a request has at most \(most) bytes"
+                case .tooManyArguments:
+                    "too big inline request: a line has at most "
+                        + "\(WireLimits.argumentsMax) arguments"
+                case .tooManyBulks:
+                    "invalid multibulk length: a request has at most "
+                        + "\(WireLimits.argumentsMax) arguments"
+                case .unbalancedQuotes: "unbalanced quotes in request"
+                case .multibulkLength: "invalid multibulk length"
+                case .bulkLength: "invalid bulk length"
+                case .expectedDollar(let c): "expected '$', got '\(echo(c))'"
+                }
+            return Failure(.error, "Protocol error: " + text)
+        }
     }
 }
 
 /// The arguments of one request, the verb first; borrowed from the parser.
+@frozen @usableFromInline
 package struct Arguments {
-    private let base: UnsafePointer<Bytes>
-    package let count: Int
+    @usableFromInline let base: UnsafePointer<Bytes>
+    @usableFromInline package let count: Int
 
     init(_ base: UnsafePointer<Bytes>, count: Int) {
         self.base = base
         self.count = count
     }
-    package subscript(i: Int) -> Bytes {
+    @inlinable package subscript(i: Int) -> Bytes {
         precondition(i >= 0 && i < count, "an argument that was given")
         return base[i]
     }

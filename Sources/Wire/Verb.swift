@@ -35,41 +35,42 @@ package enum Verb: UInt8, CaseIterable, Sendable {
 
     /// The verb that `word` spells; nil when it is none of ours.
     package init?(_ word: Bytes) {
-        guard let candidate = Verb.candidate(word) else { return nil }
-        let name = candidate.name.utf8Start
-        // The candidate has the word's length. Folding bit 5 is exact for letters: only `R` and `r`
-        // become `r`.
-        for i in 0..<word.count where word[at: i] | 0x20 != name[i] | 0x20 { return nil }
-        self = candidate
+        guard word.count >= 1, word.count <= 8 else { return nil }
+        // Folding bit 5 is exact for letters: only `R` and `r` become `r`. Behind the word's end
+        // nothing is folded, so that a NUL is not taken for it.
+        let unused = UInt64(truncatingIfNeeded: 64 &- 8 &* word.count)
+        let bits = ((0x2020_2020_2020_2020 as UInt64) &<< unused) &>> unused
+        let folded = Word.first(word) | bits
+        guard let verb = Verb.spelt(folded) else { return nil }
+        self = verb
     }
-
-    /// The only verb `word` can be, by its length and first letter, and the third where two share
-    /// both. One comparison then settles it.
-    private static func candidate(_ word: Bytes) -> Verb? {
-        guard word.count >= 3 else { return nil }
-        let first = word[at: 0] | 0x20
-        let third = word[at: 2] | 0x20
-        switch (word.count, first) {
-        case (3, UInt8(ascii: "g")): return .get
-        case (4, UInt8(ascii: "l")): return .list
-        case (4, UInt8(ascii: "i")): return .info
-        case (4, UInt8(ascii: "a")): return .auth
-        case (4, UInt8(ascii: "p")): return .ping
-        case (4, UInt8(ascii: "e")): return .echo
-        case (4, UInt8(ascii: "q")): return .quit
-        case (5, UInt8(ascii: "c")): return .check
-        case (5, UInt8(ascii: "u")): return .usage
-        case (5, UInt8(ascii: "h")): return .hello
-        case (5, UInt8(ascii: "r")): return .reset
-        case (6, UInt8(ascii: "s")): return third == UInt8(ascii: "t") ? .settle : .select
-        case (6, UInt8(ascii: "c")):
-            if third == UInt8(ascii: "a") { return .charge }
-            return third == UInt8(ascii: "i") ? .client : .config
-        case (6, UInt8(ascii: "a")): return .append
-        case (6, UInt8(ascii: "e")): return .events
-        case (7, UInt8(ascii: "r")): return third == UInt8(ascii: "s") ? .reserve : .release
-        case (7, UInt8(ascii: "c")): return .command
-        default: return nil
+    /// The verb's letters in lower case as they lie in memory, the first lowest. `WireTests` hold these
+    /// numbers and the names together.
+    @inline(__always)
+    private static func spelt(_ word: UInt64) -> Verb? {
+        switch word {
+        case 0x65_7672_6573_6572: .reserve
+        case 0x6B_6365_6863: .check
+        case 0x656C_7474_6573: .settle
+        case 0x65_7361_656C_6572: .release
+        case 0x6567_7261_6863: .charge
+        case 0x646E_6570_7061: .append
+        case 0x74_6567: .get
+        case 0x7473_696C: .list
+        case 0x65_6761_7375: .usage
+        case 0x7374_6E65_7665: .events
+        case 0x6F66_6E69: .info
+        case 0x6F_6C6C_6568: .hello
+        case 0x6874_7561: .auth
+        case 0x676E_6970: .ping
+        case 0x6F68_6365: .echo
+        case 0x7463_656C_6573: .select
+        case 0x7469_7571: .quit
+        case 0x74_6573_6572: .reset
+        case 0x746E_6569_6C63: .client
+        case 0x64_6E61_6D6D_6F63: .command
+        case 0x6769_666E_6F63: .config
+        default: nil
         }
     }
 }

@@ -55,7 +55,7 @@ struct Bench: ParsableCommand {
     /// All there is to measure, in the order of the table. A new one needs its line here.
     static let tests: [any BenchTest] = [
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
-        BenchPairs(), BenchGrowth(),
+        BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds), BenchGrowth(.connections),
         BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {

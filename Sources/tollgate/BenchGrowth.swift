@@ -6,11 +6,25 @@ import Glibc
 /// One daemon each, all of them alive at once and asked in turn, so that a neighbour's noise falls on
 /// the small and the large alike. (How a start grows with the log is `restart`'s to say.)
 struct BenchGrowth: BenchTest {
-    let name = "growth"
-    let summary = "RESERVE with keys 10 to 1 M, open holds 0 to 1 M, connections 1 to 5,000"
+    enum Dimension: String { case keys, holds, connections }
+    let dimension: Dimension
 
+    init(_ dimension: Dimension) { self.dimension = dimension }
+
+    var name: String { dimension.rawValue }
+    var summary: String {
+        switch dimension {
+        case .keys: "RESERVE with 10 keys to 1,000,000"
+        case .holds: "RESERVE with no open holds to 1,000,000"
+        case .connections: "RESERVE with 1 connection to 5,000"
+        }
+    }
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
-        try keys(context) + holds(context) + connections(context)
+        switch dimension {
+        case .keys: try keys(context)
+        case .holds: try holds(context)
+        case .connections: try connections(context)
+        }
     }
 
     // MARK: Keys and holds
@@ -42,7 +56,7 @@ struct BenchGrowth: BenchTest {
         var sides: [Side] = []
         for size in context.isSmoke ? [10, 100] : [10, 1_000, 100_000, 1_000_000] {
             try context.checkInterrupt()
-            context.note("growth: \(LoadReport.grouped(size)) keys")
+            context.note("with \(LoadReport.grouped(size)) keys")
             let directory = try context.makeDirectory("keys-\(size)")
             do {
                 let ledger = try BenchLedger.make(
@@ -57,7 +71,7 @@ struct BenchGrowth: BenchTest {
         }
         return try measure(context, &sides).map { row in
             var row = row
-            row.name = "growth.keys.\(row.name)"
+            row.name = "keys.\(row.name)"
             row.budget = row.name.hasSuffix(".1000000") ? .ratioAtMost(1.10) : nil
             row.what = "RESERVE p50, \(row.what) keys, at random"
             row.peer?.name += " keys"
@@ -69,7 +83,7 @@ struct BenchGrowth: BenchTest {
         var sides: [Side] = []
         for size in context.isSmoke ? [0, 100] : [0, 1_000, 100_000, 1_000_000] {
             try context.checkInterrupt()
-            context.note("growth: \(LoadReport.grouped(size)) open holds")
+            context.note("with \(LoadReport.grouped(size)) open holds")
             let daemon = try BenchPeers.tollgate(
                 context, in: context.makeDirectory("holds-\(size)"))
             try BenchLedgerSetup.create(Client(.unix(daemon.socket)))
@@ -83,7 +97,7 @@ struct BenchGrowth: BenchTest {
         }
         return try measure(context, &sides).map { row in
             var row = row
-            row.name = "growth.holds.\(row.name)"
+            row.name = "holds.\(row.name)"
             row.what = "RESERVE p50, \(row.what) open holds"
             row.peer?.name += " open holds"
             return row
@@ -137,7 +151,7 @@ struct BenchGrowth: BenchTest {
         var daemons: [BenchPeers.Server] = []
         var holds: [BenchHolds] = []
         for size in sizes {
-            context.note("growth: \(LoadReport.grouped(size)) connections")
+            context.note("with \(LoadReport.grouped(size)) connections")
             let daemon = try BenchPeers.tollgate(
                 context, in: context.makeDirectory("connections-\(size)"))
             try BenchLedgerSetup.create(Client(.unix(daemon.socket)))
@@ -166,7 +180,7 @@ struct BenchGrowth: BenchTest {
             for q in 0..<2 {
                 rows.append(
                     BenchRow(
-                        name: "growth.connections.\(sizes[i]).\(BenchQuantiles.names[q])",
+                        name: "connections.\(sizes[i]).\(BenchQuantiles.names[q])",
                         what: "RESERVE \(BenchQuantiles.names[q]), 5 k/s in turn over "
                             + "\(LoadReport.grouped(sizes[i])) connections, open loop",
                         measure: .nanoseconds, ours: Spread(quantiles[i][q]),

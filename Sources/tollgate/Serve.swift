@@ -59,6 +59,20 @@ struct Serve: ParsableCommand {
             "Seconds that an unfinished line may take (default: 30).", valueName: "n"))
     var idleLineSeconds: String?
     @Option(
+        help: ArgumentHelp(
+            "Seconds that a connection may take to authenticate (default: 10).", valueName: "n"))
+    var authSeconds: String?
+    @Option(
+        help: ArgumentHelp(
+            """
+            Look for the next request this long before sleeping, in microseconds \
+            (default: 0, sleep at once). Adaptive: only while requests follow one another \
+            within it. Saves a wake-up a request; keeps a core busy meanwhile, so it \
+            needs one to spare.
+            """,
+            valueName: "n"))
+    var spinUs: String?
+    @Option(
         help: ArgumentHelp("Threads that serve what scans the log (default: 2).", valueName: "n"))
     var readers: String?
     @Option(
@@ -79,7 +93,8 @@ struct Serve: ParsableCommand {
                 .mapGibibytes: mapGib, .pauseBelowMebibytes: pauseBelowMib,
                 .lingerMicroseconds: lingerUs, .connectionsMax: connectionsMax,
                 .checkpointEvents: checkpointEvents, .idleLineSeconds: idleLineSeconds,
-                .readers: readers, .logLevel: logLevel, .logFormat: logFormat,
+                .authSeconds: authSeconds, .spinMicroseconds: spinUs, .readers: readers,
+                .logLevel: logLevel, .logFormat: logFormat,
             ],
             configFile: config)
         let options = try Self.options(settings)
@@ -116,6 +131,8 @@ struct Serve: ParsableCommand {
         try take(.connectionsMax, 1...1_000_000, \.connectionsMax)
         try take(.checkpointEvents, 1_000...1_000_000_000, \.checkpointEvents)
         try take(.idleLineSeconds, 1...86_400, \.idleLineSeconds)
+        try take(.authSeconds, 1...86_400, \.authSeconds)
+        try take(.spinMicroseconds, 0...1_000_000, \.spinMicroseconds)
         try take(.readers, 1...64, \.readers)
         return options
     }

@@ -15,6 +15,8 @@ enum Setting: String, CaseIterable {
     case connectionsMax = "connections_max"
     case checkpointEvents = "checkpoint_events"
     case idleLineSeconds = "idle_line_seconds"
+    case authSeconds = "auth_seconds"
+    case spinMicroseconds = "spin_us"
     case readers
     case logLevel = "log_level"
     case logFormat = "log_format"

@@ -7,22 +7,6 @@ import Testing
 extension ThroughTheSocket {
     /// Who may ask what, and that secrets stay secret.
     @Suite struct WhoMay {
-        /// A port that was free a moment ago.
-        private func port() throws -> UInt16 {
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(descriptor) }
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let found = withUnsafeMutablePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
-                }
-            }
-            try #require(found)
-            return UInt16(bigEndian: address.sin_port)
-        }
         private func newOperator(_ client: Client, _ name: String, _ role: String) throws -> String
         {
             let event = try client.append(
@@ -31,7 +15,7 @@ extension ThroughTheSocket {
         }
 
         @Test func `TCP answers nobody who has not logged in`() throws {
-            let port = try port()
+            let port = try freePort()
             let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
             let secret = try newOperator(daemon.client(), "boss", "admin")
             let typo = secret.dropLast() + (secret.hasSuffix("x") ? "y" : "x")
@@ -68,7 +52,7 @@ extension ThroughTheSocket {
         }
 
         @Test func `each role may do its part and is told what it may not`() throws {
-            let port = try port()
+            let port = try freePort()
             let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
             let admin = try daemon.client()
             let lines = [
@@ -197,4 +181,21 @@ extension ThroughTheSocket {
             }
         }
     }
+}
+
+/// A port that was free a moment ago.
+func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let found = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+        }
+    }
+    try #require(found)
+    return UInt16(bigEndian: address.sin_port)
 }

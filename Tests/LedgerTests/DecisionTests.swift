@@ -176,6 +176,8 @@ import Testing
         ),
         ("none", "SETTLE 9-77 in=50000 out=0 key=acme/ml/nope model=gpt-4.1", "-NOHOLD"),
         ("none", "SETTLE 1-5 in=50000 out=0 key=acme/ml/prod model=gpt-4.1", "-GONE"),
+        // Still to be given out: charged now, it would name two holds later.
+        ("none", "SETTLE 1-9000 in=50000 out=0 key=acme/ml/prod model=gpt-4.1", "-NOHOLD"),
         ("none", "RELEASE 9-77", "-NOHOLD"),
     ])
     func `a hold ends once, and repeats are answered as before`(

@@ -166,10 +166,11 @@ extension NaiveModel {
         }
     }
 
-    /// A seq of this epoch that has been appended, but not as a hold, can never become one.
+    /// A seq of this epoch that has been appended, but not as a hold, can never become one; a later
+    /// one may still, and so cannot be charged before.
     func refuseGone(_ name: String) throws(Failure) {
-        if let (epoch, seq) = Self.holdName(name), epoch == Self.epoch, seq <= lastSeq {
-            throw .gone
+        if let (epoch, seq) = Self.holdName(name), epoch == Self.epoch {
+            throw seq <= lastSeq ? .gone : .noHold
         }
     }
 

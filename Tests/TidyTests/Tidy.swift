@@ -41,6 +41,9 @@ enum Arrows {
         "Journal": Set(["Events", "CLMDB", "CLinux"]).union(system),
         "Gate": Set(["Ledger", "Wire", "Journal", "Events", "CLinux", "Crypto", "Logging"])
             .union(system),
+        // A world around the daemon; only its own executable knows it.
+        "Simulation": Set(["Gate", "Ledger", "Journal", "Events", "CLinux", "Logging"]).union(libc),
+        "tollgate-simulate": Set(["Simulation", "Events", "ArgumentParser"]).union(libc),
         // The executable is the one place for Foundation, which is slow and large.
         "tollgate": Set(["ArgumentParser", "Configuration", "Logging", "Histogram", "Foundation"])
             .union(ours).union(system),

@@ -102,13 +102,64 @@ import Wire
         var seconds = SecondText()
         var out = ByteBuffer()
         for time: Int64 in [5, 5, 6, 5, 1_795_341_600] {
-            seconds.append(Instant(seconds: time), into: &out)
+            out.append(seconds.text(of: Instant(seconds: time)))
             out.append(UInt8(ascii: " "))
         }
-        seconds.append(Instant(nanoseconds: 5_500_000_000), into: &out)
+        out.append(seconds.text(of: Instant(nanoseconds: 5_500_000_000)))
         #expect(
             out.string == "1970-01-01T00:00:05Z 1970-01-01T00:00:05Z 1970-01-01T00:00:06Z "
                 + "1970-01-01T00:00:05Z 2026-11-22T10:00:00Z 1970-01-01T00:00:05.5Z")
+    }
+    /// Every length of number, and its neighbours, where a digit more or less would show.
+    @Test(arguments: 0..<8 as Range<UInt64>)
+    func `numbers are written as they are said`(seed: UInt64) {
+        var random = Seeded(state: seed)
+        var seconds = SecondText()
+        var values: [Int64] = [0, 1, 9, .max]
+        for power in 1...18 {
+            let ten = (0..<power).reduce(Int64(1)) { value, _ in value * 10 }
+            values += [ten - 1, ten, ten + 1, Int64.random(in: ten..<ten * 9, using: &random)]
+            // Few digits with zeros behind them, as money has.
+            values.append(Int64.random(in: 1...99, using: &random) * (ten / 10))
+        }
+        for value in values {
+            let usd = Nanodollars(value)
+            let hold = HoldName(
+                epoch: UInt32(truncatingIfNeeded: max(value, 1)), seq: UInt64(value))
+            var out = ByteBuffer(capacity: 16)
+            out.reply(
+                .settled(hold: hold, usd: usd, left: Nanodollars(-value), late: true), &seconds)
+            let minus = value > 0 ? "-" : ""
+            #expect(
+                shown(out)
+                    == "+SETTLED \(hold.epoch)-\(value) usd=\(dollars(value)) "
+                    + "left=\(minus)\(dollars(value)) late=1|", "seed \(seed)")
+            #expect("\(usd)" == dollars(value))
+        }
+    }
+    private func dollars(_ value: Int64) -> String {
+        let digits = String(repeating: "0", count: max(0, 10 - "\(value)".count)) + "\(value)"
+        var fraction = digits.suffix(9)
+        while fraction.last == "0" { fraction.removeLast() }
+        return digits.dropLast(9) + (fraction.isEmpty ? "" : "." + fraction)
+    }
+    @Test func `the longest answer fits`() {
+        var worst = Denial(.requestsPerMinute, now: .distantPast)
+        let ugly = [UInt8](repeating: 0x80, count: 255)
+        worst.limit = LimitKind(.usd, .minute)
+        (worst.amount, worst.used, worst.held) = (.min, .min, .min)
+        worst.resets = .distantFuture
+        ugly.withUnsafeBytes { raw in
+            worst.scope = Bytes(raw)
+            worst.model = Bytes(raw)
+            let text = line(.denied(worst))
+            let escaped = String(repeating: "\\x80", count: 255)
+            let most = "-9223372036.854775808"
+            #expect(
+                text == "+DENY 429 requests_per_minute scope=\(escaped) model=\(escaped) "
+                    + "limit=usd.minute amount=\(most) used=\(most) held=\(most) "
+                    + "retry_after=9223372036.855|")
+        }
     }
     @Test func `pieces follow the version`() {
         var out = ByteBuffer()

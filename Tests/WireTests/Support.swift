@@ -35,8 +35,8 @@ func describe(
         let words = (0..<arguments.count).map { "[" + arguments[$0].string + "]" }
         lines.append((framed ? "framed " : "inline ") + words.joined())
         return consumed
-    case .violation(let failure):
-        lines.append("violation " + failure.text)
+    case .violation(let violation):
+        lines.append("violation " + violation.failure.text)
         return nil
     }
 }

@@ -117,8 +117,8 @@ enum RequestStream {
         case .incomplete:
             found.end = .incomplete(left: rest.count)
             return nil
-        case .violation(let failure):
-            found.end = .violation(failure)
+        case .violation(let violation):
+            found.end = .violation(violation.failure)
             return nil
         case .empty(let used):
             try require(used > 0 && used <= rest.count, "a step of \(used) of \(rest.count) bytes")

@@ -31,13 +31,13 @@ struct OutputPressure {
     mutating func note(_ session: UnsafeMutablePointer<Session>) {
         let waiting = session.pointee.waiting
         // Nearly always nothing is left behind.
-        if waiting == 0, session.pointee.counted == 0 { return }
-        count(waiting - session.pointee.counted)
-        session.pointee.counted = waiting
+        if waiting == 0, session.pointee.countedBytes == 0 { return }
+        count(waiting - session.pointee.countedBytes)
+        session.pointee.countedBytes = waiting
     }
     mutating func forget(_ session: UnsafeMutablePointer<Session>) {
-        count(-session.pointee.counted)
-        session.pointee.counted = 0
+        count(-session.pointee.countedBytes)
+        session.pointee.countedBytes = 0
     }
     private mutating func count(_ change: Int) {
         total += change
@@ -98,36 +98,32 @@ extension GateLoop {
     mutating func sweepIfDue() {
         guard unfinished > 0, machine.now.second > lastSweep else { return }
         lastSweep = machine.now.second
-        let overdue = machine.now.nanoseconds - Int64(options.idleLineSeconds) * 1_000_000_000
-        let stuck =
-            pressure.isHigh
-            ? max(overdue, machine.now.nanoseconds - GateLimits.scarcePatienceNanoseconds) : overdue
+        let now = machine.now.nanoseconds
+        let lines = now - Int64(options.idleLineSeconds) * 1_000_000_000
+        let greetings = now - Int64(options.authSeconds) * 1_000_000_000
+        let stuck = pressure.isHigh ? max(lines, now - GateLimits.scarcePatienceNanoseconds) : lines
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i], session.pointee.isWatched else { continue }
             if let since = session.pointee.stuckSince, since.nanoseconds < stuck {
                 drop(session)
-            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < overdue {
-                end(
-                    session,
-                    Failure(
-                        .error,
-                        "Protocol error: the request was not finished in \(options.idleLineSeconds) "
-                            + "seconds"))
-            } else if let since = session.pointee.unknownSince, since.nanoseconds < overdue {
-                end(
-                    session,
-                    Failure(
-                        .noAuth, "no AUTH in \(options.idleLineSeconds) seconds: closed"))
+            } else if let since = session.pointee.strangerSince, since.nanoseconds < greetings {
+                expel(session, .noAuth, "no AUTH in \(options.authSeconds) seconds")
+            } else if let since = session.pointee.unfinishedSince, since.nanoseconds < lines {
+                expel(
+                    session, .error,
+                    "Protocol error: the request was not finished in "
+                        + "\(options.idleLineSeconds) seconds")
             }
         }
     }
-    private mutating func end(_ session: UnsafeMutablePointer<Session>, _ why: Failure) {
-        appendReply(session) { $0.reply(why) }
-        let was = session.pointee.isWatched
-        session.pointee.unfinishedSince = nil
-        session.pointee.unknownSince = nil
-        recount(session, was)
+    private mutating func expel(
+        _ session: UnsafeMutablePointer<Session>, _ code: Failure.Code, _ why: String
+    ) {
+        guard !session.pointee.closesAfterFlush else { return }
+        appendReply(session) { $0.reply(Failure(code, why)) }
         session.pointee.closesAfterFlush = true
+        session.pointee.unfinishedSince = nil
+        recount(session)
         flush(session)
     }
 }

@@ -1,0 +1,35 @@
+#if TOLLGATE_PLANTED_BUGS
+/// Mistakes put in on purpose, to prove that the simulation finds mistakes: one at a time, chosen
+/// at run time, and compiled only with `TOLLGATE_PLANTED_BUGS=1 swift build`. A release knows none.
+package enum PlantedBug: String, CaseIterable, Sendable {
+    /// An answer may leave before the events it tells of are in the ring.
+    case answersBeforeStaging
+    /// An answer that promises the disk does not wait for it.
+    case answersBeforeCommit
+    /// The last record in the ring is left behind at the start.
+    case recoverySkipsLastRecord
+    /// Records in the ring are believed without a look at their checksum.
+    case recoveryTrustsTornRecords
+    /// A settlement that is sent again counts again.
+    case settlesTwice
+    /// A hold that is given back or lapses stays held on its org.
+    case orgKeepsItsHolds
+    /// A book read from a checkpoint has forgotten what its open holds hold.
+    case checkpointForgetsHolds
+    /// A window still holds the first instant of the next.
+    case windowEndsLate
+    /// A limit admits one more than it says.
+    case admitsOneMore
+    /// A commit that failed counts as one that happened.
+    case failedCommitLanded
+    /// Nobody wakes the gate when what it waits for is durable.
+    case wakesNobody
+    /// Refusals that are only counted do not outlive the process.
+    case forgetsCountedRefusals
+    /// A repeated reserve with the same id holds again.
+    case holdsAgain
+
+    /// The one that is planted now. Set before anything runs.
+    nonisolated(unsafe) package static var current: PlantedBug?
+}
+#endif

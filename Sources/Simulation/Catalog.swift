@@ -1,0 +1,311 @@
+import Events
+
+/// The tree that a seed's clients build and use, and what they may ask.
+final class Catalog {
+    private let plan: Plan
+    let models: [String]
+    let orgs: [String]
+    let teams: [String]
+    let keys: [String]
+    /// What somebody has been told is there.
+    private var there: Set<String> = []
+    private var serial = 0
+
+    init(_ plan: Plan, _ random: inout SeededRandom) {
+        self.plan = plan
+        models = (0..<3).map { "acme/m\($0)" }
+        let orgs = (0..<plan.orgs).map { "o\($0)" }
+        let teams = orgs.flatMap { org in (0..<plan.teams).map { "\(org)/t\($0)" } }
+        keys = teams.flatMap { team in (0..<plan.keys).map { "\(team)/k\($0)" } }
+        self.orgs = orgs
+        self.teams = teams
+    }
+
+    func created(_ path: String) { there.insert(path) }
+
+    /// Something to ask; a weight and how it is made.
+    private typealias Maker = (
+        Int, @Sendable (Catalog, SimulatedClient, inout SeededRandom) -> Ask?
+    )
+    private static let asks: [Maker] = [
+        (40, { $0.reserve($1, &$2) }),
+        (4, { $0.check(&$2) }),
+        (30, { $0.settle($1, &$2) }),
+        (8, { $0.release($1, &$2) }),
+        (8, { $0.charge($1, &$2) }),
+        (6, { $0.repeated($1, &$2) }),
+        (5, { $0.limits(&$2) }),
+        (2, { $0.permissions(&$2) }),
+        (2, { $0.price(&$2) }),
+        (1, { $0.alias(&$2) }),
+        (1, { $0.operators(&$2) }),
+        (2, { $0.events($1, &$2) }),
+        (2, { $0.reading(&$2) }),
+    ]
+    func ask(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        if let missing = creation(&random) { return missing }
+        var at = random.below(Catalog.asks.reduce(0) { $0 + $1.0 })
+        for (weight, make) in Catalog.asks {
+            if at < weight { return make(self, client, &random) }
+            at -= weight
+        }
+        return nil
+    }
+
+    // MARK: The tree
+
+    /// The first thing that nobody has been told is there; now and then nothing, so that it is missed.
+    private func creation(_ random: inout SeededRandom) -> Ask? {
+        if random.chance(100) { return nil }
+        for model in models where !there.contains(model) {
+            return append(
+                .priceSet, id: "create-\(model)", creates: model,
+                [
+                    "\"model\":\"\(model)\"", "\"in\":\"2.5\"", "\"out\":\"10\"",
+                    "\"cached\":\"0.31\"",
+                ])
+        }
+        for path in orgs + teams + keys where !there.contains(path) {
+            // The same payload from whoever asks: the limits are drawn from the path.
+            var own = SeededRandom(seed: UInt64(path.utf8.reduce(7) { $0 &* 31 &+ Int($1) }))
+            let depth = path.split(separator: "/").count
+            var fields = ["\"account\":\"\(path)\""]
+            let limits = randomLimits(&own, depth: depth)
+            if !limits.isEmpty { fields.append("\"limits\":{\(limits)}") }
+            if depth == 1 {
+                fields.append(
+                    "\"on_lapse\":\"\(own.pick(["release", "charge_input", "charge_hold"]))\"")
+            }
+            let type: EventType = [.orgCreated, .teamCreated, .keyCreated][depth - 1]
+            if depth == 3 {
+                fields.append(
+                    "\"secret_sha256\":\"\(String(repeating: "0", count: 58))\(hex(path))\"")
+            }
+            return append(type, id: "create-\(path)", creates: path, fields, mayFail: true)
+        }
+        return nil
+    }
+    private func hex(_ path: String) -> String {
+        let number = path.utf8.reduce(17) { ($0 &* 131 &+ Int($1)) & 0xFFFFFF }
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 6 - digits.count) + digits
+    }
+    private func append(
+        _ type: EventType, id: String, creates: String? = nil, _ fields: [String],
+        mayFail: Bool = false
+    ) -> Ask {
+        let json = "{\((["\"id\":\"\(id)\""] + fields).joined(separator: ","))}"
+        return Ask(
+            words: ["APPEND", "\(type.name)", json], kind: .append(type, creates: creates),
+            mayFail: mayFail)
+    }
+    private func newID(_ prefix: String) -> String {
+        serial += 1
+        return "\(prefix)\(serial)"
+    }
+
+    private func randomLimits(_ random: inout SeededRandom, depth: Int) -> String {
+        guard plan.tightness > 0, random.chance(200 + 250 * plan.tightness) else { return "" }
+        // A child's limit above its parent's is refused, so parents get the larger ones.
+        let width = 4 - depth
+        var limits: [String] = []
+        for _ in 0..<random.between(1...3) {
+            let kind = random.pick(LimitKind.all)
+            guard !limits.contains(where: { $0.hasPrefix("\"\(kind.name)\"") }) else { continue }
+            let scale = width * (4 - plan.tightness) * random.between(1...4)
+            let value =
+                switch kind.unit {
+                case .usd: "\"0.0\(10 + 7 * scale)\""
+                case .tokens: "\(3_000 * scale)"
+                case .requests: "\(4 * scale)"
+                case nil: "\(scale)"
+                }
+            limits.append("\"\(kind.name)\":\(value)")
+        }
+        return limits.joined(separator: ",")
+    }
+    private func limits(_ random: inout SeededRandom) -> Ask? {
+        let path = random.pick(orgs + teams + keys)
+        var fields = randomLimits(&random, depth: path.split(separator: "/").count)
+        if fields.isEmpty || random.chance(150) {
+            fields = "\"\(random.pick(LimitKind.all).name)\":null"
+        }
+        return append(
+            .limitsSet, id: newID("limits"), ["\"account\":\"\(path)\"", "\"limits\":{\(fields)}"],
+            mayFail: true)
+    }
+    private func permissions(_ random: inout SeededRandom) -> Ask? {
+        let path = random.pick(orgs + teams + keys)
+        var models = random.pick(
+            [
+                "null", "null", "[\"*\"]", "[\"acme/*\"]", "[\"acme/m0\"]",
+                "[\"acme/m1\",\"acme/m2\"]",
+            ])
+        if random.chance(plan.largeDocuments) {
+            // Tens of kilobytes: one such event fills a good part of the ring.
+            let many = (0..<random.between(500...1_500)).map { "\"acme/unheard-of-\($0)\"" }
+            models = "[\"acme/*\",\(many.joined(separator: ","))]"
+        }
+        return append(
+            .permissionsSet, id: newID("rights"),
+            ["\"account\":\"\(path)\"", "\"models\":\(models)"],
+            mayFail: true)
+    }
+    private func price(_ random: inout SeededRandom) -> Ask? {
+        var fields = [
+            "\"model\":\"\(random.pick(models))\"",
+            "\"in\":\"\(random.between(0...9)).\(random.between(0...99))\"",
+            "\"out\":\"\(random.between(0...30)).125\"",
+        ]
+        if random.chance(400) { fields.append("\"cached\":\"0.\(random.between(1...999))\"") }
+        if random.chance(300) { fields.append("\"reasoning\":\"\(random.between(0...50))\"") }
+        if random.chance(300) { fields.append("\"request\":\"0.000\(random.between(1...99))\"") }
+        return append(.priceSet, id: newID("price"), fields)
+    }
+    private func alias(_ random: inout SeededRandom) -> Ask? {
+        append(
+            .aliasSet, id: newID("alias"),
+            ["\"alias\":\"m\(random.below(3))\"", "\"model\":\"\(random.pick(models))\""],
+            mayFail: true)
+    }
+    private func operators(_ random: inout SeededRandom) -> Ask? {
+        let name = "relay\(random.below(3))"
+        if random.chance(300) {
+            return append(
+                .operatorRevoked, id: newID("operator"), ["\"operator\":\"\(name)\""], mayFail: true
+            )
+        }
+        return append(
+            .operatorCreated, id: newID("operator"),
+            [
+                "\"operator\":\"\(name)\"", "\"role\":\"relay\"",
+                "\"secret_sha256\":\"\(String(repeating: "a", count: 64))\"",
+            ], mayFail: true)
+    }
+
+    // MARK: Requests
+
+    private func reserve(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        let key = random.pick(keys)
+        let (input, output) = (Int64(random.below(2_000)), Int64(random.below(1_000)))
+        let id = random.chance(850) ? newID("r") : ""
+        var words = ["RESERVE", key, random.pick(models), "in=\(input)", "out=\(output)"]
+        if !id.isEmpty { words.append("id=\(id)") }
+        if random.chance(700) { words.append("ttl=\(random.pick([1, 2, 10, 60, 61, 3_600]))") }
+        if random.chance(200) { words.append("user=u\(random.below(9))") }
+        if random.chance(100) { words.append("tier=batch") }
+        let onDisk = random.chance(250)
+        if onDisk { words.append("ack=disk") }
+        var ask = Ask(
+            words: words, kind: .reserve(key: key, input: input, output: output, id: id),
+            onDisk: onDisk)
+        ask.keyIsKnown = there.contains(key)
+        return ask
+    }
+    private func check(_ random: inout SeededRandom) -> Ask? {
+        Ask(words: ["CHECK", random.pick(keys), random.pick(models), "in=100"], kind: .check)
+    }
+    private func usage(_ random: inout SeededRandom) -> (TokenUsage, [String]) {
+        var usage = TokenUsage(
+            input: Int64(random.below(2_500)), output: Int64(random.below(1_200)))
+        var words = ["in=\(usage.input)", "out=\(usage.output)"]
+        if random.chance(300), usage.input > 0 {
+            usage.cached = Int64(random.below(Int(usage.input)))
+            words.append("cached=\(usage.cached)")
+        }
+        if random.chance(200), usage.output > 0 {
+            usage.reasoning = Int64(random.below(Int(usage.output)))
+            words.append("reasoning=\(usage.reasoning)")
+        }
+        return (usage, words)
+    }
+    private func settle(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        var hold = client.someHold(&random)
+        let isInvented = random.chance(10)
+        if isInvented {
+            // A name out of the air.
+            let name = HoldName(
+                epoch: UInt32(random.between(1...max(1, Int(client.world.checker.oracle.epoch)))),
+                seq: UInt64(random.between(1...400)))
+            hold = SimulatedClient.KnownHold(name: name, key: random.pick(keys))
+        }
+        guard let hold else { return nil }
+        var (usage, words) = usage(&random)
+        var outcome = Outcome.exact
+        if random.chance(100) {
+            outcome = .estimated
+            words.append("outcome=estimated")
+        }
+        let isChargeable = random.chance(700)
+        if isChargeable { words += ["key=\(hold.key)", "model=\(random.pick(models))"] }
+        let onDisk = !random.chance(150)
+        if !onDisk { words.append("ack=ring") }
+        if random.chance(30) {
+            usage.input += 1
+            words[0] = "in=\(usage.input)"
+        }
+        // Who charges an unknown hold brings its tier, or gets the standard one.
+        return Ask(
+            words: ["SETTLE", "\(hold.name)"] + words,
+            kind: .settle(
+                hold.name, usage, outcome: outcome, tier: nil,
+                isChargeable: isChargeable && there.contains(hold.key) && !isInvented),
+            onDisk: onDisk)
+    }
+    private func release(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        guard let hold = client.someHold(&random) else { return nil }
+        let onDisk = !random.chance(200)
+        return Ask(
+            words: ["RELEASE", "\(hold.name)"] + (onDisk ? [] : ["ack=ring"]),
+            kind: .release(hold.name), onDisk: onDisk)
+    }
+    private func charge(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        let key = random.pick(keys)
+        guard there.contains(key) else { return nil }
+        let (usage, words) = usage(&random)
+        let id = newID("c")
+        let onDisk = !random.chance(200)
+        return Ask(
+            words: ["CHARGE", key, random.pick(models)] + words + ["id=\(id)"]
+                + (onDisk ? [] : ["ack=ring"]),
+            kind: .charge(key: key, usage, id: id), onDisk: onDisk)
+    }
+    /// What was asked before, word for word or with other numbers.
+    private func repeated(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        guard var ask = client.someOldAsk(&random) else { return nil }
+        guard random.chance(400) else { return ask }
+        guard let at = ask.words.firstIndex(where: { $0.hasPrefix("in=") }),
+            let number = Int64(ask.words[at].dropFirst(3))
+        else { return ask }
+        // A part may not be larger than its whole, so the number only grows.
+        let other = number + Int64(random.between(1...50))
+        ask.words[at] = "in=\(other)"
+        switch ask.kind {
+        case .reserve(let key, _, let output, let id):
+            ask.kind = .reserve(key: key, input: other, output: output, id: id)
+        case .settle(let hold, var usage, let outcome, let tier, let isChargeable):
+            usage.input = other
+            ask.kind = .settle(
+                hold, usage, outcome: outcome, tier: tier, isChargeable: isChargeable)
+        case .charge(let key, var usage, let id):
+            usage.input = other
+            ask.kind = .charge(key: key, usage, id: id)
+        default: break
+        }
+        return ask
+    }
+    private func events(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        let from = UInt64(random.between(1...max(1, Int(client.world.checker.count) + 3)))
+        return Ask(
+            words: ["EVENTS", "from=\(from)", "limit=\(random.between(1...20))"],
+            kind: .events(from: from))
+    }
+    private func reading(_ random: inout SeededRandom) -> Ask? {
+        let words = random.pick(
+            [
+                ["USAGE", random.pick(orgs + teams + keys)], ["LIST", "keys"], ["PING"],
+                ["GET", "account", random.pick(keys)], ["ECHO", "hello"],
+            ])
+        return Ask(words: words, kind: .other, mayFail: true)
+    }
+}

@@ -1,0 +1,271 @@
+import Events
+import Gate
+import Ledger
+
+/// Watches a daemon from outside: keeps every event that was ever staged, folds it twice more (the
+/// oracle's way, and with the ledger's own fold into a book of its own), and holds answers, sums and
+/// what survives a crash against that.
+final class Checker {
+    private(set) var oracle = Oracle()
+    private var shadow = Book()
+    private let story: Story
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+
+    /// How far the log was durable when the last process ended, and how far it must be found again.
+    private var durable: UInt64 = 0
+    private var mustSurvive: UInt64 = 0
+    private var isOver = true
+    private var hadPowerCut = false
+
+    /// The last event that a client was told of, by what it was promised.
+    private var toldRing: (seq: UInt64, what: String) = (0, "nothing")
+    private var toldDisk: (seq: UInt64, what: String) = (0, "nothing")
+    /// Refusals that clients were told of, as the oracle counts them.
+    private var toldRefusals: [String: Int64] = [:]
+    private(set) var answers = 0
+    private(set) var lost = 0
+
+    init(story: Story) { self.story = story }
+
+    var count: UInt64 { UInt64(ends.count) }
+
+    // MARK: The log
+
+    /// Takes what has been staged since the last look.
+    func absorb(_ daemon: SteppedDaemon) throws {
+        var failure: (any Error)?
+        if daemon.durableSeq > count {
+            // Staged and committed in one go, as at the end of a drain.
+            try daemon.readDurable(from: count + 1) { event in
+                do { try append(event.bytes) } catch { failure = error }
+                return failure == nil
+            }
+        }
+        daemon.withStagedEvents { event in
+            guard failure == nil, let stored = try? StoredEvent(event) else { return }
+            guard stored.header.seq > count else { return }
+            do { try append(event) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        guard daemon.stagedSeq == count else {
+            throw Violation(text: "staged up to \(daemon.stagedSeq), seen up to \(count)")
+        }
+    }
+    private func append(_ event: Bytes) throws {
+        bytes.append(contentsOf: UnsafeRawBufferPointer(start: event.base, count: event.count))
+        ends.append(bytes.count)
+        try fold(event)
+        let stored = try StoredEvent(event)
+        switch stored.header.type {
+        case .holdRefused, .holdPlaced, .holdSettled, .holdReleased, .chargeRecorded: break
+        default: story.tell("event \(stored.header.seq) \(stored.header.type.name)")
+        }
+    }
+    private func fold(_ event: Bytes) throws {
+        try oracle.fold(event)
+        do throws(EventError) {
+            try shadow.apply(try StoredEvent(event))
+        } catch {
+            throw Violation(text: "event \(oracle.seq) does not fold: \(error.explanation)")
+        }
+    }
+    private func start(_ i: Int) -> Int { i == 0 ? 0 : ends[i - 1] }
+    private func truncate(to kept: Int) throws {
+        bytes.removeLast(bytes.count - start(kept))
+        ends.removeLast(ends.count - kept)
+        oracle = Oracle()
+        shadow = Book()
+        let all = bytes
+        try all.withUnsafeBytes { raw in
+            for i in 0..<kept {
+                try fold(Bytes(raw.baseAddress! + start(i), count: ends[i] - start(i)))
+            }
+        }
+    }
+
+    // MARK: Crashes
+
+    func noteEnd(durable: UInt64) {
+        self.durable = max(self.durable, durable)
+        isOver = false
+    }
+    /// - Parameter powerCut: otherwise only the process ended, and all that was staged is there.
+    func expectAfterCrash(powerCut: Bool) {
+        if powerCut {
+            hadPowerCut = true
+            mustSurvive = isOver ? min(mustSurvive, durable) : durable
+        } else if !isOver {
+            mustSurvive = count
+        }
+        isOver = true
+    }
+
+    /// What a daemon finds when it starts is what was there before, as far as it had to survive.
+    func checkStart(_ daemon: SteppedDaemon) throws {
+        var found: [UInt8] = []
+        var foundEnds: [Int] = []
+        try daemon.readDurable(from: 1) { event in
+            found.append(
+                contentsOf: UnsafeRawBufferPointer(
+                    start: event.bytes.base, count: event.bytes.count))
+            foundEnds.append(found.count)
+            return true
+        }
+        var same = 0
+        while same < min(ends.count, foundEnds.count), ends[same] == foundEnds[same],
+            bytes[start(same)..<ends[same]] == found[start(same)..<ends[same]]
+        {
+            same += 1
+        }
+        guard same >= mustSurvive else {
+            throw Violation(
+                text: "event \(same + 1) of \(mustSurvive) that had to survive is lost or another "
+                    + "(\(count) were staged)")
+        }
+        guard same >= toldDisk.seq else {
+            throw Violation(text: "acknowledged on disk and lost: \(toldDisk.what)")
+        }
+        if same < ends.count {
+            story.tell("lost: events \(same + 1) to \(count), none of them promised")
+            lost += ends.count - same
+            try truncate(to: same)
+        }
+        if toldRing.seq > same { toldRing = (UInt64(same), "what was left of it") }
+        try found.withUnsafeBytes { raw in
+            for i in same..<foundEnds.count {
+                let from = i == 0 ? 0 : foundEnds[i - 1]
+                try append(Bytes(raw.baseAddress! + from, count: foundEnds[i] - from))
+            }
+        }
+        try compareBooks(daemon)
+        if hadPowerCut {
+            // Refusals that were only counted may have gone.
+            for (key, told) in toldRefusals {
+                toldRefusals[key] = min(told, oracle.refusals[key] ?? 0)
+            }
+            hadPowerCut = false
+        } else {
+            try checkRefusals()
+        }
+        durable = daemon.durableSeq
+        mustSurvive = count
+        isOver = false
+    }
+
+    // MARK: Promises
+
+    func promise(_ seq: UInt64, onDisk: Bool, _ mark: Pipe.Mark, _ what: String) throws {
+        guard seq <= mark.staged else {
+            throw Violation(
+                text:
+                    "answered before it was staged: \(what) is event \(seq), staged \(mark.staged)")
+        }
+        if onDisk {
+            guard seq <= mark.durable else {
+                throw Violation(
+                    text: "acknowledged before it was on disk: \(what) is event \(seq), durable "
+                        + "\(mark.durable)")
+            }
+            if seq > toldDisk.seq { toldDisk = (seq, what) }
+        } else if seq > toldRing.seq {
+            toldRing = (seq, what)
+        }
+    }
+    func noteAnswer() { answers += 1 }
+    func noteRefusal(_ key: String) { toldRefusals[key, default: 0] += 1 }
+    /// After an orderly end everything that was ever promised stands in the log.
+    func checkPromises() throws {
+        guard toldRing.seq <= count, toldDisk.seq <= count else {
+            throw Violation(text: "promised and not there: \(toldRing.what), \(toldDisk.what)")
+        }
+    }
+    /// Every refusal that was answered stands in the log, by itself or in a sum.
+    func checkRefusals() throws {
+        for (key, told) in toldRefusals.sorted(by: { $0.key < $1.key }) {
+            let logged = oracle.refusals[key] ?? 0
+            guard told <= logged else {
+                throw Violation(text: "\(told) refusals of \(key) were answered, \(logged) logged")
+            }
+        }
+    }
+
+    // MARK: Sums
+
+    /// Compares what the daemon says with what the oracle reckons: a random account, or all.
+    func watch(
+        _ daemon: SteppedDaemon, isThorough: Bool, random: inout SeededRandom
+    ) throws {
+        guard !oracle.accounts.isEmpty else { return }
+        guard isThorough else {
+            if random.chance(60) { _ = try usage(random.pick(oracle.accounts).path, daemon) }
+            return
+        }
+        try compareBooks(daemon)
+        var sums: [String: (used: Int64, held: Int64)] = [:]
+        for account in oracle.accounts { sums[account.path] = try usage(account.path, daemon) }
+        // Σ keys = team, Σ teams = org, by the daemon's own words.
+        for account in oracle.accounts where account.chain.count < 3 {
+            let below = oracle.accounts.filter {
+                $0.chain.count == account.chain.count + 1 && $0.path.hasPrefix(account.path + "/")
+            }
+            let used = below.reduce(0) { $0 + sums[$1.path]!.used }
+            let held = below.reduce(0) { $0 + sums[$1.path]!.held }
+            guard used == sums[account.path]!.used, held == sums[account.path]!.held else {
+                throw Violation(
+                    text: "\(account.path) has used \(sums[account.path]!) and what is below it "
+                        + "\(used), \(held)")
+            }
+        }
+    }
+    /// The live book is the fold of the log.
+    private func compareBooks(_ daemon: SteppedDaemon) throws {
+        guard daemon.seq == shadow.seq, daemon.digest == shadow.digest() else {
+            throw Violation(text: "the live book and a fold of the log disagree at \(daemon.seq)")
+        }
+    }
+    /// The account's `usd.total`, once all that `USAGE` says of it is found right.
+    private func usage(
+        _ path: String, _ daemon: SteppedDaemon
+    ) throws -> (used: Int64, held: Int64) {
+        guard let text = daemon.usage(of: path), let json = try? JSON(text: text),
+            let at = json["at"]?.string?.withBytes({ Instant(parsing: $0) })
+        else { throw Violation(text: "no usage of \(path)") }
+        let account = oracle.byPath[path]!
+        var total: (Int64, Int64) = (0, 0)
+        for member in json["limits"]?.members ?? [] {
+            guard let kind = member.name.withBytes({ LimitKind($0) }) else {
+                throw Violation(text: "\(path): no limit is called \(member.name)")
+            }
+            func amount(_ name: String) -> Int64? {
+                kind.isMoney
+                    ? member.value[name]?.string.flatMap { Oracle.scaled($0, 9) }
+                    : member.value[name]?.integer
+            }
+            let (used, held) = oracle.taken(account, kind, at: at)
+            guard amount("used") == used, amount("held") ?? held == held,
+                amount("limit") == oracle.accounts[Int(account)].limits[kind]
+            else {
+                throw Violation(
+                    text: "\(path) \(kind.name): USAGE says \(member.value.compact), reckoned "
+                        + "\(used) and \(held)")
+            }
+            if kind == LimitKind(.usd, .total) { total = (used, held) }
+        }
+        guard json["open_holds"]?.integer == oracle.accounts[Int(account)].open else {
+            throw Violation(text: "\(path) has \(oracle.accounts[Int(account)].open) open holds")
+        }
+        return total
+    }
+}
+
+extension JSON {
+    init(text: String) throws(JSONError) {
+        self = try text.withBytes { (bytes) throws(JSONError) in try JSON(parsing: bytes) }
+    }
+    var compact: String {
+        var buffer = ByteBuffer()
+        buffer.append(self)
+        return buffer.string
+    }
+}

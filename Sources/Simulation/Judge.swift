@@ -1,0 +1,171 @@
+import Events
+
+/// Whether an answer may be one to what was asked.
+struct Judge {
+    let world: World
+    let ask: Ask
+    let mark: Pipe.Mark
+    private var checker: Checker { world.checker }
+    private var oracle: Oracle { world.checker.oracle }
+
+    init(world: World, ask: Ask, mark: Pipe.Mark) {
+        self.world = world
+        self.ask = ask
+        self.mark = mark
+    }
+
+    func judge(_ reply: Reply) throws {
+        checker.noteAnswer()
+        switch (ask.kind, reply) {
+        case (.other, _), (.check, _): return
+        case (.events(let from), .bulk(let text)): return try events(from, text)
+        case (.append(let type, let creates), .bulk(let text)):
+            return try appended(type, creates, text)
+        case (_, .bulk): throw wrong(reply)
+        case (_, .line(let line)):
+            if line.hasPrefix("-") { return try failure(line) }
+            let words = line.split(separator: " ").map(String.init)
+            switch ask.kind {
+            case .reserve(let key, let input, let output, let id):
+                try reserve(words, key, input, output, id)
+            case .settle(let hold, let usage, let outcome, let tier, _):
+                guard words[0] == "+SETTLED" else { throw wrong(reply) }
+                let spend = try ended(words, hold)
+                guard spend.usage == usage, spend.outcome == outcome,
+                    spend.settledTier == tier ?? spend.tier
+                else { throw Violation(text: "\(ask.text) → \(line): settled with other numbers") }
+            case .release(let hold):
+                guard words[0] == "+RELEASED" || words[0] == "+SETTLED" else { throw wrong(reply) }
+                _ = try ended(words, hold)
+            case .charge(let key, let usage, let id): try charge(words, key, usage, id)
+            default: throw wrong(reply)
+            }
+        }
+    }
+    private func wrong(_ reply: Reply) -> Violation {
+        Violation(text: "\(ask.text) → \(reply.text): no answer to that")
+    }
+    private func field(_ words: [String], _ name: String) -> String? {
+        words.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
+    }
+    private func money(_ words: [String], _ name: String) -> Int64? {
+        field(words, name).flatMap { Oracle.scaled($0, 9) }
+    }
+    private func known(_ word: String) throws -> Oracle.Spend {
+        guard let name = word.withBytes({ HoldName(parsing: $0) }), let spend = oracle.spends[name]
+        else { throw Violation(text: "\(ask.text) → \(word), which is not in the log") }
+        return spend
+    }
+
+    private func reserve(
+        _ words: [String], _ key: String, _ input: Int64, _ output: Int64, _ id: String
+    ) throws {
+        if words[0] == "+DENY" {
+            switch words[2] {
+            case "paused": try requireTrouble(words.joined(separator: " "))
+            case "key_unknown":
+                if ask.keyIsKnown { throw Violation(text: "\(ask.text): the key was there before") }
+                checker.noteRefusal("- key_unknown")
+            default: checker.noteRefusal("\(key) \(words[2])")
+            }
+            return
+        }
+        guard words[0] == "+ALLOW" else { throw wrong(.line(words.joined(separator: " "))) }
+        let spend = try known(words[1])
+        guard oracle.accounts[Int(spend.key)].path == key, spend.asked.input == input,
+            spend.asked.output == output, spend.id == id, spend.placedUSD == money(words, "usd")
+        else { throw Violation(text: "\(ask.text) → \(words[1]), which is another hold") }
+        try checker.promise(spend.seq, onDisk: ask.onDisk, mark, ask.text)
+    }
+    /// The hold that the answer says has ended.
+    private func ended(_ words: [String], _ hold: HoldName) throws -> Oracle.Spend {
+        let spend = try known(words[1])
+        guard spend.name == hold, spend.state != .open else {
+            throw Violation(text: "\(ask.text) → \(words[0]) \(words[1]), which is \(spend.state)")
+        }
+        if words[0] == "+SETTLED" {
+            guard spend.state == .settled, spend.usd == money(words, "usd") else {
+                throw Violation(
+                    text: "\(ask.text) → \(words), but it cost \(Nanodollars(spend.usd))")
+            }
+        } else if spend.state == .settled {
+            // Given back when this was answered, and settled late since.
+            return spend
+        }
+        try checker.promise(spend.endSeq, onDisk: ask.onDisk, mark, ask.text)
+        return spend
+    }
+    private func charge(
+        _ words: [String], _ key: String, _ usage: TokenUsage, _ id: String
+    ) throws {
+        guard words[0] == "+CHARGED" else { throw wrong(.line(words.joined(separator: " "))) }
+        let spend = try known(words[1])
+        guard spend.state == .charge, oracle.accounts[Int(spend.key)].path == key, spend.id == id,
+            spend.usage == usage, spend.usd == money(words, "usd")
+        else { throw Violation(text: "\(ask.text) → \(words[1]), which is another charge") }
+        try checker.promise(spend.seq, onDisk: ask.onDisk, mark, ask.text)
+    }
+    private func appended(_ type: EventType, _ creates: String?, _ text: String) throws {
+        guard let json = try? JSON(text: text), let seq = json["seq"]?.integer.map(UInt64.init),
+            oracle.documents[seq] == type
+        else { throw Violation(text: "\(ask.text) → \(text.prefix(200)): no such event") }
+        try checker.promise(seq, onDisk: true, mark, ask.text)
+        if let creates { world.catalog.created(creates) }
+    }
+    private func events(_ from: UInt64, _ text: String) throws {
+        guard let events = try? JSON(text: text).array else {
+            throw Violation(text: "EVENTS answers what is no array: \(text.prefix(200))")
+        }
+        for (i, event) in events.enumerated() {
+            guard event["seq"]?.integer == Int64(from) + Int64(i) else {
+                throw Violation(text: "EVENTS from \(from) has a gap at \(i)")
+            }
+        }
+        guard events.isEmpty || from + UInt64(events.count) - 1 <= mark.durable else {
+            throw Violation(text: "EVENTS tells of what is not durable")
+        }
+    }
+
+    // MARK: Errors
+
+    private func failure(_ line: String) throws {
+        if ask.mayFail { return }
+        let code = line.prefix { $0 != " " }
+        switch (code, ask.kind) {
+        case ("-READONLY", _): return try requireTrouble(line)
+        case ("-CONFLICT", .reserve(let key, let input, let output, let id)):
+            let holds = oracle.byPath[key].flatMap { oracle.holdsByID["\($0) \(id)"] } ?? []
+            if holds.contains(where: { $0.asked.input != input || $0.asked.output != output }) {
+                return
+            }
+        case ("-CONFLICT", .settle(let hold, let usage, let outcome, let tier, _)):
+            if let spend = oracle.spends[hold], spend.state == .settled {
+                let same =
+                    spend.usage == usage && spend.outcome == outcome
+                    && spend.settledTier == tier ?? spend.tier
+                if !same { return }
+            }
+        case ("-CONFLICT", .charge(let key, let usage, let id)):
+            let other = oracle.byPath[key].flatMap { oracle.charges["\($0) \(id)"] }
+            if let other, other.usage != usage { return }
+        case ("-NOHOLD", .settle(let hold, _, _, _, let isChargeable)):
+            if !isChargeable, isUnknown(hold) { return }
+        case ("-NOHOLD", .release(let hold)), ("-GONE", .settle(let hold, _, _, _, _)),
+            ("-GONE", .release(let hold)):
+            if isUnknown(hold) { return }
+        default: break
+        }
+        throw Violation(text: "\(ask.text) → \(line)")
+    }
+    /// Whether the log did not know the hold when this was asked.
+    private func isUnknown(_ hold: HoldName) -> Bool {
+        guard let spend = oracle.spends[hold] else { return true }
+        return spend.seq > ask.seq || spend.state == .charge
+    }
+    private func requireTrouble(_ line: String) throws {
+        // The gate hears of a change of state a little later.
+        if world.troubledAt + 400 < ask.step {
+            throw Violation(text: "\(ask.text) → \(line), and nothing is wrong")
+        }
+    }
+}

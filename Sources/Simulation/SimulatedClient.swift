@@ -1,0 +1,210 @@
+import Events
+
+/// A client: asks, pipelines, repeats, writes and reads in pieces, talks nonsense, vanishes and comes
+/// back; and remembers what it was told.
+final class SimulatedClient {
+    struct KnownHold {
+        var name: HoldName
+        var key: String
+    }
+    let number: Int
+    unowned let world: World
+    private var pipe: Pipe?
+    /// Bytes still to be written, and asks whose answers are still to come.
+    private var unwritten: [UInt8] = []
+    private var asked: [Ask] = []
+    /// Asks whose answers got lost: they are asked again.
+    private var unsure: [Ask] = []
+    private var old: [Ask] = []
+    private var holds: [KnownHold] = []
+    private var unread: [UInt8] = []
+    /// After nonsense or an error about the connection, answers can no longer be told apart.
+    private var isSpoiled = false
+    /// Asks nothing new.
+    var isTired = false
+
+    init(number: Int, world: World) {
+        self.number = number
+        self.world = world
+    }
+    var isAtRest: Bool { asked.isEmpty && unsure.isEmpty && unwritten.isEmpty }
+    var oldestAsk: String { (asked.first ?? unsure.first)?.text ?? "its bytes are not read" }
+
+    func someHold(_ random: inout SeededRandom) -> KnownHold? {
+        guard !holds.isEmpty else { return nil }
+        // Mostly a young one.
+        let i =
+            random.chance(700)
+            ? holds.count - 1 - random.below(min(holds.count, 4)) : random.below(holds.count)
+        let hold = holds[i]
+        if random.chance(600) { holds.remove(at: i) }
+        return hold
+    }
+    func someOldAsk(_ random: inout SeededRandom) -> Ask? {
+        old.isEmpty ? nil : old[random.below(old.count)]
+    }
+
+    /// Whether a move would do anything.
+    var canMove: Bool {
+        guard let pipe else { return true }
+        return !pipe.toClient.isEmpty || pipe.serverClosed
+            || !unwritten.isEmpty && !pipe.clientEnded
+            || asked.count < world.plan.depth && !isSpoiled && !pipe.clientEnded
+    }
+    func move() {
+        guard let pipe else { return reconnect() }
+        let plan = world.plan
+        if !isTired {
+            if world.random.chance(plan.vanishing) { return vanish(pipe) }
+            if world.random.chance(plan.garbage), !isSpoiled { return talkNonsense() }
+        }
+        switch world.random.below(4) {
+        case 0: write(pipe)
+        case 1: read(pipe)
+        default:
+            read(pipe)
+            for _ in 0..<world.random.between(1...plan.depth)
+            where asked.count < plan.depth && !isSpoiled && self.pipe != nil && !pipe.clientEnded {
+                ask()
+            }
+            write(pipe)
+        }
+        if isTired {
+            write(pipe)
+            read(pipe)
+            // Others wait for the place.
+            if isAtRest { close(pipe) }
+        }
+    }
+
+    // MARK: Asking
+
+    private func ask() {
+        var next: Ask?
+        if !unsure.isEmpty {
+            next = unsure.removeFirst()
+        } else if !isTired {
+            next = world.catalog.ask(self, &world.random)
+        }
+        guard var ask = next else { return }
+        ask.step = world.step
+        ask.seq = world.checker.count
+        world.story.tell("client \(number) asks \(ask.text)")
+        unwritten += ask.encoded(asFrame: world.random.chance(300))
+        asked.append(ask)
+        if case .other = ask.kind { return }
+        old.append(ask)
+        if old.count > 30 { old.removeFirst() }
+    }
+    private func talkNonsense() {
+        isSpoiled = true
+        let nonsense = world.random.pick([
+            "POST / HTTP/1.1\r\n", "*3\r\n$7\r\nRESER", "*-1\r\n$9999999999\r\n",
+            "RESERVE 'open\r\n",
+            "RESERVE\r\n", "\u{0}\u{1}\u{2}\r\n\r\n\r\n", "SETTLE 0-0 in=1\r\nQUIT\r\n",
+            "*2\r\n$4\r\nPING\r\nX\r\n",
+        ])
+        world.story.tell("client \(number) talks nonsense")
+        unwritten += Array(nonsense.utf8)
+    }
+
+    // MARK: Bytes
+
+    private func write(_ pipe: Pipe) {
+        guard !unwritten.isEmpty, pipe.toServer.count < 150_000, !pipe.clientEnded,
+            !pipe.clientClosed
+        else { return }
+        var count = unwritten.count
+        if world.random.chance(250) { count = world.random.between(1...count) }
+        pipe.toServer += unwritten.prefix(count)
+        unwritten.removeFirst(count)
+        // `printf … | nc -N`: nothing more will come, and the answers are still read.
+        if unwritten.isEmpty, !asked.isEmpty, world.random.chance(world.plan.vanishing) {
+            pipe.clientEnded = true
+        }
+    }
+    private func read(_ pipe: Pipe) {
+        if pipe.toClient.isEmpty {
+            if pipe.serverClosed || isSpoiled && world.random.chance(100) { close(pipe) }
+            return
+        }
+        var count = pipe.toClient.count
+        if world.random.chance(250) { count = world.random.between(1...count) }
+        unread += pipe.take(count)
+        while !isSpoiled, let (reply, length) = nextReply() {
+            unread.removeFirst(length)
+            hear(reply, pipe.mark(of: pipe.read - UInt64(unread.count)))
+        }
+        if isSpoiled { unread = [] }
+    }
+    private func nextReply() -> (Reply, Int)? {
+        guard let end = unread.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        let line = String(decoding: unread[..<end].dropLast(), as: UTF8.self)
+        guard line.hasPrefix("$"), let length = Int(line.dropFirst()) else {
+            return (.line(line), end + 1)
+        }
+        let start = end + 1
+        guard unread.count >= start + length + 2 else { return nil }
+        return (
+            .bulk(String(decoding: unread[start..<start + length], as: UTF8.self)),
+            start + length + 2
+        )
+    }
+    private func hear(_ reply: Reply, _ mark: Pipe.Mark) {
+        if case .line(let line) = reply,
+            line.hasPrefix("-ERR max number") || line.hasPrefix("-ERR no more file")
+                || line.hasPrefix("-ERR Protocol error")
+        {
+            world.story.tell("client \(number) is told \(line)")
+            isSpoiled = true
+            return
+        }
+        guard !asked.isEmpty else {
+            return world.fail("client \(number) hears \(reply.text) and asked nothing")
+        }
+        let ask = asked.removeFirst()
+        world.story.tell("client \(number) hears \(reply.text)")
+        world.check { try Judge(world: world, ask: ask, mark: mark).judge(reply) }
+        if case .reserve(let key, _, _, _) = ask.kind, case .line(let line) = reply,
+            line.hasPrefix("+ALLOW "),
+            let name = line.split(separator: " ")[1].description.withBytes({ HoldName(parsing: $0) }
+            )
+        {
+            holds.append(KnownHold(name: name, key: key))
+        }
+    }
+
+    // MARK: Coming and going
+
+    private func reconnect() {
+        if isTired, isAtRest { return }
+        guard world.random.chance(isTired ? 900 : 300), let pipe = world.connect() else { return }
+        self.pipe = pipe
+        isSpoiled = false
+    }
+    private func vanish(_ pipe: Pipe) {
+        world.story.tell("client \(number) vanishes")
+        pipe.wasReset = !pipe.toClient.isEmpty && world.random.chance(500)
+        close(pipe)
+    }
+    private func close(_ pipe: Pipe) {
+        pipe.clientClosed = true
+        self.pipe = nil
+        forgetConnection()
+    }
+    private func forgetConnection() {
+        unwritten = []
+        unread = []
+        // What may or may not have been done is asked once more, or given up.
+        for ask in asked where isTired || world.random.chance(800) { unsure.append(ask) }
+        asked = []
+        isSpoiled = false
+    }
+    /// After a power cut nothing that was on its way arrives; after a crash what the kernel had does.
+    func serverDied(powerCut: Bool) {
+        guard let pipe, powerCut else { return }
+        pipe.clientClosed = true
+        self.pipe = nil
+        forgetConnection()
+    }
+}
