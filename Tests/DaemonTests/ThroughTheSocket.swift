@@ -8,6 +8,10 @@ import Testing
     /// The long forms: more rounds of the same.
     static let isLong = ProcessInfo.processInfo.environment["TOLLGATE_LONG"] == "1"
 
+    /// Set by `deploy/test --sanitize`.
+    static let isSanitized =
+        ProcessInfo.processInfo.environment["TOLLGATE_SANITIZER"] != nil
+
     /// A small ring starts fast.
     static let small = ["--ring-mib", "1"]
 
