@@ -206,7 +206,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func endTurn() {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .answersBeforeStaging {
-            for descriptor in dirty { sessions[Int(descriptor)].map { flush($0) } }
+            for i in 0..<dirty.count {
+                    if let session = sessions[Int(dirty[i])] { flush(session) }
+                }
         }
         #endif
         stageOutbox()
