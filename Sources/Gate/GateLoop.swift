@@ -207,8 +207,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .answersBeforeStaging {
             for i in 0..<dirty.count {
-                    if let session = sessions[Int(dirty[i])] { flush(session) }
-                }
+                if let session = sessions[Int(dirty[i])] { flush(session) }
+            }
         }
         #endif
         stageOutbox()
