@@ -22,6 +22,9 @@ let package = Package(
     name: "tollgate",
     products: [
         .executable(name: "tollgate", targets: ["tollgate"]),
+        // The rig of deploy/faults, and what it preloads under the daemon.
+        .executable(name: "tollgate-faults", targets: ["Faults"]),
+        .library(name: "CFaults", type: .dynamic, targets: ["CFaults"]),
         .executable(name: "tollgate-simulate", targets: ["tollgate-simulate"]),
         // Preloaded under a daemon by tests: a disk that hangs, a clock that is wrong.
         .library(name: "CTrouble", type: .dynamic, targets: ["CTrouble"]),
@@ -37,8 +40,9 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "CLinux"),
         .target(name: "CEcho"),
+        .target(name: "CMemory"),
         .target(name: "Events", swiftSettings: strict),
-        .target(name: "Ledger", dependencies: ["Events"], swiftSettings: strict),
+        .target(name: "Ledger", dependencies: ["Events", "CMemory"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
         .target(
             name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
@@ -83,6 +87,15 @@ let package = Package(
             name: "TestSupport", dependencies: ["Events", "CLinux"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CFaults", path: "Tests/CFaults"),
+        .executableTarget(
+            name: "Faults",
+            dependencies: [
+                "Gate", "Ledger", "Journal", "Events", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Faults", swiftSettings: strict),
         .target(name: "CTrouble", path: "Tests/CTrouble"),
         .testTarget(
             name: "EventsTests", dependencies: ["Events", "Gate", "TestSupport"],
@@ -105,6 +118,10 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Foreign")], swiftSettings: strict),
+        // Short forms of what deploy/faults does.
+        .testTarget(
+            name: "FaultTests", dependencies: ["tollgate", "Faults", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "SimulationTests", dependencies: ["Simulation", "Events"],
             swiftSettings: strict),

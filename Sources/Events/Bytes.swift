@@ -179,17 +179,18 @@ package struct ByteBuffer: ~Copyable {
         append(uint32: UInt32(truncatingIfNeeded: value))
         append(UInt8(truncatingIfNeeded: value >> 32))
     }
+    /// Makes `n` bytes more, all of which the caller writes at once; returns where they begin.
+    @inlinable package mutating func appendUnwritten(_ n: Int) -> UnsafeMutableRawPointer {
+        reserve(n)
+        let start = base + count
+        count += n
+        return start
+    }
     @inlinable mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
         reserve(MemoryLayout<T>.size)
         (base + count).storeBytes(of: value.littleEndian, as: T.self)
         count += MemoryLayout<T>.size
     }
-    /// Overwrites two bytes that were written before; for lengths known only at the end.
-    package mutating func overwrite(uint16 value: UInt16, at offset: Int) {
-        precondition(offset >= 0 && offset + 2 <= count)
-        (base + offset).storeBytes(of: value.littleEndian, as: UInt16.self)
-    }
-
     package mutating func append(decimal value: Int64) {
         if value < 0 { append(UInt8(ascii: "-")) }
         append(decimal: value.magnitude)
@@ -267,51 +268,5 @@ package struct ByteReader {
         }
         defer { offset += n }
         return bytes.base.unsafelyUnwrapped + offset
-    }
-}
-
-/// A fast 128-bit hash of bytes (two multiply-fold lanes, in the manner of wyhash), the same in every
-/// process: it stands in checkpoints. It guards against accidents; where an adversary chooses the
-/// bytes they only ever collide with their own key's.
-package struct Hash128: Hashable, Sendable {
-    package var low: UInt64
-    package var high: UInt64
-    package init(low: UInt64, high: UInt64) {
-        self.low = low
-        self.high = high
-    }
-    package static let none = Hash128(low: 0, high: 0)
-
-    package init(_ bytes: Bytes, seed: UInt64 = 0) {
-        // The seed is mixed before any byte meets it: added to a short text as it is, a neighbouring
-        // seed and a neighbouring text would make the same hash.
-        var a = Hash128.fold(seed ^ 0xA076_1D64_78BD_642F, 0x8EBC_6AF0_9C88_C6E3)
-        var b = Hash128.fold(seed &+ 0xE703_7ED1_A0B4_28DB, 0x5899_65CC_7537_4CC3)
-        let length = UInt64(truncatingIfNeeded: bytes.count)
-        var tail: UInt64 = 0
-        if bytes.count >= 8 {
-            let base = bytes.base.unsafelyUnwrapped
-            var at = base
-            let last = base + (bytes.count - 8)
-            while at < last {
-                let word = UInt64(littleEndian: at.loadUnaligned(as: UInt64.self))
-                a = Hash128.fold(a ^ word, 0x8EBC_6AF0_9C88_C6E3)
-                b = Hash128.fold(b &+ word, 0x5899_65CC_7537_4CC3)
-                at += 8
-            }
-            // The last eight bytes overlap the ones before: the length tells texts apart all the same.
-            tail = UInt64(littleEndian: last.loadUnaligned(as: UInt64.self))
-        } else {
-            for i in 0..<bytes.count { tail = tail << 8 | UInt64(bytes[i]) }
-        }
-        a = Hash128.fold(a ^ tail, 0x1D8E_4E27_C47D_124F ^ length)
-        b = Hash128.fold(b &+ tail, 0xEB44_ACCA_B455_D165 &+ length)
-        low = Hash128.fold(a ^ b, 0x9E37_79B9_7F4A_7C15)
-        high = Hash128.fold(b, a | 1)
-    }
-    @inline(__always)
-    private static func fold(_ x: UInt64, _ y: UInt64) -> UInt64 {
-        let wide = x.multipliedFullWidth(by: y)
-        return wide.high ^ wide.low
     }
 }

@@ -1,4 +1,5 @@
 /// What happened. The raw numbers stand in the log: never renumbered, never reused.
+@frozen @usableFromInline
 package enum EventType: UInt8, CaseIterable, Sendable {
     case ledgerCreated = 1
     case epochStarted = 2
@@ -61,22 +62,24 @@ package enum EventType: UInt8, CaseIterable, Sendable {
 ///     0  u16 length of the whole event    2  u8 type    3  u8 flags, by type
 ///     4  u32 epoch    8  u64 seq    16  i64 time (ns since 1970)
 ///     24 u32 actor    28 u32 account (2³²−1: none)    32 … body
+@frozen @usableFromInline
 package struct EventHeader: Hashable, Sendable {
-    package static let byteCount = 32
+    @inlinable package static var byteCount: Int { 32 }
 
-    package var type: EventType
-    package var flags: UInt8 = 0
-    package var epoch: UInt32
-    package var seq: UInt64
-    package var time: Instant
-    package var actor: Actor
-    package var account: AccountNumber
+    @usableFromInline package var type: EventType
+    @usableFromInline package var flags: UInt8
+    @usableFromInline package var epoch: UInt32
+    @usableFromInline package var seq: UInt64
+    @usableFromInline package var time: Instant
+    @usableFromInline package var actor: Actor
+    @usableFromInline package var account: AccountNumber
 
-    package init(
+    @inlinable package init(
         type: EventType, epoch: UInt32, seq: UInt64, time: Instant, actor: Actor,
         account: AccountNumber
     ) {
         self.type = type
+        flags = 0
         self.epoch = epoch
         self.seq = seq
         self.time = time
@@ -86,6 +89,7 @@ package struct EventHeader: Hashable, Sendable {
 }
 
 /// Why bytes are no event.
+@frozen @usableFromInline
 package enum EventError: Error, Sendable {
     case truncated
     case unknownType(UInt8)
@@ -138,25 +142,59 @@ package struct StoredEvent: Sendable {
     }
 }
 
-extension ByteBuffer {
-    /// Writes the header with room for the length; `endEvent(from:)` fills it in.
-    package mutating func beginEvent(_ header: EventHeader) -> Int {
-        let start = count
-        reserve(EventHeader.byteCount + 256)
-        append(uint16: 0)
-        append(header.type.rawValue)
-        append(header.flags)
-        append(uint32: header.epoch)
-        append(uint64: header.seq)
-        append(int64: header.time.nanoseconds)
-        append(uint32: header.actor.raw)
-        append(uint32: header.account.raw)
-        return start
-    }
-    package mutating func endEvent(from start: Int) {
-        let length = count - start
+extension EventHeader {
+    /// Writes the header of an event of `length` bytes at the event's beginning.
+    @inline(__always)
+    func store(to at: UnsafeMutableRawPointer, length: Int) {
         precondition(length <= Bounds.eventBytesMax, "an event must fit its 16-bit length")
-        overwrite(uint16: UInt16(length), at: start)
+        at.put(UInt16(truncatingIfNeeded: length), at: 0)
+        at.put(type.rawValue, at: 2)
+        at.put(flags, at: 3)
+        at.put(epoch, at: 4)
+        at.put(seq, at: 8)
+        at.put(time.nanoseconds, at: 16)
+        at.put(actor.raw, at: 24)
+        at.put(account.raw, at: 28)
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    /// Writes a field in its place, little-endian.
+    @inline(__always)
+    func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+        storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+    }
+    /// Five bytes: a token count, which `Bounds.tokensMax` keeps below 2⁴⁰.
+    @inline(__always)
+    func put(uint40 value: Int64, at offset: Int) {
+        precondition(UInt64(bitPattern: value) < 1 << 40, "a 40-bit count")
+        put(UInt32(truncatingIfNeeded: value), at: offset)
+        put(UInt8(truncatingIfNeeded: value >> 32), at: offset + 4)
+    }
+    @inline(__always)
+    func put(_ hold: HoldName, at offset: Int) {
+        put(hold.epoch, at: offset)
+        put(hold.seq, at: offset + 4)
+    }
+    @inline(__always)
+    func put(_ usage: TokenUsage, at offset: Int) {
+        put(uint40: usage.input, at: offset)
+        put(uint40: usage.output, at: offset + 5)
+        put(uint40: usage.cached, at: offset + 10)
+        put(uint40: usage.cacheWrite, at: offset + 15)
+        put(uint40: usage.reasoning, at: offset + 20)
+    }
+}
+
+extension UnsafeRawPointer {
+    /// Reads a field from its place.
+    @inline(__always) @inlinable
+    package func field<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, _ offset: Int) -> T {
+        T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+    @inline(__always) @inlinable
+    package func uint40(_ offset: Int) -> Int64 {
+        Int64(field(UInt8.self, offset + 4)) << 32 | Int64(field(UInt32.self, offset))
     }
 }
 
@@ -183,9 +221,10 @@ package struct DocumentEvent: Sendable {
     package static let generatedSecret: UInt8 = 1
 
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(uint32: number)
-        buffer.append(json)
-        buffer.endEvent(from: start)
+        let length = EventHeader.byteCount + 4 + json.count
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(number, at: 32)
+        if json.count > 0 { (at + 36).copyMemory(from: json.base!, byteCount: json.count) }
     }
 }

@@ -38,30 +38,80 @@ package struct HoldPlaced: Sendable {
         self.until = until
     }
     package init(_ event: StoredEvent) throws(EventError) {
-        var reader = ByteReader(event.body)
+        let stored = try StoredHoldPlaced(event.bytes)
         header = event.header
-        model = ModelNumber(reader.uint32())
-        price = reader.uint32()
-        input = reader.uint40()
-        output = reader.uint40()
-        usd = Nanodollars(reader.int64())
-        until = reader.uint32()
-        reader.texts(model: &modelText, scope: &scope, &text)
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
-        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd.raw >= 0,
-            header.flags < ServiceTier.allCases.count
-        else { throw .malformed("amount") }
+        model = ModelNumber(stored.model)
+        price = stored.price
+        input = stored.input
+        output = stored.output
+        usd = Nanodollars(stored.usd)
+        until = stored.until
+        var reader = StoredTexts(event.bytes, at: 62)
+        reader.read(model: &modelText, scope: &scope, &text)
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(uint32: model.raw)
-        buffer.append(uint32: price)
-        buffer.append(uint40: input)
-        buffer.append(uint40: output)
-        buffer.append(int64: usd.raw)
-        buffer.append(uint32: until)
-        buffer.appendTexts(model: modelText, scope: scope, text)
-        buffer.endEvent(from: start)
+        HoldPlaced.encode(
+            header, model: model.raw, price: price, input: input, output: output, usd: usd.raw,
+            until: until, modelText: modelText, scope: scope, text, into: &buffer)
+    }
+    /// The same from its parts, for who has no such struct: it is so large that building one and
+    /// copying it about cost more than writing the event.
+    package static func encode(
+        _ header: EventHeader, model: UInt32, price: UInt32, input: Int64, output: Int64,
+        usd: Int64, until: UInt32, modelText: Bytes, scope: Bytes, _ text: borrowing RequestText,
+        into buffer: inout ByteBuffer
+    ) {
+        let lengths = text.lengths(model: modelText, scope: scope)
+        let length = 70 + StoredTexts.total(lengths)
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(model, at: 32)
+        at.put(price, at: 36)
+        at.put(uint40: input, at: 40)
+        at.put(uint40: output, at: 45)
+        at.put(usd, at: 50)
+        at.put(until, at: 58)
+        at.put(lengths, at: 62)
+        if lengths != 0 { text.store(model: modelText, scope: scope, to: at + 70) }
+    }
+}
+
+/// A stored `hold.placed` as it lies there, its length and amounts checked once: what a fold reads,
+/// without a copy of what it does not need.
+@frozen @usableFromInline
+package struct StoredHoldPlaced {
+    @usableFromInline let at: UnsafeRawPointer
+
+    /// - Parameter bytes: exactly one event, of the type `hold.placed`.
+    @inline(__always) @inlinable
+    package init(_ bytes: Bytes) throws(EventError) {
+        guard bytes.count >= 70 else { throw .truncated }
+        at = bytes.base.unsafelyUnwrapped
+        guard bytes.count == 70 &+ StoredTexts.total(at.field(UInt64.self, 62)) else {
+            throw .truncated
+        }
+        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd >= 0,
+            flags < 4
+        else { throw .malformed("amount") }
+    }
+    @inlinable package var flags: UInt8 { at.field(UInt8.self, 3) }
+    @inlinable package var tier: ServiceTier { ServiceTier(rawValue: flags) ?? .standard }
+    @inlinable package var epoch: UInt32 { at.field(UInt32.self, 4) }
+    @inlinable package var seq: UInt64 { at.field(UInt64.self, 8) }
+    @inlinable package var time: Int64 { at.field(Int64.self, 16) }
+    @inlinable package var account: UInt32 { at.field(UInt32.self, 28) }
+    @inlinable package var model: UInt32 { at.field(UInt32.self, 32) }
+    @inlinable package var price: UInt32 { at.field(UInt32.self, 36) }
+    @inlinable package var input: Int64 { at.uint40(40) }
+    @inlinable package var output: Int64 { at.uint40(45) }
+    @inlinable package var usd: Int64 { at.field(Int64.self, 50) }
+    @inlinable package var until: UInt32 { at.field(UInt32.self, 58) }
+    @inlinable package var modelText: Bytes {
+        Bytes(at + 70, count: Int(at.field(UInt8.self, 62)))
+    }
+    @inlinable package var id: Bytes {
+        let before = Int(at.field(UInt8.self, 62)) &+ Int(at.field(UInt8.self, 63))
+        return Bytes(at + (70 &+ before), count: Int(at.field(UInt8.self, 64)))
     }
 }
 
@@ -130,21 +180,27 @@ package struct HoldRefused: Sendable {
         scopeTier = Tier(rawValue: rawTier)
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(reason.rawValue)
-        buffer.append(limit?.raw ?? 255)
-        buffer.append(scopeTier?.rawValue ?? 255)
-        buffer.append(uint32: model.raw)
-        buffer.append(uint40: input)
-        buffer.append(uint40: output)
-        buffer.append(int64: usd.raw)
-        buffer.append(int64: amount)
-        buffer.append(int64: used)
-        buffer.append(int64: held)
-        buffer.append(int64: resets?.nanoseconds ?? 0)
-        buffer.append(shortText: askedKey)
-        buffer.appendTexts(model: modelText, scope: scope, text)
-        buffer.endEvent(from: start)
+        let lengths = text.lengths(model: modelText, scope: scope)
+        precondition(askedKey.count <= 255, "a short text")
+        let texts = 90 + askedKey.count
+        let length = texts + 8 + StoredTexts.total(lengths)
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(reason.rawValue, at: 32)
+        at.put(limit?.raw ?? 255, at: 33)
+        at.put(scopeTier?.rawValue ?? 255, at: 34)
+        at.put(model.raw, at: 35)
+        at.put(uint40: input, at: 39)
+        at.put(uint40: output, at: 44)
+        at.put(usd.raw, at: 49)
+        at.put(amount, at: 57)
+        at.put(used, at: 65)
+        at.put(held, at: 73)
+        at.put(resets?.nanoseconds ?? 0, at: 81)
+        at.put(UInt8(truncatingIfNeeded: askedKey.count), at: 89)
+        askedKey.copy(to: at + 90)
+        at.put(lengths, at: texts)
+        text.store(model: modelText, scope: scope, to: at + texts + 8)
     }
 }
 
@@ -176,11 +232,12 @@ package struct RefusalsSummed: Sendable {
         self.reason = reason
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(reason.rawValue)
-        buffer.append(uint32: refusals)
-        buffer.append(int64: second)
-        buffer.endEvent(from: start)
+        let length = 45
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(reason.rawValue, at: 32)
+        at.put(refusals, at: 33)
+        at.put(second, at: 37)
     }
 }
 
@@ -190,22 +247,23 @@ package struct RefusalsSummed: Sendable {
 ///     59 u40 cache_write    64 u40 reasoning    69 i64 usd  77 u32 price version   81 u32 ms
 ///
 /// flags: bits 0–1 outcome, bits 2–3 service tier, bit 4 late.
+@frozen @usableFromInline
 package struct HoldSettled: Sendable {
-    package var header: EventHeader
-    package var hold: HoldName
-    package var usage: TokenUsage
-    package var usd: Nanodollars
-    package var price: UInt32
-    package var milliseconds: UInt32
+    @usableFromInline package var header: EventHeader
+    @usableFromInline package var hold: HoldName
+    @usableFromInline package var usage: TokenUsage
+    @usableFromInline package var usd: Nanodollars
+    @usableFromInline package var price: UInt32
+    @usableFromInline package var milliseconds: UInt32
 
     package var outcome: Outcome { Outcome(rawValue: header.flags & 3) ?? .exact }
     package var tier: ServiceTier { ServiceTier(rawValue: header.flags >> 2 & 3) ?? .standard }
     package var isLate: Bool { header.flags & 16 != 0 }
-    package static func flags(outcome: Outcome, tier: ServiceTier, late: Bool) -> UInt8 {
+    @inlinable package static func flags(outcome: Outcome, tier: ServiceTier, late: Bool) -> UInt8 {
         outcome.rawValue | tier.rawValue << 2 | (late ? 16 : 0)
     }
 
-    package init(
+    @inlinable package init(
         header: EventHeader, hold: HoldName, usage: TokenUsage, usd: Nanodollars, price: UInt32,
         milliseconds: UInt32
     ) {
@@ -217,25 +275,56 @@ package struct HoldSettled: Sendable {
         self.milliseconds = milliseconds
     }
     package init(_ event: StoredEvent) throws(EventError) {
-        var reader = ByteReader(event.body)
+        let stored = try StoredHoldSettled(event.bytes)
         header = event.header
-        hold = reader.hold()
-        usage = reader.usage()
-        usd = Nanodollars(reader.int64())
-        price = reader.uint32()
-        milliseconds = reader.uint32()
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
-        guard usd.raw >= 0, usage.isWithinBounds else { throw .malformed("amount") }
+        hold = stored.hold
+        usage = stored.usage
+        usd = Nanodollars(stored.usd)
+        price = stored.at.field(UInt32.self, 77)
+        milliseconds = stored.at.field(UInt32.self, 81)
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(stored: hold)
-        buffer.append(stored: usage)
-        buffer.append(int64: usd.raw)
-        buffer.append(uint32: price)
-        buffer.append(uint32: milliseconds)
-        buffer.endEvent(from: start)
+        let length = 85
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(hold, at: 32)
+        at.put(usage, at: 44)
+        at.put(usd.raw, at: 69)
+        at.put(price, at: 77)
+        at.put(milliseconds, at: 81)
     }
+}
+
+/// A stored `hold.settled` as it lies there, its length and amounts checked once.
+@frozen @usableFromInline
+package struct StoredHoldSettled {
+    @usableFromInline let at: UnsafeRawPointer
+
+    /// - Parameter bytes: exactly one event, of the type `hold.settled`.
+    @inline(__always) @inlinable
+    package init(_ bytes: Bytes) throws(EventError) {
+        guard bytes.count == 85 else { throw .truncated }
+        at = bytes.base.unsafelyUnwrapped
+        guard usd >= 0, usage.isWithinBounds else { throw .malformed("amount") }
+    }
+    @inlinable package var flags: UInt8 { at.field(UInt8.self, 3) }
+    @inlinable package var epoch: UInt32 { at.field(UInt32.self, 4) }
+    @inlinable package var seq: UInt64 { at.field(UInt64.self, 8) }
+    @inlinable package var time: Int64 { at.field(Int64.self, 16) }
+    @inlinable package var outcome: Outcome { Outcome(rawValue: flags & 3) ?? .exact }
+    @inlinable package var tier: ServiceTier {
+        ServiceTier(rawValue: flags >> 2 & 3) ?? .standard
+    }
+    @inlinable package var isLate: Bool { flags & 16 != 0 }
+    @inlinable package var hold: HoldName {
+        HoldName(epoch: at.field(UInt32.self, 32), seq: at.field(UInt64.self, 36))
+    }
+    @inlinable package var usage: TokenUsage {
+        TokenUsage(
+            input: at.uint40(44), output: at.uint40(49), cached: at.uint40(54),
+            cacheWrite: at.uint40(59), reasoning: at.uint40(64))
+    }
+    @inlinable package var usd: Int64 { at.field(Int64.self, 69) }
 }
 
 /// `hold.released`: a hold ended with nothing spent.
@@ -259,10 +348,13 @@ package struct HoldReleased: Sendable {
         guard !reader.failed, reader.remaining == 0 else { throw .truncated }
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(stored: hold)
-        buffer.append(shortText: why)
-        buffer.endEvent(from: start)
+        precondition(why.count <= 255, "a short text")
+        let length = 45 + why.count
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(hold, at: 32)
+        at.put(UInt8(truncatingIfNeeded: why.count), at: 44)
+        why.copy(to: at + 45)
     }
 }
 
@@ -293,11 +385,12 @@ package struct HoldLapsed: Sendable {
         }
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(stored: hold)
-        buffer.append(int64: tokens)
-        buffer.append(int64: usd.raw)
-        buffer.endEvent(from: start)
+        let length = 60
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(hold, at: 32)
+        at.put(tokens, at: 44)
+        at.put(usd.raw, at: 52)
     }
 }
 
@@ -352,20 +445,23 @@ package struct ChargeRecorded: Sendable {
         guard usd.raw >= 0, usage.isWithinBounds else { throw .malformed("amount") }
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let start = buffer.beginEvent(header)
-        buffer.append(uint32: model.raw)
-        buffer.append(uint32: price)
-        buffer.append(stored: usage)
-        buffer.append(int64: usd.raw)
-        buffer.append(uint32: milliseconds)
-        buffer.append(stored: hold ?? HoldName(epoch: 0, seq: 0))
-        buffer.appendTexts(model: modelText, scope: .empty, text)
-        buffer.endEvent(from: start)
+        let lengths = text.lengths(model: modelText, scope: .empty)
+        let length = 97 + StoredTexts.total(lengths)
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(model.raw, at: 32)
+        at.put(price, at: 36)
+        at.put(usage, at: 40)
+        at.put(usd.raw, at: 65)
+        at.put(milliseconds, at: 73)
+        at.put(hold ?? HoldName(epoch: 0, seq: 0), at: 77)
+        at.put(lengths, at: 89)
+        text.store(model: modelText, scope: .empty, to: at + 97)
     }
 }
 
 extension TokenUsage {
-    package var isWithinBounds: Bool {
+    @inlinable package var isWithinBounds: Bool {
         let most = Bounds.tokensMax
         return input >= 0 && output >= 0 && cached >= 0 && cacheWrite >= 0 && reasoning >= 0
             && input <= most && output <= most && cached <= most && cacheWrite <= most
@@ -391,54 +487,97 @@ extension ByteReader {
         model: inout Bytes, scope: inout Bytes, _ text: inout RequestText
     ) {
         let lengths = uint64()
-        func length(_ i: UInt64) -> Int { Int(lengths >> (i * 8) & 0xFF) }
-        guard lengths != 0 else { return }
-        model = bytes(length(0))
-        scope = bytes(length(1))
-        text.id = bytes(length(2))
-        text.user = bytes(length(3))
-        text.project = bytes(length(4))
-        text.environment = bytes(length(5))
-        text.address = bytes(length(6))
-        text.userAgent = bytes(length(7))
+        guard remaining == StoredTexts.total(lengths) else {
+            // Neither shorter nor longer is right, and reading past the end says so.
+            _ = bytes(remaining + 1)
+            return
+        }
+        var texts = StoredTexts(lengths: lengths, rest: bytes(remaining))
+        texts.read(model: &model, scope: &scope, &text)
     }
 }
 
-extension ByteBuffer {
-    fileprivate mutating func append(stored hold: HoldName) {
-        append(uint32: hold.epoch)
-        append(uint64: hold.seq)
+/// The texts of a stored event: eight lengths, a byte each, and the bytes behind them.
+@frozen @usableFromInline
+package struct StoredTexts {
+    @usableFromInline var lengths: UInt64
+    @usableFromInline var rest: Bytes
+
+    fileprivate init(lengths: UInt64, rest: Bytes) {
+        self.lengths = lengths
+        self.rest = rest
     }
-    fileprivate mutating func append(stored usage: TokenUsage) {
-        append(uint40: usage.input)
-        append(uint40: usage.output)
-        append(uint40: usage.cached)
-        append(uint40: usage.cacheWrite)
-        append(uint40: usage.reasoning)
+    /// Those of an event whose length has been checked.
+    fileprivate init(_ event: Bytes, at offset: Int) {
+        lengths = event.base!.field(UInt64.self, offset)
+        rest = event.slice(offset + 8, event.count)
     }
-    fileprivate mutating func append(shortText text: Bytes) {
-        precondition(text.count <= 255, "a short text")
-        append(UInt8(truncatingIfNeeded: text.count))
-        append(text)
+    /// The sum of the eight lengths.
+    @inline(__always) @inlinable
+    package static func total(_ lengths: UInt64) -> Int {
+        // Neighbours first, which makes four sums of at most 510; the product's top one is all four's.
+        let pairs = lengths & 0x00FF_00FF_00FF_00FF &+ (lengths >> 8 & 0x00FF_00FF_00FF_00FF)
+        return Int(truncatingIfNeeded: (pairs &* 0x0001_0001_0001_0001) >> 48)
     }
-    fileprivate mutating func appendTexts(model: Bytes, scope: Bytes, _ text: RequestText) {
-        let lengths =
-            length(model, 0) | length(scope, 1) | length(text.id, 2) | length(text.user, 3)
-            | length(text.project, 4) | length(text.environment, 5) | length(text.address, 6)
-            | length(text.userAgent, 7)
-        append(uint64: lengths)
+    private mutating func next() -> Bytes {
+        let length = Int(lengths & 0xFF)
+        lengths >>= 8
+        guard length > 0 else { return .empty }
+        defer { rest = rest.slice(length, rest.count) }
+        return rest.slice(0, length)
+    }
+    fileprivate mutating func read(
+        model: inout Bytes, scope: inout Bytes, _ text: inout RequestText
+    ) {
         guard lengths != 0 else { return }
-        append(model)
-        append(scope)
-        append(text.id)
-        append(text.user)
-        append(text.project)
-        append(text.environment)
-        append(text.address)
-        append(text.userAgent)
+        model = next()
+        scope = next()
+        text.id = next()
+        text.user = next()
+        text.project = next()
+        text.environment = next()
+        text.address = next()
+        text.userAgent = next()
     }
-    private func length(_ bytes: Bytes, _ i: UInt64) -> UInt64 {
-        precondition(bytes.count <= 255, "a short text")
-        return UInt64(bytes.count) << (i * 8)
+}
+
+extension Bytes {
+    @inline(__always)
+    fileprivate func copy(to target: UnsafeMutableRawPointer) {
+        if count > 0 { target.copyMemory(from: base.unsafelyUnwrapped, byteCount: count) }
+    }
+    @inline(__always)
+    fileprivate func append(to target: inout UnsafeMutableRawPointer) {
+        copy(to: target)
+        target += count
+    }
+}
+
+extension RequestText {
+    /// The eight lengths as they are stored.
+    @inline(__always)
+    fileprivate func lengths(model: Bytes, scope: Bytes) -> UInt64 {
+        let most =
+            model.count | scope.count | id.count | user.count | project.count | environment.count
+            | address.count | userAgent.count
+        precondition(most >= 0 && most <= 255, "short texts")
+        func length(_ bytes: Bytes, _ i: UInt64) -> UInt64 {
+            UInt64(truncatingIfNeeded: bytes.count) << (i * 8)
+        }
+        return length(model, 0) | length(scope, 1) | length(id, 2) | length(user, 3)
+            | length(project, 4) | length(environment, 5) | length(address, 6)
+            | length(userAgent, 7)
+    }
+    @inline(__always)
+    fileprivate func store(model: Bytes, scope: Bytes, to target: UnsafeMutableRawPointer) {
+        var at = target
+        model.append(to: &at)
+        scope.append(to: &at)
+        id.append(to: &at)
+        user.append(to: &at)
+        project.append(to: &at)
+        environment.append(to: &at)
+        address.append(to: &at)
+        userAgent.append(to: &at)
     }
 }

@@ -1,4 +1,5 @@
 /// How deep an account stands: an org, a team of it, or a key of a team.
+@frozen @usableFromInline
 package enum Tier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case org = 0
     case team = 1
@@ -14,29 +15,32 @@ package enum Tier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 }
 
 /// An account's number: the order in which it was created. Inside only; outside there are paths.
+@frozen @usableFromInline
 package struct AccountNumber: Hashable, Sendable {
-    package var raw: UInt32
-    package init(_ raw: UInt32) { self.raw = raw }
+    @usableFromInline package var raw: UInt32
+    @inlinable package init(_ raw: UInt32) { self.raw = raw }
     /// No account: the event concerns the ledger, or a key that does not exist.
-    package static let none = AccountNumber(.max)
+    @inlinable package static var none: AccountNumber { AccountNumber(.max) }
 }
 
 /// A model's number: the order in which the price book first named it.
+@frozen @usableFromInline
 package struct ModelNumber: Hashable, Sendable {
-    package var raw: UInt32
-    package init(_ raw: UInt32) { self.raw = raw }
+    @usableFromInline package var raw: UInt32
+    @inlinable package init(_ raw: UInt32) { self.raw = raw }
     /// A model the price book does not know; its name stands in the event's text.
-    package static let none = ModelNumber(.max)
+    @inlinable package static var none: ModelNumber { ModelNumber(.max) }
 }
 
 /// Who caused an event.
 ///
 /// The stored form is 32 bits: 0 is the daemon, the top bit marks a Unix peer's uid, anything else
 /// is an operator's number plus one.
+@frozen @usableFromInline
 package struct Actor: Hashable, Sendable {
-    package var raw: UInt32
-    package init(raw: UInt32) { self.raw = raw }
-    package static let daemon = Actor(raw: 0)
+    @usableFromInline package var raw: UInt32
+    @inlinable package init(raw: UInt32) { self.raw = raw }
+    @inlinable package static var daemon: Actor { Actor(raw: 0) }
     package static func uid(_ uid: UInt32) -> Actor { Actor(raw: 0x8000_0000 | uid) }
     package static func operatorNumber(_ number: UInt32) -> Actor { Actor(raw: number + 1) }
 
@@ -50,10 +54,11 @@ package struct Actor: Hashable, Sendable {
 ///
 /// The epoch is part of the name because a power cut may lose staged sequence numbers, and the next
 /// epoch then gives them to other events.
+@frozen @usableFromInline
 package struct HoldName: Hashable, Sendable {
-    package var epoch: UInt32
-    package var seq: UInt64
-    package init(epoch: UInt32, seq: UInt64) {
+    @usableFromInline package var epoch: UInt32
+    @usableFromInline package var seq: UInt64
+    @inlinable package init(epoch: UInt32, seq: UInt64) {
         self.epoch = epoch
         self.seq = seq
     }
@@ -76,7 +81,7 @@ extension ByteBuffer {
 }
 
 extension HoldName: CustomStringConvertible {
-    package var description: String { "\(epoch)-\(seq)" }
+    @usableFromInline package var description: String { "\(epoch)-\(seq)" }
 }
 
 /// Account paths: one, two or three names joined by `/`.

@@ -91,7 +91,7 @@ extension ByteBuffer {
 }
 
 extension Nanodollars: CustomStringConvertible {
-    package var description: String {
+    @usableFromInline package var description: String {
         var buffer = ByteBuffer(capacity: 24)
         buffer.append(self)
         return buffer.string
@@ -99,7 +99,7 @@ extension Nanodollars: CustomStringConvertible {
 }
 
 extension PicoPrice: CustomStringConvertible {
-    package var description: String {
+    @usableFromInline package var description: String {
         var buffer = ByteBuffer(capacity: 24)
         buffer.append(self)
         return buffer.string

@@ -1,4 +1,5 @@
 /// The service tier that a request asks its provider for; prices may differ by it.
+@frozen @usableFromInline
 package enum ServiceTier: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case standard = 0
     case batch = 1
@@ -20,6 +21,7 @@ package enum ServiceTier: UInt8, BitwiseCopyable, CaseIterable, Sendable {
 }
 
 /// How well the numbers of a settlement are known.
+@frozen @usableFromInline
 package enum Outcome: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case exact = 0
     case partial = 1
@@ -45,6 +47,7 @@ package enum Acknowledgement: UInt8, Sendable {
 }
 
 /// What a caller may say about a request for the audit; borrowed, every field optional.
+@frozen @usableFromInline
 package struct RequestText: Sendable {
     package var id = Bytes.empty
     package var user = Bytes.empty
@@ -59,14 +62,15 @@ package struct RequestText: Sendable {
 ///
 /// `input` counts all prompt tokens, of which `cached` and `cacheWrite` are parts; `output` counts
 /// all completion tokens, of which `reasoning` is a part.
+@frozen @usableFromInline
 package struct TokenUsage: Hashable, Sendable {
-    package var input: Int64 = 0
-    package var output: Int64 = 0
-    package var cached: Int64 = 0
-    package var cacheWrite: Int64 = 0
-    package var reasoning: Int64 = 0
-    package init() {}
-    package init(
+    @usableFromInline package var input: Int64 = 0
+    @usableFromInline package var output: Int64 = 0
+    @usableFromInline package var cached: Int64 = 0
+    @usableFromInline package var cacheWrite: Int64 = 0
+    @usableFromInline package var reasoning: Int64 = 0
+    @inlinable package init() {}
+    @inlinable package init(
         input: Int64, output: Int64, cached: Int64 = 0, cacheWrite: Int64 = 0, reasoning: Int64 = 0
     ) {
         self.input = input
@@ -76,9 +80,11 @@ package struct TokenUsage: Hashable, Sendable {
         self.reasoning = reasoning
     }
     /// What counts against `tokens` limits: prompt and completion.
-    package var total: Int64 { input + output }
+    @inlinable package var total: Int64 { input + output }
     /// Whether the parts fit into their wholes.
-    package var isConsistent: Bool { cached + cacheWrite <= input && reasoning <= output }
+    @inlinable package var isConsistent: Bool {
+        cached + cacheWrite <= input && reasoning <= output
+    }
 }
 
 /// How a caller names a key: by its path, or by its secret.

@@ -136,7 +136,7 @@ extension ByteBuffer {
 }
 
 extension Instant: CustomStringConvertible {
-    package var description: String {
+    @usableFromInline package var description: String {
         var buffer = ByteBuffer(capacity: 32)
         buffer.append(self)
         return buffer.string

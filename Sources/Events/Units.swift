@@ -1,31 +1,36 @@
 /// Money in `Int64` nano-dollars: one billionth of a US dollar. Reaches about ±9.2 billion dollars.
 ///
 /// No floating point ever touches it; text in and out is an exact decimal string.
+@frozen @usableFromInline
 package struct Nanodollars: Hashable, Comparable, Sendable {
-    package var raw: Int64
-    package init(_ raw: Int64) { self.raw = raw }
-    package static let zero = Nanodollars(0)
-    package static func < (a: Nanodollars, b: Nanodollars) -> Bool { a.raw < b.raw }
+    @usableFromInline package var raw: Int64
+    @inlinable package init(_ raw: Int64) { self.raw = raw }
+    @inlinable package static var zero: Nanodollars { Nanodollars(0) }
+    @inlinable package static func < (a: Nanodollars, b: Nanodollars) -> Bool { a.raw < b.raw }
 }
 
 /// A price in pico-dollars (10⁻¹² dollars) a token. One dollar a million tokens is 1,000,000.
+@frozen @usableFromInline
 package struct PicoPrice: Hashable, Comparable, Sendable {
-    package var raw: Int64
-    package init(_ raw: Int64) { self.raw = raw }
-    package static func < (a: PicoPrice, b: PicoPrice) -> Bool { a.raw < b.raw }
+    @usableFromInline package var raw: Int64
+    @inlinable package init(_ raw: Int64) { self.raw = raw }
+    @inlinable package static func < (a: PicoPrice, b: PicoPrice) -> Bool { a.raw < b.raw }
 }
 
 /// An event's time: nanoseconds since 1970-01-01T00:00:00Z, never backwards within a log.
+@frozen @usableFromInline
 package struct Instant: Hashable, Comparable, Sendable {
-    package var nanoseconds: Int64
-    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
-    package init(seconds: Int64) { self.nanoseconds = seconds * 1_000_000_000 }
-    package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
-    package static let distantFuture = Instant(nanoseconds: .max)
-    package static let distantPast = Instant(nanoseconds: .min)
+    @usableFromInline package var nanoseconds: Int64
+    @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    @inlinable package init(seconds: Int64) { self.nanoseconds = seconds * 1_000_000_000 }
+    @inlinable package static func < (a: Instant, b: Instant) -> Bool {
+        a.nanoseconds < b.nanoseconds
+    }
+    @inlinable package static var distantFuture: Instant { Instant(nanoseconds: .max) }
+    @inlinable package static var distantPast: Instant { Instant(nanoseconds: .min) }
 
     /// Whole seconds since 1970, rounded down.
-    package var second: Int64 {
+    @inlinable package var second: Int64 {
         let (quotient, remainder) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         return remainder < 0 ? quotient - 1 : quotient
     }

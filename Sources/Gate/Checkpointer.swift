@@ -39,8 +39,14 @@ final class Checkpointer: Sendable {
 
     var newestSeq: UInt64 { newest.load(ordering: .relaxed) }
 
+    private static let nice: Int32 = 5
+
     func start() throws(DaemonFailure) {
-        let running = try Thread.start(name: "tg-checkpoint") { [self] in follow() }
+        // The second fold may be a little behind; decisions may not. It takes a quarter of the gate's own
+        // time, which on two cores is time of the gate or its clients.
+        let running = try Thread.start(name: "tg-checkpoint", nice: Checkpointer.nice) { [self] in
+            follow()
+        }
         thread.withLock { $0 = running }
     }
     /// Tells it that there is more to fold; the gate does so every few ten thousand events.

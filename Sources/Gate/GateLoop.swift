@@ -197,11 +197,15 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
     }
     /// Puts what was decided where it outlives the process, before any answer tells of it.
-    private mutating func stageOutbox() {
-        journal.stage(machine.outbox.bytes)
+    ///
+    /// - Returns: whether there was anything; the committer has not been told of it yet.
+    private mutating func stageOutbox() -> Bool {
+        let isAny = !machine.outbox.isEmpty
+        journal.stage(machine.outbox.bytes, announcing: false)
         machine.outbox.removeAll()
-        let machine = machineAddress
-        floods.note(machine.pointee)
+        let address = machineAddress
+        floods.note(address.pointee)
+        return isAny
     }
     private mutating func endTurn() {
         #if TOLLGATE_PLANTED_BUGS
@@ -211,7 +215,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             }
         }
         #endif
-        stageOutbox()
+        let isAnyStaged = stageOutbox()
         if machine.book.seq - lastPoke >= 65_536 {
             lastPoke = machine.book.seq
             checkpointer.poke()
@@ -223,6 +227,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             flush(session)
         }
         dirty.removeAll()
+        // Only now: waking the committer would keep the answers waiting.
+        if isAnyStaged { journal.announceStaged() }
         sweepIfDue()
         askReaders()
         if isDeaf { listenAgain() }
@@ -656,7 +662,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         room = journal.stageableBytes
         if !isReadOnly, hasRoom() {
             machine.finish()
-            stageOutbox()
+            if stageOutbox() { journal.announceStaged() }
         }
     }
     private func hasWork() -> Bool {

@@ -62,17 +62,15 @@ enum Startup {
         var failure: DaemonFailure?
         do throws(JournalError) {
             try journal.readPages(from: book.seq + 1) { page in
-                for bytes in page.events {
-                    do throws(EventError) {
-                        try book.apply(try StoredEvent(bytes))
-                    } catch {
-                        failure = .dataError(
-                            "event \(book.seq + 1) of the journal does not fold: \(error.explanation); "
-                                + "restore the directory from a backup")
-                        return false
-                    }
+                do throws(EventError) {
+                    try book.fold(page.frames, gap: EventPage.gap)
+                    return true
+                } catch {
+                    failure = .dataError(
+                        "event \(book.seq + 1) of the journal does not fold: \(error.explanation); "
+                            + "restore the directory from a backup")
+                    return false
                 }
-                return true
             }
         } catch {
             throw DaemonFailure(error)

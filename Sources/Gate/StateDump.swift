@@ -6,8 +6,8 @@ import Journal
 /// The daemon's state as a file, `state-<time>.json` in the data directory: for whoever looks at a
 /// daemon that behaves oddly, and for the report about it.
 ///
-/// One section a line, so that `grep` finds one and `jq` shows all. It holds names and counts; secrets
-/// are nowhere in the daemon's memory to be written.
+/// One section a line, so that `grep` finds one and `jq` shows all. It holds names and counts, and nothing
+/// that a request carried.
 struct StateDump: Sendable {
     let directory: String
     let version: String

@@ -12,11 +12,21 @@ enum Thread {
         }
     }
 
-    /// - Parameter name: at most 15 bytes, as `top -H` shows it.
+    /// - Parameters:
+    ///   - name: at most 15 bytes, as `top -H` shows it.
+    ///   - nice: how far it stands back behind the others when there are more threads than cores.
     static func start(
-        name: String, _ run: @escaping @Sendable () -> Void
+        name: String, nice: Int32 = 0, _ run: @escaping @Sendable () -> Void
     ) throws(DaemonFailure) -> pthread_t {
-        let body = Unmanaged.passRetained(Body(name, run))
+        let body = Unmanaged.passRetained(
+            Body(name) {
+                // On Linux a thread has a priority of its own, under its own number.
+                if nice > 0 {
+                    setpriority(
+                        __priority_which_t(PRIO_PROCESS.rawValue), id_t(tg_thread_id()), nice)
+                }
+                run()
+            })
         var thread = pthread_t()
         let code = pthread_create(
             &thread, nil,

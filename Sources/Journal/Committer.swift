@@ -291,8 +291,8 @@ final class Committer: @unchecked Sendable {
                 failure = error.text
                 counts.failures.add(1, ordering: .relaxed)
                 switch reopen(looking: batch) {
-                case .landed(let end):
-                    accept(batch.count, end, end.seq - journalEnd.seq, began)
+                case .landed(let bytes, let end):
+                    accept(bytes, end, end.seq - journalEnd.seq, began)
                     return true
                 case .absent:
                     if isOutOfSpace(error, batch.count) {
@@ -333,7 +333,8 @@ final class Committer: @unchecked Sendable {
     }
 
     private enum Outcome {
-        case landed(LogEnd)
+        /// That many bytes of the batch are in the journal.
+        case landed(Int, LogEnd)
         case absent
         case unknown(String)
     }
@@ -345,11 +346,15 @@ final class Committer: @unchecked Sendable {
             let end = try log.end()
             #if TOLLGATE_PLANTED_BUGS
             if PlantedBug.current == .failedCommitLanded, end == journalEnd {
-                return .landed(Log.lastFrame(of: batch))
+                return .landed(batch.count, Log.lastFrame(of: batch))
             }
             #endif
             if end == journalEnd { return .absent }
-            if end == Log.lastFrame(of: batch) { return .landed(end) }
+            // Of an earlier round's batch, if that round could not look: this one's has grown since.
+            if let bytes = Log.bytes(of: batch, through: end) {
+                try log.environment.settle()
+                return .landed(bytes, end)
+            }
             return .unknown(
                 "the journal ends at seq \(end.seq) where seq \(journalEnd.seq) was expected: stop the "
                     + "daemon and restore the journal from a backup")

@@ -7,6 +7,7 @@ import Glibc
 ///     lock            flock; the holder's pid in decimal
 ///     ring            what is staged
 ///     journal/        data.mdb, lock.mdb: the log
+///     journal.new/    a first journal until it is whole
 ///     checkpoints/    <seq>.book
 struct DataDirectory: ~Copyable {
     let path: String
@@ -21,9 +22,7 @@ struct DataDirectory: ~Copyable {
     init(_ path: String, disk: Disk = Disk()) throws(JournalError) {
         let isNew = try DataDirectory.make(path)
         let lock = try DataDirectory.lock(path + "/lock")
-        var made = try DataDirectory.make(path + "/journal")
-        made = try DataDirectory.make(path + "/checkpoints") || made
-        if made { try disk.syncDirectory(path) }
+        if try DataDirectory.make(path + "/checkpoints") { try disk.syncDirectory(path) }
         if isNew { try disk.syncDirectory(path + "/..") }
         self.path = path
         self.disk = disk
@@ -44,6 +43,26 @@ struct DataDirectory: ~Copyable {
             .damaged,
             "\(journalData) is missing or empty although this directory has been in use: restore it "
                 + "from a backup, or move \(path) away to begin a new ledger")
+    }
+
+    /// Makes a place for a first journal, which has no name before it is whole: what a first start
+    /// leaves when the power fails is otherwise a journal that nobody can tell from a damaged one.
+    func beginJournal() throws(JournalError) -> String {
+        let place = path + "/journal.new"
+        if try !DataDirectory.make(place) {
+            for name in directoryEntries(place) { disk.remove(place + "/" + name) }
+        }
+        return place
+    }
+    /// Gives it its name, durably.
+    func nameJournal() throws(JournalError) {
+        let place = path + "/journal.new"
+        try disk.syncDirectory(place)
+        // Neither is more than what an emptied directory holds: see `isUntouched`.
+        disk.remove(journalData)
+        disk.remove(journal + "/lock.mdb")
+        try disk.rename(place, to: journal)
+        try disk.syncDirectory(path)
     }
 
     /// Lets another process have the directory.

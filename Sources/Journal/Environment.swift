@@ -46,6 +46,8 @@ final class Environment: @unchecked Sendable {
     /// For tests: what the next commits should answer instead of success, and whether they happen.
     var commitFaults: [CommitFault] = []
     private let rig: (any DiskRig)?
+    /// Whether memory and disk may disagree about which transaction was the last: see `settle`.
+    private var isUnsettled = false
 
     var mapBytes: Int { map.load(ordering: .relaxed) }
     var isOpen: Bool { handle != nil }
@@ -159,6 +161,11 @@ final class Environment: @unchecked Sendable {
         guard let handle else {
             throw LMDBError(code: MDB_PANIC, action: "beginning to write the journal")
         }
+        if isUnsettled {
+            do throws(JournalError) { try settle() } catch {
+                throw LMDBError(code: EIO, action: "making the journal's last good state durable")
+            }
+        }
         var begun: OpaquePointer?
         var code = mdb_txn_begin(handle, nil, 0, &begun)
         guard code == 0, let txn = begun else {
@@ -178,8 +185,38 @@ final class Environment: @unchecked Sendable {
             code = mdb_txn_commit(txn)
         }
         rig?.afterCommit()
-        guard code == 0 else { throw LMDBError(code: code, action: "committing to the journal") }
+        guard code == 0 else {
+            isUnsettled = true
+            throw LMDBError(code: code, action: "committing to the journal")
+        }
         return result
+    }
+    /// Makes durable what a reader sees now, after a commit has failed.
+    ///
+    /// Writing a meta page may fail and reach the disk all the same, or the other way round: LMDB puts
+    /// the old one back, but into memory only. The next transaction then overwrites the pages that the
+    /// disk's meta page points at, and a power cut in the middle leaves a journal that cannot be read.
+    /// So both meta pages are written again as they are and flushed, before anything else is.
+    func settle() throws(JournalError) {
+        let count = 2 * (handle.map(Environment.pageBytes) ?? 4_096)
+        let file = try File(opening: directory + "/data.mdb", O_RDWR)
+        var pages = ByteBuffer(capacity: count)
+        var failure: JournalError?
+        let read = pages.appendUninitialized(count) { target in
+            do throws(JournalError) {
+                return try file.read(into: target, count: count, at: 0)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        guard read == count else {
+            throw JournalError(.damaged, "\(file.path) is cut short; restore it from a backup")
+        }
+        try file.write(pages.bytes, at: 0)
+        try file.sync()
+        isUnsettled = false
     }
 
     private func openDatabases(_ handle: OpaquePointer) throws(JournalError) -> [MDB_dbi]? {

@@ -5,7 +5,9 @@ import Events
 package struct EventPage {
     package let firstSeq: UInt64
     package let count: Int
-    fileprivate let frames: Bytes
+    /// The events one behind the other, each with `gap` bytes in front: what a fold takes at once.
+    package let frames: Bytes
+    package static var gap: Int { Frame.overhead }
 
     package var lastSeq: UInt64 { firstSeq + UInt64(count) - 1 }
     /// The bytes of each event, in order.

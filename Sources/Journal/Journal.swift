@@ -111,12 +111,18 @@ package final class Journal: Sendable {
     }
     /// Puts whole events of consecutive seqs behind `stagedSeq` into the ring: from here on they
     /// survive the process. Once a turn; at most `stageableBytes`.
-    package func stage(_ events: Bytes) {
+    ///
+    /// - Parameter announcing: whether the committer hears of them now. Waking it from its sleep takes
+    ///   longer than deciding a request, so the gate lets the answers go first and then calls
+    ///   `announceStaged`.
+    package func stage(_ events: Bytes, announcing: Bool = true) {
         guard !events.isEmpty else { return }
         let last = committer.ring.stage(events, after: staged.load(ordering: .relaxed))
         staged.store(last, ordering: .releasing)
-        committer.noticeStaged()
+        if announcing { committer.noticeStaged() }
     }
+    /// Tells the committer of what was staged unannounced; before the caller sleeps.
+    package func announceStaged() { committer.noticeStaged() }
     /// Asks for `wakeDescriptor` to become readable once `seq` is durable, and for a commit at once.
     /// Answers that need no disk ask for nothing. It may wake early: look at `durableSeq`.
     package func requestDurable(_ seq: UInt64) {

@@ -24,21 +24,24 @@ final class Log: @unchecked Sendable {
         directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool,
         newID: LedgerID? = nil
     ) throws(JournalError) {
-        environment = Environment(
-            directory: directory.journal, mapBytes: mapBytes, rig: directory.disk.rig)
-        isNew = try environment.open()
-        if isNew {
-            guard mayCreate else {
-                throw JournalError(
-                    .damaged,
-                    "\(directory.journalData) holds no journal; restore it from a backup")
+        isNew = mayCreate
+        let rig = directory.disk.rig
+        if mayCreate {
+            let place = try directory.beginJournal()
+            let fresh = Environment(directory: place, mapBytes: mapBytes, rig: rig)
+            guard try fresh.open() else {
+                throw JournalError(.io, "cannot empty \(place): remove it, then start again")
             }
-            ledgerID = newID ?? .random()
-            try Log.create(environment, ledgerID)
-            try directory.disk.syncDirectory(directory.journal)
-        } else {
-            ledgerID = try Log.readMeta(environment, directory.path)
+            try Log.create(fresh, newID ?? .random())
+            fresh.close()
+            try directory.nameJournal()
         }
+        environment = Environment(directory: directory.journal, mapBytes: mapBytes, rig: rig)
+        if try environment.open() {
+            throw JournalError(
+                .damaged, "\(directory.journalData) holds no journal; restore it from a backup")
+        }
+        ledgerID = try Log.readMeta(environment, directory.path)
     }
 
     /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
@@ -162,6 +165,17 @@ extension Log {
             if at + next > most { return at }
             at += next
         }
+    }
+
+    /// How many bytes of `frames` end with the event that `end` tells of; nil when none is that event.
+    static func bytes(of frames: Bytes, through end: LogEnd) -> Int? {
+        var at = 0
+        while at < frames.count {
+            let next = frame(frames, at)
+            at += next.count
+            if next.seq == end.seq { return LogEnd(next) == end ? at : nil }
+        }
+        return nil
     }
 
     private static func frame(_ frames: Bytes, _ at: Int) -> Frame {

@@ -1,11 +1,25 @@
 import Events
 
-/// One account: who it is, what it may, what it has used. Integers only; about 320 bytes.
+/// One account: who it is, what it may, what it has used. Integers and addresses of rows, which never
+/// move; five cache lines, the first of which is all that a decision reads but the counters.
 struct AccountRow: BitwiseCopyable {
     var name: NameRef
-    /// The small JSON object of what only people read: name, owner, environment.
-    var details = NameRef.none
     var tier: Tier
+    /// A bit for each limit that is set; the amounts stand apart, since most keys have few.
+    var limitMask: UInt32 = 0
+    var limits: UInt32 = .max
+    var minute: UInt32 = .max
+    /// Numbers of allow-lists; 0 inherits.
+    var models: UInt32 = 0
+    var scopes: UInt32 = 0
+    var expires: Int64 = .max
+    var openHolds: Int64 = 0
+    /// The rows of the parent (an org is its own) and of the org.
+    fileprivate(set) var parentRow: UnsafeMutablePointer<AccountRow>! = nil
+    fileprivate(set) var orgRow: UnsafeMutablePointer<OrgRow>! = nil
+
+    var usage = UsageCells()
+
     /// The parent's number; its own for an org.
     var parent: UInt32
     /// The number of the org's own row.
@@ -14,21 +28,39 @@ struct AccountRow: BitwiseCopyable {
     var lastChild: UInt32 = .max
     var nextSibling: UInt32 = .max
     var children: UInt32 = 0
-    /// Numbers of allow-lists; 0 inherits.
-    var models: UInt32 = 0
-    var scopes: UInt32 = 0
-    /// A bit for each limit that is set; the amounts stand apart, since most keys have few.
-    var limitMask: UInt32 = 0
-    var limits: UInt32 = .max
-    var minute: UInt32 = .max
-    var openHolds: Int64 = 0
     var createdAt: Int64
-    var expires: Int64 = .max
-    var usage = UsageCells()
+    /// The small JSON object of what only people read: name, owner, environment.
+    var details = NameRef.none
+
+    // `mutating` as a borrowed row would be copied; by raw value, as `==` of the other module's enum
+    // is a call through a witness.
+    @inline(__always) var isKey: Bool {
+        mutating get { tier.rawValue == Tier.key.rawValue }
+    }
+
+    init(name: NameRef, tier: Tier, parent: UInt32, org: UInt32, createdAt: Int64) {
+        self.name = name
+        self.tier = tier
+        self.parent = parent
+        self.org = org
+        self.createdAt = createdAt
+    }
 }
 
+/// An account's limits, by their stored number.
 struct LimitAmounts: BitwiseCopyable {
-    var values = InlineArray<19, Int64>(repeating: 0)
+    private var values = InlineArray<19, Int64>(repeating: 0)
+    subscript(bit: Int) -> Int64 {
+        // `mutating` although it changes nothing: borrowed, all would be copied to read one.
+        @inline(__always) mutating get {
+            assert(bit >= 0 && bit < LimitKind.count)
+            return withUnsafeMutablePointer(to: &values) {
+                UnsafeMutableRawPointer($0).load(
+                    fromByteOffset: bit * MemoryLayout<Int64>.stride, as: Int64.self)
+            }
+        }
+        set { values[bit] = newValue }
+    }
 }
 
 struct SecretRow: BitwiseCopyable {
@@ -43,7 +75,7 @@ struct AccountChain {
     let org: UnsafeMutablePointer<AccountRow>
     let orgRow: UnsafeMutablePointer<OrgRow>
 
-    subscript(i: Int) -> UnsafeMutablePointer<AccountRow> {
+    @inline(__always) subscript(i: Int) -> UnsafeMutablePointer<AccountRow> {
         switch i {
         case 0: key
         case 1: team
@@ -65,16 +97,15 @@ struct AccountTable: ~Copyable {
     private(set) var firstOrg: UInt32 = .max
     private var lastOrg: UInt32 = .max
 
-    func find(_ path: Bytes, _ names: borrowing NameArena) -> UInt32? {
+    @inline(__always) func find(_ path: Bytes, _ names: borrowing NameArena) -> UInt32? {
         byPath.find(Hash128(path).low) { names[rows.pointer($0).pointee.name] == path }
     }
-    func chain(ofKey key: UInt32) -> AccountChain {
+    @inline(__always) func chain(ofKey key: UInt32) -> AccountChain {
         let row = rows.pointer(key)
         assert(row.pointee.tier == .key)
-        let team = rows.pointer(row.pointee.parent)
+        let team = row.pointee.parentRow!
         return AccountChain(
-            key: row, team: team, org: rows.pointer(team.pointee.parent),
-            orgRow: orgs.pointer(row.pointee.org))
+            key: row, team: team, org: team.pointee.parentRow, orgRow: row.pointee.orgRow)
     }
     /// The numbers from the account up to its org.
     func lineage(_ account: UInt32) -> [UInt32] {
@@ -87,10 +118,13 @@ struct AccountTable: ~Copyable {
 
     mutating func add(_ row: AccountRow, _ names: borrowing NameArena) -> UInt32 {
         let number = rows.append(row)
+        let added = rows.pointer(number)
+        added.pointee.orgRow = orgs.pointer(row.org)
+        added.pointee.parentRow = row.tier == .org ? added : rows.pointer(row.parent)
         byPath.insert(Hash128(names[row.name]).low, number)
         switch row.tier {
         case .org:
-            rows.pointer(number).pointee.parent = number
+            added.pointee.parent = number
             if lastOrg == .max {
                 firstOrg = number
             } else {
@@ -132,7 +166,7 @@ struct AccountTable: ~Copyable {
 
     func limit(_ row: UnsafeMutablePointer<AccountRow>, _ kind: LimitKind) -> Int64? {
         guard row.pointee.limitMask >> UInt32(kind.raw) & 1 == 1 else { return nil }
-        return limitAmounts.pointer(row.pointee.limits).pointee.values[Int(kind.raw)]
+        return limitAmounts.pointer(row.pointee.limits).pointee[Int(kind.raw)]
     }
     mutating func setLimit(
         _ row: UnsafeMutablePointer<AccountRow>, _ change: LimitChange, at time: Instant,
@@ -144,7 +178,7 @@ struct AccountTable: ~Copyable {
             return
         }
         if row.pointee.limits == .max { row.pointee.limits = limitAmounts.append(LimitAmounts()) }
-        limitAmounts.pointer(row.pointee.limits).pointee.values[Int(change.kind.raw)] = amount
+        limitAmounts.pointer(row.pointee.limits).pointee[Int(change.kind.raw)] = amount
         row.pointee.limitMask |= bit
         if change.kind.window == .minute, row.pointee.minute == .max {
             row.pointee.minute = minutes.append(MinuteRing(second: time.second, sinceSeq: seq))

@@ -34,11 +34,12 @@ private let slots = LimitGroup(reason: .concurrency, mask: 1 << 18)
 
 extension Book {
     /// The key a caller means.
+    @inline(__always)
     func key(_ reference: KeyReference) -> UInt32? {
         switch reference {
         case .path(let path):
             guard let account = accounts.find(path, names),
-                accounts.rows.pointer(account).pointee.tier == .key
+                accounts.rows.pointer(account).pointee.isKey
             else { return nil }
             return account
         case .digest(let digest): return accounts.key(withSecret: digest)
@@ -47,8 +48,9 @@ extension Book {
     }
 
     /// - Parameter name: already folded to lower case.
+    @inline(__always)
     func resolve(model name: Bytes) -> ResolvedModel {
-        if let model = prices.model(named: name, in: names) {
+        if let model = prices.requestedModel(named: name, in: names) {
             return .priced(model: model, price: prices.models.pointer(model).pointee.price)
         }
         if name.firstIndex(of: UInt8(ascii: "/")) == nil {
@@ -69,6 +71,7 @@ extension Book {
         return nil
     }
     /// The first of key, team and org whose allow-list lacks the model.
+    @inline(__always)
     func denying(
         model: UInt32, named name: Bytes, _ chain: AccountChain
     ) -> UnsafeMutablePointer<AccountRow>? {
@@ -82,18 +85,29 @@ extension Book {
         return nil
     }
 
+    /// Whether key, team and org allow a numbered model.
+    @inline(__always)
+    func allows(model: UInt32, _ chain: AccountChain) -> Bool {
+        let (a, b, c) = (
+            chain.key.pointee.models, chain.team.pointee.models, chain.org.pointee.models
+        )
+        return a | b | c == PatternLists.inherit
+            || lists.allows(a, model: model) && lists.allows(b, model: model)
+                && lists.allows(c, model: model)
+    }
+
     /// Whether the org's totals can take this much more without overflowing; they are the largest
     /// counters there are, so everything below them can too.
+    @inline(__always)
     func hasRoom(_ chain: AccountChain, usd: Int64, tokens: Int64) -> Bool {
-        let usage = chain.org.pointee.usage
-        func fits(_ a: Int64, _ b: Int64, _ c: Int64) -> Bool {
-            let (ab, o1) = a.addingReportingOverflow(b)
-            let (_, o2) = ab.addingReportingOverflow(c)
+        let cells = chain.org.pointee.usage.cells
+        func fits(_ kind: UsageCells.Kind, _ held: UsageCells.Kind, _ more: Int64) -> Bool {
+            let (sum, o1) = cells[UsageCells.index(kind, WindowCell.total)]
+                .addingReportingOverflow(cells[UsageCells.index(held, WindowCell.total)])
+            let (_, o2) = sum.addingReportingOverflow(more)
             return !o1 && !o2
         }
-        let cell = WindowCell.total
-        return fits(usage[.spentUSD, cell], usage[.heldUSD, cell], usd)
-            && fits(usage[.usedTokens, cell], usage[.heldTokens, cell], tokens)
+        return fits(.spentUSD, .heldUSD, usd) && fits(.usedTokens, .heldTokens, tokens)
     }
 
     /// The first limit that has no room for the request, in the order of the reasons.
@@ -121,8 +135,7 @@ extension Book {
             while mask != 0 {
                 let bit = mask.trailingZeroBitCount
                 mask &= mask - 1
-                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee.values[
-                    bit]
+                let amount = accounts.limitAmounts.pointer(account.pointee.limits).pointee[bit]
                 let taken = taken(account, chain.orgRow, bit, at: now)
                 // One comparator everywhere: admit if and only if used + held + asked ≤ limit.
                 let (sum, o1) = taken.used.addingReportingOverflow(taken.held)
@@ -159,7 +172,7 @@ extension Book {
             guard account.pointee.minute != .max else { return (0, 0) }
             let ring = accounts.minutes.pointer(account.pointee.minute)
             return (
-                ring.pointee.sum(Unit(rawValue: UInt8(unit)).unsafelyUnwrapped, at: now.second), 0
+                ring.pointee.sum(unit, at: now.second), 0
             )
         }
         let cell = window - 1
@@ -171,8 +184,68 @@ extension Book {
         }
         // Spent and held stand in this order for money and tokens; requests are only counted.
         let kind = unit * 2 * WindowCell.count + cell
-        let used = account.pointee.usage.values[kind]
-        return (used, unit == 2 ? 0 : account.pointee.usage.values[kind + WindowCell.count])
+        let cells = account.pointee.usage.cells
+        return (cells[kind], unit == 2 ? 0 : cells[kind + WindowCell.count])
+    }
+
+    /// Whether every limit of the chain has room, told in one pass without an order; nothing may be
+    /// concluded from false, as a window that is over makes it false, too. `hasRoom` has been asked.
+    @inline(never)
+    mutating func everyLimitHasRoom(
+        _ chain: AccountChain, usd: Int64, tokens: Int64, at now: Instant
+    ) -> Bool {
+        let org = chain.orgRow
+        guard now.nanoseconds < org.pointee.nextBoundary else { return false }
+        let ordinals = org.pointee.ordinals
+        let second = now.second
+        return limitsHaveRoom(chain.key, ordinals, usd, tokens, second)
+            && limitsHaveRoom(chain.team, ordinals, usd, tokens, second)
+            && limitsHaveRoom(chain.org, ordinals, usd, tokens, second)
+    }
+    @inline(__always)
+    private func limitsHaveRoom(
+        _ account: UnsafeMutablePointer<AccountRow>, _ ordinals: SIMD4<UInt32>, _ usd: Int64,
+        _ tokens: Int64, _ second: Int64
+    ) -> Bool {
+        let mask = account.pointee.limitMask
+        if mask == 0 { return true }
+        guard account.pointee.usage.ordinals == ordinals else { return false }
+        let amounts = accounts.limitAmounts.pointer(account.pointee.limits)
+        let cells = account.pointee.usage.cells
+        // The sums cannot overflow: none is larger than the org's total, which was looked at.
+        var calendar = mask & budgetLimits.mask & ~1
+        while calendar != 0 {
+            let bit = calendar.trailingZeroBitCount
+            calendar &= calendar &- 1
+            let taken = cells[bit &- 1] &+ cells[bit &- 1 &+ WindowCell.count]
+            if taken &+ usd > amounts.pointee[bit] { return false }
+        }
+        calendar = (mask & tokenLimits.mask) >> 6
+        while calendar != 0 {
+            let bit = calendar.trailingZeroBitCount
+            calendar &= calendar &- 1
+            let used = UsageCells.index(.usedTokens, bit &- 1)
+            let taken = cells[used] &+ cells[used &+ WindowCell.count]
+            if taken &+ tokens > amounts.pointee[bit &+ 6] { return false }
+        }
+        calendar = (mask & requestLimits.mask) >> 12
+        while calendar != 0 {
+            let bit = calendar.trailingZeroBitCount
+            calendar &= calendar &- 1
+            let used = cells[UsageCells.index(.requests, bit &- 1)]
+            if used &+ 1 > amounts.pointee[bit &+ 12] { return false }
+        }
+        if mask & slots.mask != 0, account.pointee.openHolds &+ 1 > amounts.pointee[18] {
+            return false
+        }
+        let minutes: UInt32 = 1 | tokensMinute.mask | requestsMinute.mask
+        guard mask & minutes != 0 else { return true }
+        let ring = accounts.minutes.pointer(account.pointee.minute)
+        return (mask & 1 == 0 || ring.pointee.sum(0, at: second) &+ usd <= amounts.pointee[0])
+            && (mask & tokensMinute.mask == 0
+                || ring.pointee.sum(1, at: second) &+ tokens <= amounts.pointee[6])
+            && (mask & requestsMinute.mask == 0
+                || ring.pointee.sum(2, at: second) &+ 1 <= amounts.pointee[12])
     }
 
     /// When the limit has room again by itself; nil where time alone changes nothing.

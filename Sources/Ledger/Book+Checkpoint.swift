@@ -5,7 +5,7 @@ import Events
 
 extension Book {
     /// The layout's number; a checkpoint of another one is not read but folded anew from the log.
-    package static let checkpointVersion: UInt32 = 1
+    package static let checkpointVersion: UInt32 = 2
 
     /// A 128-bit digest of everything the fold made.
     package func digest() -> Hash128 {
@@ -122,8 +122,8 @@ extension Book {
         }
         b.append(uint32: UInt32(accounts.limitAmounts.count))
         for i in 0..<accounts.limitAmounts.count {
-            let amounts = accounts.limitAmounts.pointer(i).pointee
-            for kind in 0..<LimitKind.count { b.append(int64: amounts.values[kind]) }
+            let amounts = accounts.limitAmounts.pointer(i)
+            for kind in 0..<LimitKind.count { b.append(int64: amounts.pointee[kind]) }
         }
         b.append(uint32: UInt32(accounts.minutes.count))
         for i in 0..<accounts.minutes.count { encode(accounts.minutes.pointer(i), into: &b) }
@@ -139,10 +139,10 @@ extension Book {
     private func encode(_ ring: UnsafeMutablePointer<MinuteRing>, into b: inout ByteBuffer) {
         b.append(int64: ring.pointee.second)
         b.append(uint64: ring.pointee.sinceSeq)
-        for i in 0..<60 {
-            b.append(int64: ring.pointee.usd[i])
-            b.append(int64: ring.pointee.tokens[i])
-            b.append(int64: ring.pointee.requests[i])
+        for i in 0..<MinuteRing.count {
+            for unit in 0..<MinuteRing.units {
+                b.append(int64: ring.pointee.value(unit, bucket: i))
+            }
         }
     }
     private func encode(_ row: UnsafeMutablePointer<AccountRow>, into b: inout ByteBuffer) {
@@ -190,19 +190,14 @@ extension Book {
         }
         for _ in 0..<r.count(of: 8 * LimitKind.count) {
             var amounts = LimitAmounts()
-            for kind in 0..<LimitKind.count { amounts.values[kind] = r.int64() }
+            for kind in 0..<LimitKind.count { amounts[kind] = r.int64() }
             _ = accounts.limitAmounts.append(amounts)
         }
         for _ in 0..<r.count(of: 1_456) {
             let second = r.int64()
             var ring = MinuteRing(second: second, sinceSeq: r.uint64())
-            for i in 0..<60 {
-                ring.usd[i] = r.int64()
-                ring.tokens[i] = r.int64()
-                ring.requests[i] = r.int64()
-                ring.sums[0] &+= ring.usd[i]
-                ring.sums[1] &+= ring.tokens[i]
-                ring.sums[2] &+= ring.requests[i]
+            for i in 0..<MinuteRing.count {
+                for unit in 0..<MinuteRing.units { ring.put(r.int64(), unit: unit, bucket: i) }
             }
             _ = accounts.minutes.append(ring)
         }
@@ -322,8 +317,8 @@ extension Book {
             b.append(row.pointee.state.rawValue)
             if row.pointee.state != .free { encode(row, into: &b) }
         }
-        b.append(uint32: UInt32(holds.freeSlots.count))
-        for slot in holds.freeSlots { b.append(uint32: slot) }
+        b.append(uint32: UInt32(holds.freeCount))
+        for i in 0..<holds.freeCount { b.append(uint32: holds.freeSlot(i)) }
         b.append(uint32: UInt32(holds.ended.count))
         for i in 0..<holds.ended.count { b.append(uint32: holds.ended[i]) }
         b.append(uint32: UInt32(holds.charges.count))
@@ -345,12 +340,9 @@ extension Book {
         ] {
             b.append(int64: number)
         }
-        for number in [
-            row.pointee.countedSeq, row.pointee.asked, row.pointee.settled, row.pointee.id.low,
-            row.pointee.id.high,
-        ] {
-            b.append(uint64: number)
-        }
+        b.append(uint64: row.pointee.settled)
+        b.append(uint64: row.pointee.id.low)
+        b.append(uint64: row.pointee.id.high)
     }
     private mutating func decodeHolds(_ r: inout ByteReader) -> Bool {
         var rows: [HoldRow] = []
@@ -388,9 +380,10 @@ extension Book {
         row.tier = tier
         row.isLate = r.uint8() != 0
         row.key = r.uint32()
-        row.model = r.uint32()
-        if row.model == .max { row.modelName = prices.intern(unpriced: r.text(), names: &names) }
-        row.price = r.uint32()
+        let model = r.uint32()
+        let name = model == .max ? prices.intern(unpriced: r.text(), names: &names) : .none
+        row.setModel(model, price: r.uint32())
+        if model == .max { row.setModel(unpriced: name) }
         row.until = r.uint32()
         row.placedAt = r.int64()
         row.input = r.int64()
@@ -399,8 +392,6 @@ extension Book {
         row.spentUSD = r.int64()
         row.spentTokens = r.int64()
         row.left = r.int64()
-        row.countedSeq = r.uint64()
-        row.asked = r.uint64()
         row.settled = r.uint64()
         let low = r.uint64()
         row.id = .stored(low: low, high: r.uint64())

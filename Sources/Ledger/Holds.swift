@@ -1,3 +1,4 @@
+import CMemory
 import Events
 
 /// Where a request stands. The raw values stand in checkpoints.
@@ -23,6 +24,9 @@ package enum HoldState: UInt8, BitwiseCopyable, Sendable {
 }
 
 /// An open hold, or one that has ended and is still remembered to answer repeats.
+///
+/// Two cache lines, and the first is all that a settlement has to know beside the money. A million
+/// of these are remembered, so what can be told from the other fields is not stored.
 struct HoldRow: BitwiseCopyable {
     var seq: UInt64 = 0
     var epoch: UInt32 = 0
@@ -33,37 +37,46 @@ struct HoldRow: BitwiseCopyable {
     var key: UInt32 = 0
     /// `.max`: a model without a price.
     var model: UInt32 = 0
-    var modelName = NameRef.none
-    var price: UInt32 = 0
-    var until: UInt32 = 0
+    /// The price's row; without a price, where the model's name stands in the arena.
+    private var priceOrName: UInt32 = 0
+    private var nameLength: UInt32 = 0
     var placedAt: Int64 = 0
-    /// The event that counted it; a minute recorded only since then does not hold it.
-    var countedSeq: UInt64 = 0
+    var until: UInt32 = 0
     var input: Int64 = 0
     var output: Int64 = 0
+
     var usd: Int64 = 0
     /// What is counted as spent after the end.
     var spentUSD: Int64 = 0
     var spentTokens: Int64 = 0
     /// What was left when it was settled; `.min` where no limit bound.
     var left: Int64 = .min
-    /// Tells a repeat from the same id with other arguments.
-    var asked: UInt64 = 0
-    /// The same of the settlement's numbers.
+    /// Tells the same settlement from one with other numbers.
     var settled: UInt64 = 0
     var id = IDHash.none
     /// Neighbours in the deadline wheel's list of one second.
     var wheelNext: UInt32 = .max
     var wheelPrevious: UInt32 = .max
 
+    var price: UInt32 { model == .max ? .max : priceOrName }
+    var modelName: NameRef {
+        model == .max ? NameRef(offset: priceOrName, length: nameLength) : .none
+    }
+    mutating func setModel(_ number: UInt32, price: UInt32) {
+        model = number
+        priceOrName = price
+        nameLength = 0
+    }
+    mutating func setModel(unpriced name: NameRef) {
+        model = .max
+        priceOrName = name.offset
+        nameLength = name.length
+    }
     var name: HoldName { HoldName(epoch: epoch, seq: seq) }
     /// Whether it is found by its name: a charge never is, nor a settlement whose name was taken.
     var isNamed: Bool { state != .charge && state != .free && seq != 0 }
     var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
     var tokens: Int64 { input + output }
-    /// What its end gives back: the hold while it is open, what was spent after.
-    var countedUSD: Int64 { state == .open ? usd : spentUSD }
-    var countedTokens: Int64 { state == .open ? tokens : spentTokens }
 }
 
 /// A caller's id, hashed together with its key and the kind of verb.
@@ -75,7 +88,7 @@ struct IDHash: BitwiseCopyable, Equatable {
     var low: UInt64
     var high: UInt64
     static let none = IDHash(low: 0, high: 0)
-    var isNone: Bool { low == 0 && high == 0 }
+    @inline(__always) var isNone: Bool { low == 0 && high == 0 }
 
     private init(low: UInt64, high: UInt64) {
         self.low = low
@@ -99,7 +112,7 @@ struct HoldTable: ~Copyable {
     private static let wheelSlots = 1 << 17
 
     private(set) var rows = Rows<HoldRow>()
-    private var free: [UInt32] = []
+    private var free = SlotStack()
     private(set) var ended = SlotQueue()
     /// Charges and settlements of unknown holds, in a queue of their own: nothing but their memory
     /// tells a repeat, so ended holds must not crowd them out.
@@ -118,6 +131,7 @@ struct HoldTable: ~Copyable {
     init() {
         precondition(
             Int(Bounds.holdSecondsMax) + 2 < HoldTable.wheelSlots, "deadlines fit the wheel")
+        precondition(MemoryLayout<HoldRow>.stride == 128, "a hold is two cache lines")
         wheelFirst = .allocate(capacity: HoldTable.wheelSlots)
         wheelFirst.initialize(repeating: .max, count: HoldTable.wheelSlots)
         wheelLast = .allocate(capacity: HoldTable.wheelSlots)
@@ -128,45 +142,60 @@ struct HoldTable: ~Copyable {
         wheelLast.deallocate()
     }
 
-    private static func hash(_ name: HoldName) -> UInt64 {
+    @inline(__always) private static func hash(_ epoch: UInt32, _ seq: UInt64) -> UInt64 {
         // Sequence numbers are ours and dense. Sixteen neighbours share two cache lines, and each such
         // group lands anywhere: local like the identity, yet old runs never pile up with new ones.
-        let group = (name.seq >> 4 ^ UInt64(name.epoch) << 40) &* 0x9E37_79B9_7F4A_7C15
-        return (group >> 36) << 36 | (name.seq & 15) << 32
+        let group = (seq >> 4 ^ UInt64(epoch) << 40) &* 0x9E37_79B9_7F4A_7C15
+        return (group >> 36) << 36 | (seq & 15) << 32
+    }
+    @inline(__always) private static func hash(_ name: HoldName) -> UInt64 {
+        hash(name.epoch, name.seq)
     }
 
-    func row(_ slot: UInt32) -> UnsafeMutablePointer<HoldRow> { rows.pointer(slot) }
+    @inline(__always) func row(_ slot: UInt32) -> UnsafeMutablePointer<HoldRow> {
+        rows.pointer(slot)
+    }
 
-    func find(_ name: HoldName) -> UInt32? {
+    @inline(__always) func find(_ name: HoldName) -> UInt32? {
         byName.find(HoldTable.hash(name)) {
             let row = rows.pointer($0)
             return row.pointee.seq == name.seq && row.pointee.epoch == name.epoch
         }
     }
     func find(_ id: IDHash) -> UInt32? {
-        byID.find(id.low) { rows.pointer($0).pointee.id == id }
+        let probe = probe(id)
+        return probe.isFound ? probe.slot : nil
     }
+    /// Looks for an id; the answer is good until the table changes.
+    @inline(__always) func probe(_ id: IDHash) -> SlotIndex.Probe {
+        byID.probe(id.low) { rows.pointer($0).pointee.id == id }
+    }
+    /// Fetches what `probe` and `find` will look at.
+    @inline(__always) func prefetch(_ id: IDHash) { byID.prefetch(id.low) }
+    @inline(__always) func prefetch(_ name: HoldName) { byName.prefetch(HoldTable.hash(name)) }
 
-    /// An empty row to be filled in place and then given to `place` or `addEnded`.
-    mutating func newSlot() -> UInt32 {
-        if let reused = free.popLast() { return reused }
+    /// A row to be filled in whole and then given to `place` or `addEnded`.
+    @inline(__always) mutating func newSlot() -> UInt32 {
+        if let reused = free.pop() { return reused }
         return rows.append(HoldRow())
     }
     /// Adds an open hold.
-    mutating func place(_ slot: UInt32) {
+    ///
+    /// - Parameter probe: of its id, if it has one, in the table as it is now.
+    @inline(__always) mutating func place(_ slot: UInt32, _ probe: SlotIndex.Probe) {
         let row = rows.pointer(slot)
         // Somebody may have settled a name before it was given out (a ledger restored from a backup
         // gives names out again); the name now belongs to the real hold.
         if foreignNames > 0, let foreign = find(row.pointee.name) { takeName(from: foreign) }
-        nameByID(slot)
-        byName.insert(HoldTable.hash(row.pointee.name), slot)
+        nameByID(slot, probe)
+        byName.insert(HoldTable.hash(row.pointee.epoch, row.pointee.seq), slot)
         link(slot)
-        openCount += 1
+        openCount &+= 1
     }
     /// Adds something that is over from the start: a charge, or the settlement of an unknown hold.
     mutating func addEnded(_ slot: UInt32) {
-        nameByID(slot)
         let row = rows.pointer(slot)
+        nameByID(slot, probe(row.pointee.id))
         if row.pointee.isNamed {
             byName.insert(HoldTable.hash(row.pointee.name), slot)
             foreignNames += 1
@@ -175,21 +204,18 @@ struct HoldTable: ~Copyable {
         charges.append(slot)
     }
     /// Takes an open hold off the deadline wheel; the caller sets what became of it.
-    mutating func end(_ slot: UInt32) {
+    @inline(__always) mutating func end(_ slot: UInt32) {
         unlink(slot)
-        openCount -= 1
+        openCount &-= 1
         remember(slot)
     }
 
-    private mutating func nameByID(_ slot: UInt32) {
+    @inline(__always) private mutating func nameByID(_ slot: UInt32, _ probe: SlotIndex.Probe) {
         let id = rows.pointer(slot).pointee.id
         if id.isNone { return }
         // The id now names this request; the older one stays known by its hold's name.
-        if let older = find(id) {
-            byID.remove(id.low, older)
-            rows.pointer(older).pointee.id = .none
-        }
-        byID.insert(id.low, slot)
+        if probe.isFound { rows.pointer(probe.slot).pointee.id = .none }
+        byID.put(id.low, slot, at: probe)
     }
     private mutating func takeName(from slot: UInt32) {
         let row = rows.pointer(slot)
@@ -198,21 +224,34 @@ struct HoldTable: ~Copyable {
         byName.remove(HoldTable.hash(row.pointee.name), slot)
         row.pointee.seq = 0
     }
-    private mutating func remember(_ slot: UInt32) {
-        if ended.count == HoldTable.endedMax { forget(ended.removeFirst()) }
+    @inline(__always) private mutating func remember(_ slot: UInt32) {
+        if ended.count == HoldTable.endedMax {
+            forget(ended.removeFirst())
+            prefetchForgotten()
+        }
         ended.append(slot)
     }
     private mutating func forget(_ slot: UInt32) {
         let row = rows.pointer(slot)
         if row.pointee.isNamed { byName.remove(HoldTable.hash(row.pointee.name), slot) }
         if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
-        row.pointee = HoldRow()
-        free.append(slot)
+        row.pointee.state = .free
+        free.push(slot)
+    }
+    /// Fetches what the next ends will forget: the rows of some, then the cells of nearer ones. They
+    /// ended a million holds ago, so without this each is three misses one after the other.
+    @inline(__always) private func prefetchForgotten() {
+        let row = rows.pointer(ended[16])
+        tg_prefetch(row)
+        tg_prefetch(UnsafeRawPointer(row) + 64)
+        let nearer = rows.pointer(ended[8])
+        byID.prefetch(nearer.pointee.id.low)
+        prefetch(nearer.pointee.name)
     }
 
     // MARK: Deadlines
 
-    private func link(_ slot: UInt32) {
+    @inline(__always) private func link(_ slot: UInt32) {
         let row = rows.pointer(slot)
         let second = Int(row.pointee.until) & (HoldTable.wheelSlots - 1)
         row.pointee.wheelNext = .max
@@ -224,7 +263,7 @@ struct HoldTable: ~Copyable {
         }
         wheelLast[second] = slot
     }
-    private func unlink(_ slot: UInt32) {
+    @inline(__always) private func unlink(_ slot: UInt32) {
         let row = rows.pointer(slot)
         let second = Int(row.pointee.until) & (HoldTable.wheelSlots - 1)
         let (next, previous) = (row.pointee.wheelNext, row.pointee.wheelPrevious)
@@ -273,8 +312,9 @@ struct HoldTable: ~Copyable {
 
     // MARK: Checkpoints
 
-    /// The slots that nothing uses, in the order in which they will be given out again.
-    var freeSlots: [UInt32] { free }
+    /// The slots that nothing uses, the next to be given out last.
+    var freeCount: Int { free.count }
+    func freeSlot(_ i: Int) -> UInt32 { free[i] }
 
     /// Builds the table from the rows of a checkpoint.
     mutating func restore(
@@ -291,7 +331,7 @@ struct HoldTable: ~Copyable {
             if !row.id.isNone { byID.insert(row.id.low, slot) }
             if row.state == .open { open.append(slot) }
         }
-        self.free = free
+        for slot in free { self.free.push(slot) }
         for slot in ended { self.ended.append(slot) }
         for slot in charges { self.charges.append(slot) }
         open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }

@@ -3,7 +3,40 @@ import Events
 extension Machine {
     /// May this request proceed? Places a hold on key, team and org, or refuses for one reason.
     package mutating func reserve(_ request: borrowing ReserveRequest) -> Answer {
-        decide(request, placing: true)
+        // Nearly every request is admitted, and then the order of the refusals does not matter: this
+        // asks each question once, the cheapest way. Whatever is not a plain yes is decided anew, in
+        // order, by `decide`, which could decide these, too.
+        guard !isPaused, let key = book.key(request.key) else {
+            return decide(request, placing: true)
+        }
+        let id =
+            request.text.id.isEmpty ? IDHash.none : IDHash(.hold, key: key, request.text.id)
+        // The one line that a decision cannot have in the cache: it arrives while the rest is asked.
+        if !id.isNone { book.holds.prefetch(id) }
+        let chain = book.accounts.chain(ofKey: key)
+        let scope = request.scope
+        guard case .priced(let model, let price) = book.resolve(model: request.model),
+            now.nanoseconds < chain.key.pointee.expires,
+            scope.isEmpty || book.lacking(scope: scope, chain) == nil,
+            book.allows(model: model, chain)
+        else { return decide(request, placing: true) }
+        let asked = asked(request, price)
+        guard
+            let usd = book.prices.cost(
+                price, tier: request.tier, TokenUsage(input: asked.input, output: asked.output)),
+            book.hasRoom(chain, usd: usd, tokens: asked.input &+ asked.output),
+            book.everyLimitHasRoom(
+                chain, usd: usd, tokens: asked.input &+ asked.output, at: now)
+        else { return decide(request, placing: true) }
+        var probe = SlotIndex.Probe.none
+        if !id.isNone {
+            probe = book.holds.probe(id)
+            if probe.isFound { return decide(request, placing: true) }
+        }
+        return place(
+            request, key: key, model: model, price: price,
+            name: book.names[book.prices.models.pointer(model).pointee.name], asked.input,
+            asked.output, usd: usd, id, probe, chain)
     }
     /// The answer `reserve` would give, with nothing held and nothing logged.
     package mutating func check(_ request: borrowing ReserveRequest) -> Answer {
@@ -22,6 +55,29 @@ extension Machine {
         var usd: Int64 = 0
     }
 
+    /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
+    @inline(__always)
+    private func asked(
+        _ request: borrowing ReserveRequest, _ price: UInt32
+    ) -> (input: Int64, output: Int64) {
+        var input: Int64 = 0
+        if let given = request.input {
+            input = given
+        } else if let bytes = request.bytes {
+            input = (bytes + 3) / 4
+        }
+        if let output = request.output { return (input, output) }
+        var output = Bounds.outputTokensDefault
+        if price != .max {
+            let most = book.prices.prices.pointer(price).pointee.maxOutput
+            if most > 0 { output = most }
+        }
+        return (input, output)
+    }
+
+    // Out of line: refusals and repeats are rare beside admissions, and their code must not dilute
+    // the path above.
+    @inline(never)
     private mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
         var asked = Asked()
         let key = book.key(request.key)
@@ -31,16 +87,7 @@ extension Machine {
             asked.model = ModelNumber(model)
             asked.price = price
         }
-        if let input = request.input {
-            asked.input = input
-        } else if let bytes = request.bytes {
-            asked.input = (bytes + 3) / 4
-        }
-        if let output = request.output {
-            asked.output = output
-        } else {
-            asked.output = defaultOutput(asked.price)
-        }
+        (asked.input, asked.output) = self.asked(request, asked.price)
 
         if placing, let key, !request.text.id.isEmpty,
             let answer = answerRepeat(request, key, asked, malformed: isMalformed(resolved))
@@ -91,45 +138,48 @@ extension Machine {
         guard placing else { return .wouldAllow(model: asked.name, usd: Nanodollars(usd)) }
 
         // The point of no return: every check is above this line, every write below it.
-        return place(request, asked, chain)
+        openWindows(chain.orgRow)
+        let id =
+            request.text.id.isEmpty ? IDHash.none : IDHash(.hold, key: key, request.text.id)
+        return place(
+            request, key: key, model: asked.model.raw, price: asked.price, name: asked.name,
+            asked.input, asked.output, usd: usd, id, id.isNone ? .none : book.holds.probe(id), chain
+        )
     }
 
+    /// Writes the event and folds it; the windows are open.
+    @inline(__always)
     private mutating func place(
-        _ request: borrowing ReserveRequest, _ asked: borrowing Asked, _ chain: AccountChain
+        _ request: borrowing ReserveRequest, key: UInt32, model: UInt32, price: UInt32,
+        name: Bytes, _ input: Int64, _ output: Int64, usd: Int64, _ id: IDHash,
+        _ probe: SlotIndex.Probe, _ chain: AccountChain
     ) -> Answer {
-        openWindows(chain.orgRow)
         var ttl = Bounds.holdSecondsDefault
         if let wanted = request.ttl { ttl = wanted }
         // Rounded up to a whole second, so that a hold never lives shorter than it was promised.
         let until = (now.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
-        var header = header(.holdPlaced, AccountNumber(asked.key))
+        var header = header(.holdPlaced, AccountNumber(key))
         header.flags = request.tier.rawValue
-        var event = HoldPlaced(
-            header: header, model: asked.model,
-            price: asked.price == .max
-                ? 0 : book.prices.prices.pointer(asked.price).pointee.version,
-            input: asked.input, output: asked.output, usd: Nanodollars(asked.usd),
-            until: UInt32(clamping: until))
-        if asked.model == .none { event.modelText = asked.name }
-        event.scope = request.scope
-        event.text = request.text
-        event.encode(into: &outbox)
-        book.apply(event)
+        let event = Book.Placing(
+            seq: header.seq, epoch: header.epoch, time: now, key: key, model: model, price: price,
+            modelText: model == .max ? name : .empty, tier: request.tier, input: input,
+            output: output, usd: usd, until: UInt32(clamping: until), id: id)
+        HoldPlaced.encode(
+            header, model: model,
+            price: price == .max ? 0 : book.prices.prices.pointer(price).pointee.version,
+            input: input, output: output, usd: usd, until: event.until,
+            modelText: event.modelText, scope: request.scope, request.text, into: &outbox)
+        book.place(event, chain, probe)
         return .allowed(
-            hold: event.name, model: asked.name, usd: event.usd, until: event.untilInstant)
+            hold: HoldName(epoch: event.epoch, seq: event.seq), model: name,
+            usd: Nanodollars(usd), until: Instant(seconds: Int64(event.until)))
     }
 
     private func isMalformed(_ resolved: ResolvedModel) -> Bool {
         if case .malformed = resolved { true } else { false }
     }
-    private func defaultOutput(_ price: UInt32) -> Int64 {
-        guard price != .max else { return Bounds.outputTokensDefault }
-        let most = book.prices.prices.pointer(price).pointee.maxOutput
-        return most > 0 ? most : Bounds.outputTokensDefault
-    }
-
     /// What a caller's model means, and its name: the book's own, or the asked one in lower case.
-    func resolve(_ asked: Bytes) -> (ResolvedModel, name: Bytes) {
+    mutating func resolve(_ asked: Bytes) -> (ResolvedModel, name: Bytes) {
         // The book's names are lower case, so only what it does not know may need folding.
         var name = asked
         var resolved = book.resolve(model: name)
@@ -153,7 +203,7 @@ extension Machine {
     }
 
     /// What the same id was answered before; nil when it names nothing that still stands.
-    private func answerRepeat(
+    private mutating func answerRepeat(
         _ request: borrowing ReserveRequest, _ key: UInt32, _ asked: borrowing Asked,
         malformed: Bool
     ) -> Answer? {
@@ -166,10 +216,12 @@ extension Machine {
         let row = book.holds.row(slot)
         // A hold that was given back protects nothing any more, so the id asks anew.
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
-        let fingerprint = Book.fingerprint(
-            model: asked.model, text: asked.model == .none ? asked.name : .empty,
-            input: asked.input, output: asked.output, tier: request.tier)
-        let same = !malformed && row.pointee.asked == fingerprint
+        let (model, tier, name) = (asked.model, request.tier, asked.name)
+        let (input, output) = (asked.input, asked.output)
+        let same =
+            !malformed && row.pointee.model == model.raw && row.pointee.tier == tier
+            && row.pointee.input == input && row.pointee.output == output
+            && (model != .none || book.names[row.pointee.modelName] == name)
         guard same else {
             return .failed(
                 Failure(
@@ -185,8 +237,7 @@ extension Machine {
 
     // MARK: Refusals
 
-    // Out of line: refusals are rare beside admissions, and their code must not dilute the path above.
-    @inline(never) private mutating func refuse(
+    private mutating func refuse(
         _ reason: Refusal, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
         by account: UnsafeMutablePointer<AccountRow>? = nil, placing: Bool
     ) -> Answer {

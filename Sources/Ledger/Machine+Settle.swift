@@ -2,7 +2,7 @@ import Events
 
 extension Machine {
     /// Ends a hold with its actual usage, or charges a hold that is gone or was never known.
-    package mutating func settle(_ request: SettleRequest) -> Answer {
+    package mutating func settle(_ request: borrowing SettleRequest) -> Answer {
         guard let slot = book.holds.find(request.hold) else { return settleUnknown(request) }
         let row = book.holds.row(slot)
         let tier = request.tier ?? row.pointee.tier
@@ -35,20 +35,24 @@ extension Machine {
         var header = header(.holdSettled, AccountNumber(row.pointee.key))
         header.flags = HoldSettled.flags(
             outcome: request.outcome, tier: tier, late: row.pointee.state != .open)
-        let event = HoldSettled(
+        HoldSettled(
             header: header, hold: request.hold, usage: request.usage, usd: Nanodollars(usd),
-            price: version(row.pointee.price), milliseconds: request.milliseconds)
-        event.encode(into: &outbox)
-        book.apply(event, to: slot)
+            price: version(row.pointee.price), milliseconds: request.milliseconds
+        ).encode(into: &outbox)
+        book.advance(seq: header.seq, time: header.time, epoch: header.epoch)
+        book.settle(
+            slot, usd: usd, tokens: request.usage.total,
+            fingerprint: Book.fingerprint(request.usage, tier: tier, outcome: request.outcome),
+            isLate: row.pointee.state != .open)
         return settlement(row)
     }
 
-    private func settlement(_ row: UnsafeMutablePointer<HoldRow>) -> Answer {
+    @inline(__always) private func settlement(_ row: UnsafeMutablePointer<HoldRow>) -> Answer {
         .settled(
             hold: row.pointee.name, usd: Nanodollars(row.pointee.spentUSD),
             left: row.pointee.leftMoney, late: row.pointee.isLate)
     }
-    private func version(_ price: UInt32) -> UInt32 {
+    @inline(__always) private func version(_ price: UInt32) -> UInt32 {
         price == .max ? 0 : book.prices.prices.pointer(price).pointee.version
     }
     private static func overflow(_ usage: TokenUsage) -> Failure {
@@ -57,7 +61,8 @@ extension Machine {
             "the cost of in=\(usage.input) out=\(usage.output) would overflow; check the counts")
     }
 
-    private mutating func settleUnknown(_ request: SettleRequest) -> Answer {
+    @inline(never) private mutating func settleUnknown(_ request: borrowing SettleRequest) -> Answer
+    {
         if let failure = explainMissing(request.hold) { return .failed(failure) }
         guard let reference = request.key, !request.model.isEmpty else {
             return .failed(
@@ -83,7 +88,7 @@ extension Machine {
 
     /// A name that the log has given out, but whose hold is no longer remembered, must not be
     /// charged a second time; nil for a name the log does not know.
-    private func explainMissing(_ hold: HoldName) -> Failure? {
+    private mutating func explainMissing(_ hold: HoldName) -> Failure? {
         guard let i = book.epochs.firstIndex(where: { $0.epoch == hold.epoch }) else { return nil }
         let end = i + 1 < book.epochs.count ? book.epochs[i + 1].seq : book.seq + 1
         guard hold.seq < end else {
@@ -157,8 +162,9 @@ extension Machine {
         }
     }
 
-    private func chargedModel(_ asked: Bytes) -> (number: ModelNumber, price: UInt32, name: Bytes)?
-    {
+    private mutating func chargedModel(_ asked: Bytes) -> (
+        number: ModelNumber, price: UInt32, name: Bytes
+    )? {
         let (resolved, name) = resolve(asked)
         switch resolved {
         case .priced(let model, let price): return (ModelNumber(model), price, name)

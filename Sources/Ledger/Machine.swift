@@ -80,6 +80,7 @@ package struct Machine: ~Copyable {
 
     // MARK: Events
 
+    @inline(__always)
     func header(_ type: EventType, _ account: AccountNumber = .none) -> EventHeader {
         EventHeader(
             type: type, epoch: epoch, seq: book.seq + 1, time: now, actor: actor, account: account)
@@ -132,6 +133,7 @@ package struct Machine: ~Copyable {
     }
 
     /// Opens the calendar windows of an org that are over, before an event that crosses into them.
+    @inline(__always)
     mutating func openWindows(_ org: UnsafeMutablePointer<OrgRow>) {
         if now.nanoseconds >= org.pointee.nextBoundary { openElapsedWindows(org) }
     }

@@ -40,7 +40,7 @@ struct PriceAmounts: BitwiseCopyable {
     }
 
     /// What the usage costs, rounded half up to a nano-dollar once; nil when it does not fit.
-    func cost(_ usage: TokenUsage) -> Int64? {
+    @inline(__always) func cost(_ usage: TokenUsage) -> Int64? {
         let plain = usage.input - usage.cached - usage.cacheWrite
         let visible = usage.output - usage.reasoning
         // Nearly always each product and the sum fit 64 bits, and then one division does.
@@ -72,7 +72,7 @@ private struct CheckedSum {
     var value: Int64
     var overflowed = false
     init(_ value: Int64) { self.value = value }
-    mutating func add(_ tokens: Int64, _ price: Int64) {
+    @inline(__always) mutating func add(_ tokens: Int64, _ price: Int64) {
         let (product, o1) = tokens.multipliedReportingOverflow(by: price)
         let (total, o2) = value.addingReportingOverflow(product)
         value = total
@@ -104,6 +104,8 @@ struct PriceBook: ~Copyable {
     var variants = Rows<VariantRow>()
     var aliases = Rows<AliasRow>()
     private var modelIndex = SlotIndex()
+    /// The model that was asked for last: the next request often means it again.
+    private var lastModel: UInt32 = .max
     private var aliasIndex = SlotIndex()
     /// Names of models without a price that were asked for all the same, each kept once.
     private var unpriced = Rows<NameRef>()
@@ -111,6 +113,16 @@ struct PriceBook: ~Copyable {
 
     func model(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
         modelIndex.find(Hash128(name).low) { names[models.pointer($0).pointee.name] == name }
+    }
+    /// The same; comparing with the last answer costs a third of a hash and a probe.
+    @inline(__always)
+    mutating func requestedModel(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
+        if lastModel != .max, names[models.pointer(lastModel).pointee.name] == name {
+            return lastModel
+        }
+        guard let found = model(named: name, in: names) else { return nil }
+        lastModel = found
+        return found
     }
     func alias(named name: Bytes, in names: borrowing NameArena) -> UInt32? {
         aliasIndex.find(Hash128(name).low) { names[aliases.pointer($0).pointee.name] == name }
@@ -170,11 +182,16 @@ struct PriceBook: ~Copyable {
     }
 
     /// What `usage` costs under a price row; nil when it does not fit. `.max` is an unpriced model.
-    func cost(_ price: UInt32, tier: ServiceTier, _ usage: TokenUsage) -> Int64? {
+    @inline(__always) func cost(_ price: UInt32, tier: ServiceTier, _ usage: TokenUsage) -> Int64? {
         guard price != .max else { return 0 }
         let row = prices.pointer(price)
         if row.pointee.variantCount == 0 { return row.pointee.classes.cost(usage) }
-        return variant(row, tier: tier, prompt: usage.input).cost(usage)
+        return variantCost(row, tier: tier, usage)
+    }
+    @inline(never) private func variantCost(
+        _ row: UnsafeMutablePointer<PriceRow>, tier: ServiceTier, _ usage: TokenUsage
+    ) -> Int64? {
+        variant(row, tier: tier, prompt: usage.input).cost(usage)
     }
     private func variant(
         _ row: UnsafeMutablePointer<PriceRow>, tier: ServiceTier, prompt: Int64

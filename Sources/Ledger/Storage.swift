@@ -1,3 +1,4 @@
+import CMemory
 import Events
 
 // The book's memory: rows in chunks that never move, hash indexes of slots, one arena of names.
@@ -5,7 +6,8 @@ import Events
 
 /// Rows of plain integers, numbered from 0, in chunks: growing never copies a row or moves one.
 struct Rows<Row: BitwiseCopyable>: ~Copyable {
-    private static var chunkShift: Int { 10 }
+    // Rows of a power of two bytes fill large pages exactly; all others come by the thousand.
+    private static var chunkShift: Int { MemoryLayout<Row>.stride == 128 ? 14 : 10 }
     private static var chunkRows: Int { 1 << chunkShift }
 
     private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Row>>
@@ -15,15 +17,15 @@ struct Rows<Row: BitwiseCopyable>: ~Copyable {
 
     init() { chunks = .allocate(capacity: chunkCapacity) }
     deinit {
-        for i in 0..<chunkCount { chunks[i].deallocate() }
+        for i in 0..<chunkCount { Table.deallocate(chunks[i]) }
         chunks.deallocate()
     }
 
-    func pointer(_ i: Int) -> UnsafeMutablePointer<Row> {
+    @inline(__always) func pointer(_ i: Int) -> UnsafeMutablePointer<Row> {
         assert(i >= 0 && i < count)
         return chunks[i >> Rows.chunkShift] + (i & (Rows.chunkRows - 1))
     }
-    func pointer(_ i: UInt32) -> UnsafeMutablePointer<Row> { pointer(Int(i)) }
+    @inline(__always) func pointer(_ i: UInt32) -> UnsafeMutablePointer<Row> { pointer(Int(i)) }
 
     mutating func append(_ row: Row) -> UInt32 {
         if count >> Rows.chunkShift == chunkCount { addChunk() }
@@ -42,8 +44,18 @@ struct Rows<Row: BitwiseCopyable>: ~Copyable {
             chunks = larger
             chunkCapacity *= 2
         }
-        (chunks + chunkCount).initialize(to: .allocate(capacity: Rows.chunkRows))
+        (chunks + chunkCount).initialize(to: Table.allocate(Rows.chunkRows))
         chunkCount += 1
+    }
+}
+
+/// Memory for rows and cells: on cache lines, and on large pages where there is much of it.
+enum Table {
+    static func allocate<T: BitwiseCopyable>(_ count: Int) -> UnsafeMutablePointer<T> {
+        tg_allocate_table(count * MemoryLayout<T>.stride).bindMemory(to: T.self, capacity: count)
+    }
+    static func deallocate<T: BitwiseCopyable>(_ table: UnsafeMutablePointer<T>) {
+        table.deallocate()
     }
 }
 
@@ -56,48 +68,77 @@ struct SlotIndex: ~Copyable {
     private var mask: UInt32
     private(set) var count = 0
 
+    /// Where a probe ended: at the cell of what it looked for, or at the first empty one, into which
+    /// that may be put as long as nothing else changes the index.
+    struct Probe: BitwiseCopyable {
+        /// `.max` where nothing was found.
+        var slot: UInt32
+        fileprivate(set) var cell: UInt32
+        var isFound: Bool { slot != .max }
+        static let none = Probe(slot: .max, cell: 0)
+    }
+
     init(capacity: Int = 64) {
         let size = max(capacity, 16)
         precondition(size & (size - 1) == 0)
-        cells = .allocate(capacity: size)
+        cells = Table.allocate(size)
         cells.initialize(repeating: 0, count: size)
         mask = UInt32(size - 1)
     }
-    deinit { cells.deallocate() }
+    deinit { Table.deallocate(cells) }
 
-    func find(_ hash: UInt64, where matches: (UInt32) -> Bool) -> UInt32? {
-        let tag = UInt32(truncatingIfNeeded: hash >> 32)
+    @inline(__always)
+    private static func tag(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 32) }
+
+    /// Fetches the cells of a hash that will be asked for soon.
+    @inline(__always) func prefetch(_ hash: UInt64) {
+        tg_prefetch(cells + Int(SlotIndex.tag(hash) & mask))
+    }
+    @inline(__always) func find(_ hash: UInt64, where matches: (UInt32) -> Bool) -> UInt32? {
+        let probe = probe(hash, where: matches)
+        return probe.isFound ? probe.slot : nil
+    }
+    @inline(__always) func probe(_ hash: UInt64, where matches: (UInt32) -> Bool) -> Probe {
+        let tag = SlotIndex.tag(hash)
         var at = tag & mask
         while true {
             let cell = cells[Int(at)]
-            if cell == 0 { return nil }
-            if UInt32(truncatingIfNeeded: cell >> 32) == tag {
-                let slot = UInt32(truncatingIfNeeded: cell) - 1
-                if matches(slot) { return slot }
+            if cell == 0 { return Probe(slot: .max, cell: at) }
+            if SlotIndex.tag(cell) == tag {
+                let slot = UInt32(truncatingIfNeeded: cell) &- 1
+                if matches(slot) { return Probe(slot: slot, cell: at) }
             }
-            at = (at + 1) & mask
+            at = (at &+ 1) & mask
         }
     }
-    mutating func insert(_ hash: UInt64, _ slot: UInt32) {
-        if count * 2 > Int(mask) { grow() }
-        place(UInt32(truncatingIfNeeded: hash >> 32), slot)
+    @inline(__always) mutating func insert(_ hash: UInt64, _ slot: UInt32) {
+        if needsGrowth { grow() }
+        place(SlotIndex.tag(hash), slot)
         count += 1
+    }
+    /// Puts `slot` where the probe for this hash ended; what it found there, if anything, is gone.
+    @inline(__always) mutating func put(_ hash: UInt64, _ slot: UInt32, at probe: Probe) {
+        if !probe.isFound {
+            if needsGrowth { return insert(hash, slot) }
+            count += 1
+        }
+        cells[Int(probe.cell)] = UInt64(SlotIndex.tag(hash)) << 32 | UInt64(slot + 1)
     }
     /// Removes this slot's cell and closes the gap, so that probes never cross tombstones.
     mutating func remove(_ hash: UInt64, _ slot: UInt32) {
-        let cell = UInt64(UInt32(truncatingIfNeeded: hash >> 32)) << 32 | UInt64(slot + 1)
-        var gap = UInt32(truncatingIfNeeded: hash >> 32) & mask
+        let cell = UInt64(SlotIndex.tag(hash)) << 32 | UInt64(slot + 1)
+        var gap = SlotIndex.tag(hash) & mask
         while cells[Int(gap)] != cell {
             precondition(cells[Int(gap)] != 0, "only what was inserted can be removed")
-            gap = (gap + 1) & mask
+            gap = (gap &+ 1) & mask
         }
         count -= 1
         var at = gap
         while true {
-            at = (at + 1) & mask
+            at = (at &+ 1) & mask
             let next = cells[Int(at)]
             if next == 0 { break }
-            let home = UInt32(truncatingIfNeeded: next >> 32) & mask
+            let home = SlotIndex.tag(next) & mask
             // It may move into the gap unless its home lies behind the gap.
             if (at &- home) & mask >= (at &- gap) & mask {
                 cells[Int(gap)] = next
@@ -106,21 +147,24 @@ struct SlotIndex: ~Copyable {
         }
         cells[Int(gap)] = 0
     }
-    private func place(_ tag: UInt32, _ slot: UInt32) {
+    @inline(__always) private func place(_ tag: UInt32, _ slot: UInt32) {
         var at = tag & mask
-        while cells[Int(at)] != 0 { at = (at + 1) & mask }
+        while cells[Int(at)] != 0 { at = (at &+ 1) & mask }
         cells[Int(at)] = UInt64(tag) << 32 | UInt64(slot + 1)
     }
+    // Five eighths full at most: then the million remembered holds need two million cells, which is
+    // half of what a bound of one half would take, and most probes still end in their first line.
+    @inline(__always) private var needsGrowth: Bool { count &* 8 >= (Int(mask) + 1) &* 5 }
     @inline(never) private mutating func grow() {
         let old = cells
         let oldSize = Int(mask) + 1
-        cells = .allocate(capacity: oldSize * 2)
+        cells = Table.allocate(oldSize * 2)
         cells.initialize(repeating: 0, count: oldSize * 2)
         mask = UInt32(oldSize * 2 - 1)
         for i in 0..<oldSize where old[i] != 0 {
-            place(UInt32(truncatingIfNeeded: old[i] >> 32), UInt32(truncatingIfNeeded: old[i]) - 1)
+            place(SlotIndex.tag(old[i]), UInt32(truncatingIfNeeded: old[i]) - 1)
         }
-        old.deallocate()
+        Table.deallocate(old)
     }
 }
 
@@ -135,22 +179,30 @@ struct NameRef: BitwiseCopyable {
 /// text never moves and may be lent out in an answer.
 struct NameArena: ~Copyable {
     private static var chunkShift: Int { 20 }
-    private var chunks: [UnsafeMutableRawPointer] = []
+    private static var chunksMax: Int { 1 << (32 - chunkShift) }
+    /// Raw, because an array's count and owner would be looked at for each name.
+    private let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    private var chunkCount = 0
     /// Offsets count in units of one byte across chunks; a text never straddles two.
     private(set) var used = 0
 
-    init() {}
-    deinit { for chunk in chunks { chunk.deallocate() } }
+    init() { chunks = .allocate(capacity: NameArena.chunksMax) }
+    deinit {
+        for i in 0..<chunkCount { chunks[i].deallocate() }
+        chunks.deallocate()
+    }
 
     mutating func add(_ text: Bytes) -> NameRef {
         guard text.count > 0 else { return .none }
         let size = 1 << NameArena.chunkShift
         precondition(text.count <= size)
-        if used & (size - 1) + text.count > size || chunks.isEmpty
-            || used == chunks.count << NameArena.chunkShift
+        if chunkCount == 0 || used & (size - 1) + text.count > size
+            || used == chunkCount << NameArena.chunkShift
         {
-            used = chunks.count << NameArena.chunkShift
-            chunks.append(.allocate(byteCount: size, alignment: 16))
+            precondition(chunkCount < NameArena.chunksMax, "names fill 4 GiB")
+            used = chunkCount << NameArena.chunkShift
+            (chunks + chunkCount).initialize(to: .allocate(byteCount: size, alignment: 16))
+            chunkCount += 1
         }
         precondition(used + text.count <= Int(UInt32.max), "names fill 4 GiB")
         let at = chunks[used >> NameArena.chunkShift] + (used & (size - 1))
@@ -162,8 +214,8 @@ struct NameArena: ~Copyable {
         let copy = ContiguousArray(text.utf8)
         return copy.withUnsafeBytes { add(Bytes($0)) }
     }
-    subscript(ref: NameRef) -> Bytes {
-        guard ref.length > 0 else { return .empty }
+    @inline(__always) subscript(ref: NameRef) -> Bytes {
+        if ref.length == 0 { return .empty }
         let offset = Int(ref.offset)
         let base = chunks[offset >> NameArena.chunkShift]
         return Bytes(base + (offset & (1 << NameArena.chunkShift - 1)), count: Int(ref.length))
@@ -185,14 +237,14 @@ struct SlotQueue: ~Copyable {
 
     subscript(i: Int) -> UInt32 {
         assert(i < count)
-        return cells[(head + i) & (capacity - 1)]
+        return cells[(head &+ i) & (capacity &- 1)]
     }
-    mutating func append(_ slot: UInt32) {
+    @inline(__always) mutating func append(_ slot: UInt32) {
         if count == capacity { grow() }
-        cells[(head + count) & (capacity - 1)] = slot
+        cells[(head &+ count) & (capacity &- 1)] = slot
         count += 1
     }
-    mutating func removeFirst() -> UInt32 {
+    @inline(__always) mutating func removeFirst() -> UInt32 {
         precondition(count > 0)
         defer {
             head = (head + 1) & (capacity - 1)
@@ -206,6 +258,38 @@ struct SlotQueue: ~Copyable {
         cells.deallocate()
         cells = larger
         head = 0
+        capacity *= 2
+    }
+}
+
+/// Slots to be used again, the last one first.
+struct SlotStack: ~Copyable {
+    private var cells: UnsafeMutablePointer<UInt32>
+    private var capacity = 1_024
+    private(set) var count = 0
+
+    init() { cells = .allocate(capacity: capacity) }
+    deinit { cells.deallocate() }
+
+    subscript(i: Int) -> UInt32 {
+        assert(i < count)
+        return cells[i]
+    }
+    @inline(__always) mutating func push(_ slot: UInt32) {
+        if count == capacity { grow() }
+        cells[count] = slot
+        count += 1
+    }
+    @inline(__always) mutating func pop() -> UInt32? {
+        if count == 0 { return nil }
+        count -= 1
+        return cells[count]
+    }
+    @inline(never) private mutating func grow() {
+        let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity * 2)
+        larger.moveInitialize(from: cells, count: count)
+        cells.deallocate()
+        cells = larger
         capacity *= 2
     }
 }

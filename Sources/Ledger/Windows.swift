@@ -77,7 +77,9 @@ struct OrgRow: BitwiseCopyable {
     var onLapse: LapsePolicy = .release
     var allowsUnpriced = false
 
-    func isOpen(_ cell: Int, at now: Instant) -> Bool {
+    // `mutating` here and below where nothing changes: a borrowed row would be copied to the stack
+    // to read one field of it (Swift 6.3).
+    mutating func isOpen(_ cell: Int, at now: Instant) -> Bool {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .windowEndsLate {
             return cell == WindowCell.total || now.nanoseconds <= end[cell]
@@ -86,9 +88,9 @@ struct OrgRow: BitwiseCopyable {
         return cell == WindowCell.total || now.nanoseconds < end[cell]
     }
     /// The windows, as bits, that are still the ones in which something was placed at `time`.
-    func windows(holding time: Instant) -> UInt8 {
+    @inline(__always) mutating func windows(holding time: Int64) -> UInt8 {
         var mask: UInt8 = 1 << UInt8(WindowCell.total)
-        for cell in 0..<WindowCell.calendarCount where time.nanoseconds >= start[cell] {
+        for cell in 0..<WindowCell.calendarCount where time >= start[cell] {
             mask |= 1 << UInt8(cell)
         }
         return mask
@@ -104,44 +106,48 @@ struct UsageCells: BitwiseCopyable {
         case heldTokens = 3
         case requests = 4
     }
-    var values = InlineArray<25, Int64>(repeating: 0)
     /// The ordinals of the windows these cells belong to.
     var ordinals = SIMD4<UInt32>(repeating: 0)
+    var values = InlineArray<25, Int64>(repeating: 0)
 
-    subscript(kind: Kind, cell: Int) -> Int64 {
-        get { values[kind.rawValue * WindowCell.count + cell] }
-        set { values[kind.rawValue * WindowCell.count + cell] = newValue }
+    @inline(__always) static func index(_ kind: Kind, _ cell: Int) -> Int {
+        kind.rawValue &* WindowCell.count &+ cell
     }
-    /// Adds to one kind in all five windows. Wrapping is safe: a decision checks the org's total, the
-    /// largest counter there is, before anything is written.
-    mutating func add(_ amount: Int64, to kind: Kind) {
-        withUnsafeMutablePointer(to: &values) { pointer in
-            let cells =
-                UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
-                + kind.rawValue * WindowCell.count
-            for cell in 0..<WindowCell.count { cells[cell] &+= amount }
-        }
-    }
-    /// Ends a hold in the windows of the mask: what it held goes, what it spent comes.
-    mutating func replace(
-        heldUSD: Int64, heldTokens: Int64, usd: Int64, tokens: Int64, in windows: UInt8
-    ) {
-        withUnsafeMutablePointer(to: &values) { pointer in
-            let cells = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self)
-            for cell in 0..<WindowCell.count where windows >> UInt8(cell) & 1 == 1 {
-                cells[Kind.spentUSD.rawValue * WindowCell.count + cell] &+= usd
-                cells[Kind.heldUSD.rawValue * WindowCell.count + cell] &-= heldUSD
-                cells[Kind.usedTokens.rawValue * WindowCell.count + cell] &+= tokens
-                cells[Kind.heldTokens.rawValue * WindowCell.count + cell] &-= heldTokens
-                precondition(
-                    cells[Kind.heldUSD.rawValue * WindowCell.count + cell] >= 0
-                        && cells[Kind.heldTokens.rawValue * WindowCell.count + cell] >= 0,
-                    "what is held is never negative")
+    /// The cells, five to a kind in the order of `Kind`, without checks of the index.
+    @inline(__always) var cells: UnsafeMutablePointer<Int64> {
+        mutating get {
+            withUnsafeMutablePointer(to: &values) {
+                UnsafeMutableRawPointer($0).assumingMemoryBound(to: Int64.self)
             }
         }
     }
+    /// Adds to one kind in all five windows. Wrapping is safe: a decision checks the org's total, the
+    /// largest counter there is, before anything is written.
+    @inline(__always) mutating func add(_ amount: Int64, to kind: Kind) {
+        let cells = cells + kind.rawValue * WindowCell.count
+        for cell in 0..<WindowCell.count { cells[cell] &+= amount }
+    }
+    /// Ends a hold in the windows of the mask: what it held goes, what it spent comes.
+    @inline(__always) mutating func replace(
+        heldUSD: Int64, heldTokens: Int64, usd: Int64, tokens: Int64, in windows: UInt8
+    ) {
+        // Its amounts where the window is still the hold's own, else nothing: no branches.
+        let cells = cells
+        var signs: Int64 = 0
+        for cell in 0..<WindowCell.count {
+            let own = 0 &- Int64(windows >> UInt8(cell) & 1)
+            cells[Kind.spentUSD.rawValue * WindowCell.count + cell] &+= usd & own
+            cells[Kind.usedTokens.rawValue * WindowCell.count + cell] &+= tokens & own
+            let usdHeld = Kind.heldUSD.rawValue * WindowCell.count + cell
+            let tokensHeld = Kind.heldTokens.rawValue * WindowCell.count + cell
+            cells[usdHeld] &-= heldUSD & own
+            cells[tokensHeld] &-= heldTokens & own
+            signs |= cells[usdHeld] | cells[tokensHeld]
+        }
+        precondition(signs >= 0, "what is held is never negative")
+    }
     /// Empties the cells of windows that have been opened anew since they were last touched.
-    mutating func roll(to current: SIMD4<UInt32>) {
+    @inline(__always) mutating func roll(to current: SIMD4<UInt32>) {
         if ordinals != current { reset(to: current) }
     }
     @inline(never) private mutating func reset(to current: SIMD4<UInt32>) {
@@ -153,80 +159,111 @@ struct UsageCells: BitwiseCopyable {
 }
 
 /// The last sixty seconds of an account, in one-second buckets; kept only where a minute limit has
-/// ever been set, because it is three times as large as the rest of a row.
+/// ever been set, because it is four times as large as the rest of a row.
 struct MinuteRing: BitwiseCopyable {
     static let seconds: Int64 = 60
+    static let count = 60
+    /// Money, tokens and requests, in the order of `Unit`: side by side, because each event changes
+    /// all three of one second.
+    static let units = 3
 
     /// The latest second anything was recorded or advanced to.
     var second: Int64
     /// Holds placed up to this event are not in the buckets.
     var sinceSeq: UInt64
-    var usd = InlineArray<60, Int64>(repeating: 0)
-    var tokens = InlineArray<60, Int64>(repeating: 0)
-    var requests = InlineArray<60, Int64>(repeating: 0)
-    var sums = InlineArray<3, Int64>(repeating: 0)
+    private var sumsStorage = InlineArray<3, Int64>(repeating: 0)
+    private var bucketsStorage = InlineArray<180, Int64>(repeating: 0)
 
     init(second: Int64, sinceSeq: UInt64) {
         self.second = second
         self.sinceSeq = sinceSeq
     }
 
-    private static func bucket(_ second: Int64) -> Int { Int(second % seconds) }
+    /// The bucket of a second, which is never before 1970.
+    @inline(__always) static func bucket(_ second: Int64) -> Int {
+        Int(UInt64(bitPattern: second) % UInt64(seconds))
+    }
+    @inline(__always) private var sums: UnsafeMutablePointer<Int64> {
+        mutating get {
+            withUnsafeMutablePointer(to: &sumsStorage) {
+                UnsafeMutableRawPointer($0).assumingMemoryBound(to: Int64.self)
+            }
+        }
+    }
+    @inline(__always) private var buckets: UnsafeMutablePointer<Int64> {
+        mutating get {
+            withUnsafeMutablePointer(to: &bucketsStorage) {
+                UnsafeMutableRawPointer($0).assumingMemoryBound(to: Int64.self)
+            }
+        }
+    }
+    /// One number of one bucket; for checkpoints, which are read with `put`.
+    mutating func value(_ unit: Int, bucket i: Int) -> Int64 {
+        precondition(i >= 0 && i < MinuteRing.count && unit >= 0 && unit < MinuteRing.units)
+        return buckets[i * MinuteRing.units + unit]
+    }
+    mutating func put(_ value: Int64, unit: Int, bucket i: Int) {
+        precondition(i >= 0 && i < MinuteRing.count && unit >= 0 && unit < MinuteRing.units)
+        sums[unit] &+= value &- buckets[i * MinuteRing.units + unit]
+        buckets[i * MinuteRing.units + unit] = value
+    }
 
     /// Drops the buckets that have left the minute.
-    mutating func advance(to now: Int64) {
-        guard now > second else { return }
-        let gone = min(now - second, MinuteRing.seconds)
-        for step in 1...gone {
-            let i = MinuteRing.bucket(second + step)
-            sums[0] -= usd[i]
-            sums[1] -= tokens[i]
-            sums[2] -= requests[i]
-            usd[i] = 0
-            tokens[i] = 0
-            requests[i] = 0
+    @inline(__always) mutating func advance(to now: Int64) {
+        if now > second { drop(until: now) }
+    }
+    @inline(never) private mutating func drop(until now: Int64) {
+        let (sums, buckets) = (sums, buckets)
+        for step in 1...min(now - second, MinuteRing.seconds) {
+            let bucket = buckets + MinuteRing.bucket(second + step) * MinuteRing.units
+            for unit in 0..<MinuteRing.units {
+                sums[unit] -= bucket[unit]
+                bucket[unit] = 0
+            }
         }
         second = now
     }
     /// Adds to the bucket of `placed`, if that second is still inside the minute.
-    mutating func add(usd money: Int64, tokens count: Int64, requests n: Int64, at placed: Int64) {
-        guard second - placed < MinuteRing.seconds else { return }
-        let i = MinuteRing.bucket(placed)
-        usd[i] += money
-        tokens[i] += count
-        requests[i] += n
-        sums[0] += money
-        sums[1] += count
-        sums[2] += n
-        precondition(usd[i] >= 0 && tokens[i] >= 0, "a bucket never falls below zero")
-    }
-    // `mutating` although it changes nothing: borrowed, the whole array of sixty would be copied to
-    // the stack to read one of them (Swift 6.3). The same holds for the two below.
-    private mutating func value(_ unit: Unit, bucket i: Int) -> Int64 {
-        switch unit {
-        case .usd: usd[i]
-        case .tokens: tokens[i]
-        case .requests: requests[i]
-        }
+    ///
+    /// - Parameter bucket: that second's; the three accounts of an event need the same one.
+    @inline(__always) mutating func add(
+        usd: Int64, tokens: Int64, requests: Int64, at placed: Int64, bucket: Int
+    ) {
+        guard second &- placed < MinuteRing.seconds else { return }
+        let bucket = buckets + bucket &* MinuteRing.units
+        bucket[0] += usd
+        bucket[1] += tokens
+        bucket[2] += requests
+        precondition(bucket[0] | bucket[1] >= 0, "a bucket never falls below zero")
+        let sums = sums
+        sums[0] += usd
+        sums[1] += tokens
+        sums[2] += requests
     }
     /// The sum of the sixty seconds that end with `now`, without changing anything.
-    mutating func sum(_ unit: Unit, at now: Int64) -> Int64 {
-        var sum = sums[Int(unit.rawValue)]
-        guard now > second else { return sum }
+    ///
+    /// - Parameter unit: its number.
+    @inline(__always) mutating func sum(_ unit: Int, at now: Int64) -> Int64 {
+        let sum = sums[unit]
+        return now > second ? sum &- gone(unit, at: now) : sum
+    }
+    /// What of the sum has left the minute by `now`.
+    @inline(never) private mutating func gone(_ unit: Int, at now: Int64) -> Int64 {
+        var gone: Int64 = 0
         for step in 1...min(now - second, MinuteRing.seconds) {
-            sum -= value(unit, bucket: MinuteRing.bucket(second + step))
+            gone += buckets[MinuteRing.bucket(second + step) * MinuteRing.units + unit]
         }
-        return sum
+        return gone
     }
     /// The first second at which `asked` more, at most `limit`, fits under it.
     mutating func roomOpens(_ unit: Unit, asked: Int64, limit: Int64, at now: Int64) -> Int64 {
-        var left = sum(unit, at: now)
+        var left = sum(Int(unit.rawValue), at: now)
         var last = now
-        var s = now - MinuteRing.seconds + 1
+        var s = max(now - MinuteRing.seconds + 1, 0)
         while s <= now {
             // Buckets older than the ring's own minute are the ones `sum` left out.
             if s > second - MinuteRing.seconds, s <= second {
-                let amount = value(unit, bucket: MinuteRing.bucket(s))
+                let amount = value(Int(unit.rawValue), bucket: MinuteRing.bucket(s))
                 if amount > 0 {
                     left -= amount
                     last = s + MinuteRing.seconds

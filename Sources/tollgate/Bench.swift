@@ -56,7 +56,7 @@ struct Bench: ParsableCommand {
     static let tests: [any BenchTest] = [
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
         BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds), BenchGrowth(.connections),
-        BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
+        BenchSpin(), BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {
         let width = tests.map { $0.name.count }.max() ?? 0

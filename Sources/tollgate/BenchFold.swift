@@ -103,17 +103,12 @@ struct BenchFold: BenchTest {
 
     @inline(never)
     static func fold(_ log: Bytes, into book: inout Book) -> Bool {
-        var at = 0
-        while at < log.count {
-            do throws(EventError) {
-                let event = try StoredEvent(log.slice(at, log.count))
-                try book.apply(event)
-                at += event.bytes.count
-            } catch {
-                return false
-            }
+        do throws(EventError) {
+            try book.fold(log)
+            return true
+        } catch {
+            return false
         }
-        return true
     }
     /// As the daemon does at its start.
     @inline(never)
@@ -123,15 +118,13 @@ struct BenchFold: BenchTest {
         var isWhole = true
         try benchJournal { () throws(JournalError) in
             try journal.readPages { page in
-                for bytes in page.events {
-                    do throws(EventError) {
-                        try book.apply(try StoredEvent(bytes))
-                    } catch {
-                        isWhole = false
-                        return false
-                    }
+                do throws(EventError) {
+                    try book.fold(page.frames, gap: EventPage.gap)
+                    return true
+                } catch {
+                    isWhole = false
+                    return false
                 }
-                return true
             }
             return
         }

@@ -80,15 +80,17 @@ extension ThroughTheSocket {
             }
             #expect(ended)
             bystander.figures("\(count) slow lorises, \((most - before) >> 20) MiB more")
-            #expect(most - before < 64 << 20 + count * 96 << 10, "\(most - before) bytes more")
+            #expect(most - before < (64 << 20) + count * (96 << 10), "\(most - before) bytes more")
             #expect(try daemon.stop() == 0)
         }
 
         @Test func `clients that take no answers cost bounded memory together`() throws {
-            let count = ThroughTheSocket.isLong ? 400 : 40
-            let daemon = try ThroughTheSocket.daemon(["--idle-line-seconds", "5"])
+            let count = ThroughTheSocket.isLong ? 400 : 12
+            let daemon = try ThroughTheSocket.daemon([
+                "--idle-line-seconds", ThroughTheSocket.isLong ? "30" : "1",
+            ])
             var bystander = Bystander(try daemon.client())
-            let events = ThroughTheSocket.isLong ? 20_000 : 5_000
+            let events = ThroughTheSocket.isLong ? 20_000 : 1_000
             let charges = (0..<events).map {
                 "CHARGE \(key) \(model) in=1 out=1 id=c\($0) ua=\(String(repeating: "x", count: 200)) ack=ring\r\n"
             }
@@ -141,7 +143,9 @@ extension ThroughTheSocket {
             let after = try bystander.number("used_memory")
             print("\(rounds) connections came and went: \((after - before) >> 10) KiB more")
             // Remembered charges, not connections.
-            #expect(after - before < 8 << 20 + rounds * 128)
+            // The address sanitizer keeps what was freed for a while.
+            let kept = ThroughTheSocket.isSanitized ? 64 << 20 : 0
+            #expect(after - before < kept + (8 << 20) + rounds * 128)
             #expect(try daemon.stop() == 0)
         }
 

@@ -212,6 +212,23 @@ import Testing
         #expect(journal.waitDurable(1_000, hurry: false))
         #expect(try journal.allEvents().count == 1_000)
     }
+
+    @Test func `that happened is found although nobody could look for a while`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        journal.log.environment.commitFaults = [.init(code: EIO, lands: true)]
+        // Open files stay open; opening them again fails.
+        let (name, aside) = (scratch.data + "/journal", scratch.data + "/aside")
+        #expect(rename(name, aside) == 0)
+        journal.stage(through: 100)
+        try journal.startCommitter()
+        #expect(!journal.waitDurable(100) && journal.state == .readOnly)
+        // By the time it can look, more is staged than what was committed.
+        journal.stage(through: 300)
+        #expect(rename(aside, name) == 0)
+        #expect(journal.waitDurable(300, hurry: false))
+        #expect(try journal.allEvents() == (1...300).map { makeEvent($0) })
+    }
 }
 
 @Suite struct `Opening a directory` {
@@ -222,6 +239,21 @@ import Testing
         #expect(error?.kind == .busy)
         #expect(error?.message.contains("held by process \(getpid())") == true)
         journal.shutdown()
+    }
+
+    @Test(arguments: [[], [0], Array(repeating: 0, count: 8_192), Array("torn".utf8)] as [[UInt8]])
+    func `begins again what the power cut off the first time`(remains: [UInt8]) throws {
+        let scratch = Scratch()
+        shell("mkdir -p '\(scratch.data)/journal.new' '\(scratch.data)/checkpoints'")
+        writeFile(scratch.data + "/journal.new/data.mdb", remains)
+        writeFile(scratch.data + "/journal.new/lock.mdb", remains)
+        let journal = try scratch.open()
+        #expect(journal.isNew)
+        try journal.startCommitter()
+        journal.stage(through: 10)
+        journal.shutdown()
+        #expect(try scratch.open().lastSeq == 10)
+        #expect(fileSize(scratch.data + "/journal.new") == nil)
     }
 
     @Test func `makes it private`() throws {

@@ -22,6 +22,38 @@ import Testing
         #expect(book.digest() == machine.digest(), "seed \(seed)")
     }
 
+    @Test(arguments: [(14, 0), (15, 4), (16, 4)] as [(UInt64, Int)])
+    func `folding a run of events is folding each`(seed: UInt64, gap: Int) throws {
+        let machine = Self.history(seed: seed, lines: 2_000)
+        var run: [UInt8] = []
+        for event in machine.log { run += [UInt8](repeating: 0xAA, count: gap) + event }
+        var book = Book()
+        try run.withUnsafeBytes { try book.fold(Bytes($0), gap: gap) }
+        #expect(book.digest() == machine.digest(), "seed \(seed)")
+    }
+
+    @Test func `a run ends at its first damaged event, and the ones before it are folded`() throws {
+        let machine = Self.history(seed: 17, lines: 400)
+        let whole = 200
+        var run = Array(machine.log[..<whole].joined())
+        // Cut short, of a type that nobody knows, or not the next one.
+        for damaged in [
+            Array(machine.log[whole].dropLast()), [UInt8](repeating: 0xFF, count: 64),
+            machine.log[whole + 1],
+        ] {
+            let end = run.count
+            run += damaged
+            defer { run.removeLast(run.count - end) }
+            var book = Book()
+            #expect(throws: EventError.self) {
+                try run.withUnsafeBytes { try book.fold(Bytes($0)) }
+            }
+            #expect(book.seq == UInt64(whole))
+            try fold(machine.log[whole...], into: &book)
+            #expect(book.digest() == machine.digest())
+        }
+    }
+
     @Test(arguments: [21, 22] as [UInt64])
     func `a checkpoint at any cut and the tail behind it make the same book`(seed: UInt64) throws {
         let machine = Self.history(seed: seed, lines: TestScale.isLong ? 2_000 : 400)

@@ -1,9 +1,9 @@
-import Foundation
-import Synchronization
+internal import Foundation
+internal import Synchronization
 
 /// Runs `body` on as many threads as asked for, whatever the number of processors, and returns what
 /// they returned. Tasks would block the few threads that tests share.
-func concurrently<Value: Sendable>(
+package func concurrently<Value: Sendable>(
     _ count: Int, _ body: @escaping @Sendable (Int) throws -> Value
 ) throws -> [Value] {
     let results = Results<Value>()

@@ -1,0 +1,17 @@
+#include "CMemory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define LARGE_PAGE ((size_t)2 << 20)
+#define CACHE_LINE ((size_t)64)
+
+void *tg_allocate_table(size_t bytes) {
+    void *table = NULL;
+    size_t alignment = bytes >= LARGE_PAGE ? LARGE_PAGE : CACHE_LINE;
+    if (posix_memalign(&table, alignment, bytes)) abort();
+    // Only advice: without large pages everything works, a little slower.
+    if (bytes >= LARGE_PAGE) madvise(table, bytes & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
+    return table;
+}
