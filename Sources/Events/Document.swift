@@ -7,6 +7,8 @@ package enum Document: Sendable {
     case accountCreated(AccountCreated)
     case limitsSet(LimitsSet)
     case permissionsSet(PermissionsSet)
+    case overrideGranted(OverrideGranted)
+    case overrideEnded(OverrideEnded)
     case priceSet(PriceSet)
     case aliasSet(AliasSet)
     case operatorCreated(OperatorCreated)
@@ -27,6 +29,8 @@ package enum Document: Sendable {
         case .keyCreated: self = .accountCreated(try AccountCreated(&fields, tier: .key))
         case .limitsSet: self = .limitsSet(try LimitsSet(&fields))
         case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
+        case .overrideGranted: self = .overrideGranted(try OverrideGranted(&fields))
+        case .overrideEnded: self = .overrideEnded(try OverrideEnded(&fields))
         case .priceSet: self = .priceSet(try PriceSet(&fields))
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
@@ -40,6 +44,7 @@ package enum Document: Sendable {
         _ = try fields.optionalText("reason", max: Bounds.longTextBytesMax)
         guard strict else { return }
         try fields.refuseUnread()
+        if case .overrideGranted(let granted) = self { try granted.refuseUnclearEnd() }
         // Stored, both may stand there: what was asked, and the instant the daemon made of it.
         if case .accountCreated(let created) = self, created.expires != nil,
             created.expiresInSeconds != nil
@@ -147,8 +152,8 @@ package struct AccountCreated: Sendable {
             _ = try fields.optionalText("owner")
             _ = try fields.optionalText("environment")
             expires = try fields.optionalInstant("expires")
-            // A hundred years, so that the instant stays one that can be written.
-            expiresInSeconds = try fields.optionalInteger("expires_in", 1...(100 * 366 * 86_400))
+            expiresInSeconds = try fields.optionalInteger(
+                "expires_in", 1...Bounds.relativeSecondsMax)
             secretDigest = try fields.optionalDigest("secret_sha256")
         }
     }

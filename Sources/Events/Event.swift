@@ -11,6 +11,8 @@ package enum EventType: UInt8, CaseIterable, Sendable {
 
     case limitsSet = 20
     case permissionsSet = 21
+    case overrideGranted = 22
+    case overrideEnded = 23
 
     case priceSet = 30
     case aliasSet = 31
@@ -36,6 +38,8 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .keyCreated: "key.created"
         case .limitsSet: "limits.set"
         case .permissionsSet: "permissions.set"
+        case .overrideGranted: "override.granted"
+        case .overrideEnded: "override.ended"
         case .priceSet: "price.set"
         case .aliasSet: "alias.set"
         case .operatorCreated: "operator.created"

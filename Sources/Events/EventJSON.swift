@@ -86,10 +86,11 @@ package struct ObjectWriter {
         self.name(name, into: &b)
         b.append("null" as StaticString)
     }
-    /// An amount of a limit: money as a string, a count as a number.
+    /// An amount of a limit: money as a string, a count as a number, null for none.
     package mutating func field(
-        _ name: StaticString, amount: Int64, of kind: LimitKind, into b: inout ByteBuffer
+        _ name: StaticString, amount: Int64?, of kind: LimitKind, into b: inout ByteBuffer
     ) {
+        guard let amount else { return null(name, into: &b) }
         if kind.isMoney {
             field(name, Nanodollars(amount), into: &b)
         } else {

@@ -129,6 +129,16 @@ extension Book {
         for i in 0..<accounts.minutes.count { encode(accounts.minutes.pointer(i), into: &b) }
         b.append(uint32: UInt32(accounts.rows.count))
         for i in 0..<accounts.rows.count { encode(accounts.rows.pointer(i), into: &b) }
+        b.append(uint32: UInt32(overrides.rows.count))
+        for row in overrides.rows {
+            b.append(uint32: row.account)
+            b.append(row.kind.raw)
+            b.append(row.base == nil ? 0 : 1)
+            b.append(int64: row.base ?? 0)
+            b.append(int64: row.amount)
+            b.append(int64: row.until)
+            b.append(text: row.reason)
+        }
         b.append(uint32: UInt32(accounts.secrets.count))
         for i in 0..<accounts.secrets.count {
             let secret = accounts.secrets.pointer(i)
@@ -202,6 +212,7 @@ extension Book {
             _ = accounts.minutes.append(ring)
         }
         for _ in 0..<r.count(of: 277) { guard decodeAccount(&r) else { return false } }
+        for _ in 0..<r.count(of: 34) { guard decodeOverride(&r) else { return false } }
         for _ in 0..<r.count(of: 36) {
             let digest = r.bytes(32)
             let key = r.uint32()
@@ -209,6 +220,22 @@ extension Book {
             accounts.addSecret((0..<32).map { digest[$0] }, key: key)
         }
         return !r.failed
+    }
+    private mutating func decodeOverride(_ r: inout ByteReader) -> Bool {
+        let account = r.uint32()
+        guard let kind = LimitKind(stored: r.uint8()) else { return false }
+        let hasBase = r.uint8() != 0
+        let base = r.int64()
+        let row = OverrideRow(
+            account: account, kind: kind, base: hasBase ? base : nil, amount: r.int64(),
+            until: r.int64(), reason: r.text().string)
+        guard !r.failed, account < UInt32(accounts.rows.count),
+            accounts.limit(accounts.rows.pointer(account), kind) == row.amount,
+            overrides.position(account, kind) == overrides.rows.count
+        else { return false }
+        overrides.put(row)
+        schedule(row)
+        return true
     }
     private mutating func decodeAccount(_ r: inout ByteReader) -> Bool {
         let name = names.add(r.text())

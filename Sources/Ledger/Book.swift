@@ -42,6 +42,7 @@ package struct Book: ~Copyable {
         nonmutating unsafeMutableAddress { holdsStorage }
     }
 
+    var overrides = OverrideTable()
     var operators: [OperatorRow] = []
     /// Where each epoch began, in order; tells a hold that ended long ago from one that was lost.
     var epochs: [EpochStart] = []

@@ -36,6 +36,7 @@ final class Catalog {
         (6, { $0.repeated($1, &$2) }),
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
+        (3, { $0.overrides(&$2) }),
         (2, { $0.price(&$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
@@ -133,6 +134,21 @@ final class Catalog {
         return append(
             .limitsSet, id: newID("limits"), ["\"account\":\"\(path)\"", "\"limits\":{\(fields)}"],
             mayFail: true)
+    }
+    private func overrides(_ random: inout SeededRandom) -> Ask? {
+        let path = random.pick(orgs + teams + keys)
+        let limits = randomLimits(&random, depth: path.split(separator: "/").count)
+        guard let member = limits.split(separator: ",").first else { return nil }
+        let parts = member.split(separator: ":")
+        var fields = ["\"account\":\"\(path)\"", "\"limit\":\(parts[0])"]
+        if random.chance(200) {
+            return append(.overrideEnded, id: newID("end"), fields, mayFail: true)
+        }
+        fields += [
+            "\"amount\":\(parts[1])", "\"for\":\(random.pick([1, 1, 2, 5, 60, 3_600]))",
+            "\"reason\":\"drill\"",
+        ]
+        return append(.overrideGranted, id: newID("override"), fields, mayFail: true)
     }
     private func permissions(_ random: inout SeededRandom) -> Ask? {
         let path = random.pick(orgs + teams + keys)

@@ -69,11 +69,18 @@ final class Oracle {
         var window: Window
         var start: Int64
     }
+    /// One limit that is another one until an instant.
+    struct Override {
+        var amount: Int64
+        var until: Instant
+    }
     struct Account {
         var path: String
         /// Itself, its team, its org; shorter for those.
         var chain: [UInt32]
+        /// As they are when no override stands.
         var limits: [LimitKind: Int64] = [:]
+        var overrides: [LimitKind: Override] = [:]
         var models: [String]?
         var expires: Instant?
         var onLapse = "release"
@@ -81,6 +88,8 @@ final class Oracle {
         var recent: [Spend] = []
         var windows: [WindowKey: Counts] = [:]
         var open: Int64 = 0
+
+        func limit(_ kind: LimitKind) -> Int64? { overrides[kind]?.amount ?? limits[kind] }
     }
 
     private(set) var seq: UInt64 = 0
@@ -159,6 +168,7 @@ final class Oracle {
         let usage = TokenUsage(input: event.input, output: event.output)
         let price = price(event.model, event.price)
         let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
         try require(
             event.usd.raw == Oracle.cost(price, usage),
             "hold \(event.name) is priced \(event.usd), not \(Nanodollars(Oracle.cost(price, usage)))"
@@ -192,7 +202,7 @@ final class Oracle {
         // No account over its limit by admission: with the new hold counted in, all still fit.
         for account in chain {
             for kind in LimitKind.all {
-                guard let limit = accounts[Int(account)].limits[kind] else { continue }
+                guard let limit = accounts[Int(account)].limit(kind) else { continue }
                 let (used, held) = taken(account, kind, at: time)
                 try require(
                     used + held <= limit,
@@ -202,10 +212,22 @@ final class Oracle {
         }
     }
 
+    /// An override ends at its instant, to the event: nothing is decided by one that is over.
+    private func requireNoneOverdue(_ chain: [UInt32], _ header: EventHeader) throws(Fault) {
+        for account in chain {
+            for (kind, over) in accounts[Int(account)].overrides where over.until <= header.time {
+                throw Fault(
+                    text: "event \(header.seq) is decided by the override of \(kind.name) on "
+                        + "\(accounts[Int(account)].path), which ended at \(over.until)")
+            }
+        }
+    }
+
     private func refused(_ event: HoldRefused) throws {
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         guard let kind = event.limit, let tier = event.scopeTier else { return }
         let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
         // Key, team, org in the chain; org, team, key in the tiers.
         let account = chain[2 - Int(tier.rawValue)]
         let (used, held) = taken(account, kind, at: time)
@@ -217,7 +239,7 @@ final class Oracle {
             }
         let path = accounts[Int(account)].path
         try require(
-            accounts[Int(account)].limits[kind] == event.amount,
+            accounts[Int(account)].limit(kind) == event.amount,
             "refusal \(event.header.seq) names a limit \(kind.name) that \(path) does not have")
         try require(
             event.used == used && event.held == held,
@@ -462,6 +484,32 @@ final class Oracle {
                 text.withBytes { Instant(parsing: $0) }
             }
         case .limitsSet: set(event.header.account.raw, json["limits"])
+        case .overrideGranted:
+            let account = Int(event.header.account.raw)
+            guard let name = json["limit"]?.string, let kind = name.withBytes({ LimitKind($0) }),
+                let amount = Oracle.amount(json["amount"], kind),
+                let until = json["until"]?.string.flatMap({ $0.withBytes { Instant(parsing: $0) } }),
+                json["reason"]?.string != nil
+            else { throw Fault(text: "override \(event.header.seq) lacks something") }
+            try require(until > time, "override \(event.header.seq) is over before it stands")
+            for parent in accounts[account].chain.dropFirst() {
+                let most = accounts[Int(parent)].limit(kind) ?? .max
+                try require(
+                    amount <= most, "override \(event.header.seq) exceeds the parent's \(most)")
+            }
+            accounts[account].overrides[kind] = Override(amount: amount, until: until)
+            if kind.window == .minute { accounts[account].recordsMinute = true }
+        case .overrideEnded:
+            let account = Int(event.header.account.raw)
+            guard let name = json["limit"]?.string, let kind = name.withBytes({ LimitKind($0) }),
+                let over = accounts[account].overrides.removeValue(forKey: kind)
+            else { throw Fault(text: "event \(event.header.seq) ends no override") }
+            let isByItself = event.header.actor == .daemon
+            try require(
+                isByItself == (over.until <= time),
+                "override of \(name) on \(accounts[account].path) until \(over.until) ends at \(time)"
+            )
+            counts[isByItself ? "override ran out" : "override ended early", default: 0] += 1
         case .permissionsSet:
             if let models = json["models"] {
                 accounts[Int(event.header.account.raw)].models =
@@ -490,12 +538,13 @@ final class Oracle {
         default: break
         }
     }
+    private static func amount(_ value: JSON?, _ kind: LimitKind) -> Int64? {
+        kind.isMoney ? value?.string.flatMap { scaled($0, 9) } : value?.integer
+    }
     private func set(_ account: UInt32, _ limits: JSON?) {
         for member in limits?.members ?? [] {
             guard let kind = member.name.withBytes({ LimitKind($0) }) else { continue }
-            let amount: Int64? =
-                kind.isMoney
-                ? member.value.string.flatMap { Oracle.scaled($0, 9) } : member.value.integer
+            let amount = Oracle.amount(member.value, kind)
             accounts[Int(account)].limits[kind] = amount
             if amount != nil, kind.window == .minute {
                 accounts[Int(account)].recordsMinute = true

@@ -38,7 +38,7 @@ package enum GetQuery {
 /// `LIST <kind> [under= after= limit=]`: names in order, a page at a time.
 package struct ListQuery {
     package enum Kind: UInt8, CaseIterable, Sendable {
-        case orgs, teams, keys, prices, aliases, operators
+        case orgs, teams, keys, prices, aliases, operators, overrides
 
         package var name: StaticString {
             switch self {
@@ -48,6 +48,7 @@ package struct ListQuery {
             case .prices: "prices"
             case .aliases: "aliases"
             case .operators: "operators"
+            case .overrides: "overrides"
             }
         }
     }

@@ -61,6 +61,13 @@ struct Usage: ParsableCommand {
             ])
         }
         table.print()
+        for limit in usage["limits"]?.members ?? [] where limit.value["override"] != nil {
+            let base = limit.value["base"] ?? .null
+            Console.print(
+                "\(limit.name) is overridden until \(limit.value.timeCell("until")) "
+                    + "(\(limit.value.cell("reason"))); then it is "
+                    + (base.isNull ? "not limited" : "again \(base.plain)"))
+        }
     }
 }
 

@@ -61,7 +61,7 @@ struct GoldenEvent: Sendable {
         }
     }
 
-    static let all: [GoldenEvent] = documents + holds + refusals + ends + charges
+    static let all: [GoldenEvent] = documents + holds + refusals + ends + charges + overrides
 
     private static let documents = [
         document(
@@ -139,6 +139,30 @@ struct GoldenEvent: Sendable {
         document(
             "operator.revoked", header(.operatorRevoked, 14, .none, root),
             #"{"operator": "relay-1", "id": "revoke-1"}"#),
+    ]
+
+    private static let overrides = [
+        document(
+            "override.granted", header(.overrideGranted, 60, team, root),
+            """
+            {"account": "acme/ml-platform", "limit": "usd.day", "amount": "1000", "for": 172800, \
+            "until": "2026-11-24T10:00:00.123516789Z", "reason": \
+            "incident 4711: the fallback model is dearer", "id": "override-1"}
+            """),
+        document(
+            "override.granted of a count", header(.overrideGranted, 61, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "limit": "concurrency", "amount": 0, \
+            "until": "2026-11-22T12:00:00+01:00", "reason": "runaway"}
+            """),
+        document(
+            "override.ended", header(.overrideEnded, 62, team, root),
+            #"{"account": "acme/ml-platform", "limit": "usd.day", "reason": "all clear"}"#),
+        document(
+            "override.ended by itself", header(.overrideEnded, 63, key, .daemon),
+            #"""
+            {"account": "acme/ml-platform/prod", "limit": "concurrency", "reason": "expired"}
+            """#),
     ]
 
     private static let holds = [

@@ -35,6 +35,21 @@ private let payloads: [(type: EventType, text: String)] = [
     (.limitsSet, #"{"account":"acme","limits":{"usd.total":"0","requests.month":9}}"#),
     (.permissionsSet, #"{"account":"acme/ml","models":["*"]}"#),
     (.permissionsSet, #"{"account":"acme/ml","scopes":null,"models":[]}"#),
+    (
+        .overrideGranted,
+        """
+        {"account":"acme/ml","limit":"usd.day","amount":"1000","for":172800,"reason":"b","id":"a"}
+        """
+    ),
+    (
+        .overrideGranted,
+        """
+        {"account":"acme","limit":"concurrency","amount":3,"until":"2027-01-01T00:00:00.5+01:00",\
+        "reason":"b"}
+        """
+    ),
+    (.overrideEnded, #"{"account":"acme/ml","limit":"usd.day"}"#),
+    (.overrideEnded, #"{"account":"acme","limit":"tokens.minute","id":"a","reason":"b"}"#),
     (.priceSet, #"{"model":"Openai/GPT-4.1","in":"8","out":"24"}"#),
     (
         .priceSet,

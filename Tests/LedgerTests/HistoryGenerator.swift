@@ -23,6 +23,8 @@ struct HistoryGenerator {
     private var holds: [KnownHold] = []
     private var lastSeq: Int64 = 2
     private var expiredKeys: Set<String> = []
+    /// When something ends by itself, as far as it was asked for.
+    private var ends: [Int64] = []
     /// Most requests are for one key for a while, so that its limits are felt.
     private var favourite = ""
     private var lastRefusal: (scope: String, limit: String)?
@@ -340,6 +342,13 @@ struct HistoryGenerator {
 
     /// To the deadline of a hold, or to the second in which it leaves the minute.
     private mutating func jumpToDeadline() {
+        if random.chance(30), let end = random.pickAny(ends.suffix(6)) {
+            let instant = end - (random.chance(35) ? 1 : 0)
+            if instant > now, instant - now < 7200 * Self.second {
+                now = instant
+            }
+            return
+        }
         guard let hold = random.pickAny(holds.suffix(20)) else {
             return
         }
@@ -372,7 +381,8 @@ struct HistoryGenerator {
         case ..<780: return chargeLine()
         case ..<845: return random.pick(Array(recent.suffix(random.chance(50) ? 12 : 80)))
         case ..<890: return changedLine()
-        case ..<940: return limitsLine(of: anyAccount())
+        case ..<925: return limitsLine(of: anyAccount())
+        case ..<940: return overrideLine()
         case ..<954: return permissionsLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
@@ -648,6 +658,28 @@ struct HistoryGenerator {
             + "}"
     }
 
+    /// Mostly a limit that is wider or narrower for a time; sometimes the early end of one.
+    private mutating func overrideLine() -> String {
+        let path = anyAccount()
+        // One member, cut out of a `limits` object: `"usd.day":"1.5"`.
+        let member = limits(of: path, removing: false).split(separator: ",")[0]
+        let (name, amount) = (member.split(separator: ":")[0], member.split(separator: ":")[1])
+        if random.chance(20) {
+            return #"APPEND override.ended {"account":"\#(path)","limit":\#(name)"# + adminFields()
+                + "}"
+        }
+        let seconds = random.pick([1, 2, 30, 60, 600, 3600, 7200, 172_800])
+        var until = #""for":\#(seconds)"#
+        ends.append(now + Int64(seconds) * Self.second)
+        if random.chance(40) {
+            let instant = now / Self.second + Int64(seconds)
+            until = #""until":"\#(NaiveModel.instant(second: instant))""#
+            ends[ends.count - 1] = instant * Self.second
+        }
+        return #"APPEND override.granted {"account":"\#(path)","limit":\#(name),"amount":\#(amount),"#
+            + until + #","reason":"r\#(lineCount)""# + adminFields() + "}"
+    }
+
     private mutating func permissionsLine() -> String {
         var line = #"APPEND permissions.set {"account":"\#(anyAccount())""#
         let which = random.below(3)
@@ -801,6 +833,20 @@ struct HistoryGenerator {
             #"APPEND limits.set {"account":"\#(key)","limits":{"requests.day":1.5}}"#,
             #"APPEND limits.set {"account":"nobody","limits":{"requests.day":1}}"#,
             #"APPEND limits.set {"account":"\#(key)","limits":{"usd.day":"999999"}}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","for":9}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","for":9,"#
+                + #""until":"2100-01-01T00:00:00Z","reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","#
+                + #""until":"\#(NaiveModel.instant(second: now / Self.second))","reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":1,"for":9,"#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.year","amount":"1","for":9,"#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"999999","#
+                + #""for":9,"reason":"r"}"#,
+            #"APPEND override.ended {"account":"\#(key)","limit":"usd.year"}"#,
             #"APPEND permissions.set {"account":"nobody","models":null}"#,
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,

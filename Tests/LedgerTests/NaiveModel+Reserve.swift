@@ -192,7 +192,7 @@ extension NaiveModel {
     /// The words of the refusal, when `used + held + asked` is more than the account's limit.
     func exceeded(_ limit: String, of path: String, asked: Amount, at now: Int64) -> String? {
         let account = accounts[path]!
-        guard let amount = account.limits[limit] else {
+        guard let amount = account.limit(limit) else {
             return nil
         }
         let (used, held) = standing(of: account, in: limit, at: now)

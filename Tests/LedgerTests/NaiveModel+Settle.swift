@@ -82,7 +82,7 @@ extension NaiveModel {
         for path in Self.lineage(key) {
             let account = accounts[path]!
             for limit in ["usd.hour", "usd.day", "usd.week", "usd.month", "usd.total"] {
-                guard let amount = account.limits[limit] else {
+                guard let amount = account.limit(limit) else {
                     continue
                 }
                 let (used, held) = standing(of: account, in: limit, at: now)

@@ -43,6 +43,8 @@ struct NaiveModel {
     struct Account {
         /// By name (`usd.day`), money in nano-dollars.
         var limits: [String: Amount] = [:]
+        /// What stands instead of a limit, or where there is none, until an instant.
+        var overrides: [String: Override] = [:]
         /// `nil` inherits, an empty list allows nothing.
         var models: [String]?
         var scopes: [String]?
@@ -133,6 +135,7 @@ struct NaiveModel {
     /// The reply to one line at one event time; `nil` for a verb that the model does not know.
     mutating func answer(_ line: String, at now: Int64) -> String? {
         appendSummedRefusals(at: now)
+        endOverrides(at: now)
         lapseHolds(at: now)
         let words = line.split(separator: " ").map { String($0) }
         do throws(Failure) {
