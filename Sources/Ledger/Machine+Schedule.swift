@@ -1,0 +1,11 @@
+import Events
+
+extension Machine {
+    /// Appends what is due by itself, if it still holds.
+    mutating func perform(_ due: Schedule.Entry) {
+        switch due.kind {
+        case .overrideEnds: endOverride(of: due.subject, limit: due.part)
+        case .creditExpires, .rotationDue: break
+        }
+    }
+}
