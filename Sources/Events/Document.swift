@@ -163,6 +163,10 @@ package struct AccountCreated: Sendable {
 package struct LimitChange: Hashable, Sendable {
     package var kind: LimitKind
     package var amount: Int64?
+    package init(kind: LimitKind, amount: Int64?) {
+        self.kind = kind
+        self.amount = amount
+    }
 }
 
 package struct LimitsSet: Sendable {

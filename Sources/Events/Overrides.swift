@@ -17,7 +17,8 @@ package struct OverrideGranted: Sendable {
         seconds = try fields.optionalInteger("for", 1...Bounds.relativeSecondsMax)
         guard let why = try fields.optionalText("reason", max: Bounds.longTextBytesMax) else {
             throw Failure(
-                .error, "override.granted needs \"reason\": why is this limit another one for a time?")
+                .error,
+                "override.granted needs \"reason\": why is this limit another one for a time?")
         }
         reason = why
     }

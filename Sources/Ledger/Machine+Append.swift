@@ -11,7 +11,8 @@ package enum Appended: Sendable {
 extension Machine {
     /// The event types an admin may append.
     package static let appendable: [EventType] = [
-        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded,
+        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted,
+        .overrideEnded,
         .priceSet, .aliasSet,
         .operatorCreated, .operatorRevoked,
     ]

@@ -488,7 +488,8 @@ final class Oracle {
             let account = Int(event.header.account.raw)
             guard let name = json["limit"]?.string, let kind = name.withBytes({ LimitKind($0) }),
                 let amount = Oracle.amount(json["amount"], kind),
-                let until = json["until"]?.string.flatMap({ $0.withBytes { Instant(parsing: $0) } }),
+                let until = json["until"]?.string.flatMap({ $0.withBytes { Instant(parsing: $0) } }
+                ),
                 json["reason"]?.string != nil
             else { throw Fault(text: "override \(event.header.seq) lacks something") }
             try require(until > time, "override \(event.header.seq) is over before it stands")

@@ -38,7 +38,8 @@ struct Override: ParsableCommand {
             name: .customLong("for"),
             help: ArgumentHelp("How long it stands: 90s, 30m, 48h, 30d, 2w.", valueName: "span"))
         var span: String?
-        @Option(help: ArgumentHelp("Until when it stands: 2027-01-01T00:00:00Z.", valueName: "instant"))
+        @Option(
+            help: ArgumentHelp("Until when it stands: 2027-01-01T00:00:00Z.", valueName: "instant"))
         var until: String?
 
         func run() throws {
@@ -52,18 +53,22 @@ struct Override: ParsableCommand {
             let member = try LimitWords.json([limit]).members![0]
             guard !member.value.isNull else {
                 throw CommandFailure(
-                    .usage, "\(member.name)=none: an override needs an amount; take the limit away "
+                    .usage,
+                    "\(member.name)=none: an override needs an amount; take the limit away "
                         + "with 'tollgate limits set'")
             }
             var payload = Payload()
             payload.set("account", account)
             payload.set("limit", member.name)
             payload["amount"] = member.value
-            payload.set("for", try span.map { text throws(CommandFailure) in try Span.seconds(text, "--for") })
+            payload.set(
+                "for",
+                try span.map { text throws(CommandFailure) in try Span.seconds(text, "--for") })
             payload.set("until", until)
             try change.append(
                 "override.granted", payload, connection,
-                "\(member.name) of \(account) is \(member.value.plain) until \(span.map { "\($0) from now" } ?? until!)")
+                "\(member.name) of \(account) is \(member.value.plain) until \(span.map { "\($0) from now" } ?? until!)"
+            )
         }
     }
     struct End: ParsableCommand {

@@ -676,7 +676,8 @@ struct HistoryGenerator {
             until = #""until":"\#(NaiveModel.instant(second: instant))""#
             ends[ends.count - 1] = instant * Self.second
         }
-        return #"APPEND override.granted {"account":"\#(path)","limit":\#(name),"amount":\#(amount),"#
+        return
+            #"APPEND override.granted {"account":"\#(path)","limit":\#(name),"amount":\#(amount),"#
             + until + #","reason":"r\#(lineCount)""# + adminFields() + "}"
     }
 

@@ -34,7 +34,8 @@ extension NaiveModel {
             }
             until = instant
         } else {
-            guard case .integer(let seconds)? = payload["for"], (1...3_000_000_000).contains(seconds)
+            guard case .integer(let seconds)? = payload["for"],
+                (1...3_000_000_000).contains(seconds)
             else {
                 throw .error
             }

@@ -117,7 +117,7 @@ import Testing
         #expect(grant(machine, "acme/ml", "usd.total", #""5""#, hours: 1).hasPrefix("{"))
         var bytes = ByteBuffer()
         machine.withBook { $0.encode(into: &bytes) }
-        let restored = MachineDriver(book: try #require(Book(decoding: bytes.bytes)))
+        let restored = MachineDriver(book: try restoredBook(bytes.bytes))
         #expect(restored.digest() == machine.digest())
         #expect(isAllowed(restored, at: Self.noon + Self.hour - 1))
         #expect(!isAllowed(restored, at: Self.noon + Self.hour))

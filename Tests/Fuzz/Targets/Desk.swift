@@ -69,7 +69,8 @@ struct Desk: ~Copyable {
             APPEND override.granted '{"account":"acme","limit":"tokens.minute","amount":9,\
             "until":"2026-11-25T00:00:00Z","reason":"drill"}'
             """,
-            "USAGE acme/ml/prod", "LIST overrides limit=1", "LIST overrides after=acme:tokens.minute",
+            "USAGE acme/ml/prod", "LIST overrides limit=1",
+            "LIST overrides after=acme:tokens.minute",
             "SELECT 3",
             #"APPEND override.ended '{"account":"acme","limit":"tokens.minute","reason":"over"}'"#,
             #"APPEND permissions.set '{"account":"acme/ml/prod","models":[],"scopes":["chat"]}'"#,
