@@ -9,6 +9,9 @@ package enum Document: Sendable {
     case permissionsSet(PermissionsSet)
     case overrideGranted(OverrideGranted)
     case overrideEnded(OverrideEnded)
+    case creditGranted(CreditGranted)
+    case creditExpired(CreditExpired)
+    case billingSet(BillingSet)
     case priceSet(PriceSet)
     case aliasSet(AliasSet)
     case operatorCreated(OperatorCreated)
@@ -31,6 +34,9 @@ package enum Document: Sendable {
         case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
         case .overrideGranted: self = .overrideGranted(try OverrideGranted(&fields))
         case .overrideEnded: self = .overrideEnded(try OverrideEnded(&fields))
+        case .creditGranted: self = .creditGranted(try CreditGranted(&fields))
+        case .creditExpired: self = .creditExpired(try CreditExpired(&fields))
+        case .billingSet: self = .billingSet(try BillingSet(&fields))
         case .priceSet: self = .priceSet(try PriceSet(&fields))
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
@@ -45,6 +51,7 @@ package enum Document: Sendable {
         guard strict else { return }
         try fields.refuseUnread()
         if case .overrideGranted(let granted) = self { try granted.refuseUnclearEnd() }
+        if case .creditGranted(let granted) = self { try granted.refuseUnclearEnd() }
         // Stored, both may stand there: what was asked, and the instant the daemon made of it.
         if case .accountCreated(let created) = self, created.expires != nil,
             created.expiresInSeconds != nil

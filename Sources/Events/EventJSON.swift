@@ -154,6 +154,10 @@ extension ObjectWriter {
             field("amount", amount: event.amount, of: limit, into: &b)
             field("used", amount: event.used, of: limit, into: &b)
             field("held", amount: event.held, of: limit, into: &b)
+        } else if event.reason == .creditExhausted {
+            field("amount", Nanodollars(event.amount), into: &b)
+            field("used", Nanodollars(event.used), into: &b)
+            field("held", Nanodollars(event.held), into: &b)
         }
         if let resets = event.resets { field("resets_at", resets, into: &b) }
         model(event.model, event.modelText, names, into: &b)

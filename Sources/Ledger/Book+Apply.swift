@@ -144,6 +144,7 @@ extension Book {
         }
         row.pointee.placedAt = event.time.nanoseconds
         row.pointee.until = event.until
+        row.pointee.terms = .none
         row.pointee.input = event.input
         row.pointee.output = event.output
         row.pointee.usd = event.usd
@@ -239,6 +240,7 @@ extension Book {
         #else
         end(ending, chain.org, ordinals, second, bucket)
         #endif
+        if !chain.org.pointee.flags.isDisjoint(with: .charged) { bill(row, chain.orgRow, usd: usd) }
         row.pointee.spentUSD = usd
         row.pointee.spentTokens = tokens
         if wasOpen { holds.end(slot) }
@@ -320,6 +322,9 @@ extension Book {
         row.pointee.input = event.usage.input
         row.pointee.output = event.usage.output
         row.pointee.usd = event.usd.raw
+        if !chain.org.pointee.flags.isDisjoint(with: .charged) {
+            bill(row, chain.orgRow, usd: event.usd.raw)
+        }
         row.pointee.spentUSD = event.usd.raw
         row.pointee.spentTokens = tokens
         row.pointee.settled = Book.fingerprint(

@@ -117,6 +117,8 @@ extension Book {
                 b.append(uint32: org.ordinals[cell])
             }
             b.append(int64: org.nextBoundary)
+            b.append(uint32: org.credit)
+            b.append(uint32: org.billing)
             b.append(org.onLapse.rawValue)
             b.append(org.allowsUnpriced ? 1 : 0)
         }
@@ -129,6 +131,7 @@ extension Book {
         for i in 0..<accounts.minutes.count { encode(accounts.minutes.pointer(i), into: &b) }
         b.append(uint32: UInt32(accounts.rows.count))
         for i in 0..<accounts.rows.count { encode(accounts.rows.pointer(i), into: &b) }
+        encodeFinances(into: &b)
         b.append(uint32: UInt32(overrides.rows.count))
         for row in overrides.rows {
             b.append(uint32: row.account)
@@ -185,7 +188,7 @@ extension Book {
             _ = lists.intern(entries, names: &names, prices: prices)
         }
         guard lists.count == listCount else { return false }
-        for _ in 0..<r.count(of: 90) {
+        for _ in 0..<r.count(of: 98) {
             var org = OrgRow(account: r.uint32())
             accounts.zones.append(r.text().string)
             for cell in 0..<WindowCell.calendarCount {
@@ -194,6 +197,8 @@ extension Book {
                 org.ordinals[cell] = r.uint32()
             }
             org.nextBoundary = r.int64()
+            org.credit = r.uint32()
+            org.billing = r.uint32()
             guard let policy = LapsePolicy(rawValue: r.uint8()) else { return false }
             org.onLapse = policy
             org.allowsUnpriced = r.uint8() != 0
@@ -213,12 +218,75 @@ extension Book {
             _ = accounts.minutes.append(ring)
         }
         for _ in 0..<r.count(of: 278) { guard decodeAccount(&r) else { return false } }
+        guard decodeFinances(&r) else { return false }
         for _ in 0..<r.count(of: 34) { guard decodeOverride(&r) else { return false } }
         for _ in 0..<r.count(of: 36) {
             let digest = r.bytes(32)
             let key = r.uint32()
             guard !r.failed, key < UInt32(accounts.rows.count) else { return false }
             accounts.addSecret((0..<32).map { digest[$0] }, key: key)
+        }
+        return !r.failed
+    }
+    private func encodeFinances(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(billings.count))
+        for terms in billings {
+            b.append(int64: terms.markup)
+            b.append(int64: terms.rate)
+            terms.currency.append(to: &b)
+        }
+        b.append(uint32: UInt32(credits.count))
+        for credit in credits {
+            b.append(uint32: credit.account)
+            for total in [credit.granted, credit.expired, credit.spent] { b.append(int64: total) }
+            b.append(uint32: UInt32(credit.grants.count))
+            for grant in credit.grants {
+                b.append(uint64: grant.seq)
+                for number in [grant.usd, grant.left, grant.expires] { b.append(int64: number) }
+                b.append(text: grant.source)
+                b.append(text: grant.reference ?? "")
+            }
+        }
+    }
+    private mutating func decodeFinances(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 19) {
+            let (markup, rate) = (r.int64(), r.int64())
+            guard let currency = Currency(r.bytes(3)), rate > 0, markup >= 0,
+                markup <= BillingSet.markupMax
+            else { return false }
+            billings.append(BillingTerms(markup: markup, rate: rate, currency: currency))
+        }
+        for i in 0..<r.count(of: 32) {
+            let account = r.uint32()
+            let (granted, expired, spent) = (r.int64(), r.int64(), r.int64())
+            var grants: [CreditGrant] = []
+            for _ in 0..<r.count(of: 40) {
+                let seq = r.uint64()
+                let (usd, left, expires) = (r.int64(), r.int64(), r.int64())
+                let source = r.text().string
+                let reference = r.text().string
+                grants.append(
+                    CreditGrant(
+                        seq: seq, usd: usd, left: left, expires: expires, source: source,
+                        reference: reference.isEmpty ? nil : reference))
+            }
+            guard !r.failed, account < UInt32(accounts.rows.count),
+                let ledger = CreditLedger(
+                    account: account, granted: granted, expired: expired, spent: spent, grants)
+            else { return false }
+            let row = accounts.rows.pointer(account)
+            guard row.pointee.tier == .org, row.pointee.orgRow.pointee.credit == UInt32(i) else {
+                return false
+            }
+            row.pointee.orgRow.pointee.creditLeft = ledger.left
+            credits.append(ledger)
+            for grant in ledger.grants { scheduleExpiry(grant.expires, of: account) }
+        }
+        for i in 0..<accounts.orgs.count {
+            let org = accounts.orgs.pointer(i).pointee
+            guard org.credit == .max || org.credit < UInt32(credits.count),
+                org.billing <= UInt32(billings.count)
+            else { return false }
         }
         return !r.failed
     }
@@ -364,6 +432,7 @@ extension Book {
         if row.pointee.model == .max { b.append(text: names[row.pointee.modelName]) }
         b.append(uint32: row.pointee.price)
         b.append(uint32: row.pointee.until)
+        b.append(uint32: row.pointee.terms.raw)
         for number in [
             row.pointee.placedAt, row.pointee.input, row.pointee.output, row.pointee.usd,
             row.pointee.spentUSD, row.pointee.spentTokens, row.pointee.left,
@@ -415,6 +484,7 @@ extension Book {
         row.setModel(model, price: r.uint32())
         if model == .max { row.setModel(unpriced: name) }
         row.until = r.uint32()
+        row.terms = HoldTerms(raw: r.uint32())
         row.placedAt = r.int64()
         row.input = r.int64()
         row.output = r.int64()
@@ -427,6 +497,9 @@ extension Book {
         row.id = .stored(low: low, high: r.uint64())
         return !r.failed && row.key < UInt32(accounts.rows.count)
             && accounts.rows.pointer(row.key).pointee.tier == .key
+            && row.terms.number <= UInt32(billings.count)
+            && (!row.terms.drawn
+                || accounts.rows.pointer(row.key).pointee.orgRow.pointee.credit != .max)
             && (row.model == .max || row.model < UInt32(prices.models.count))
             && (row.price == .max || row.price < UInt32(prices.prices.count))
     }

@@ -23,6 +23,9 @@ extension Book {
         case .limitsSet(let set): try apply(set, header)
         case .overrideGranted(let granted): try apply(granted, header)
         case .overrideEnded(let ended): try apply(ended, header)
+        case .creditGranted(let granted): try apply(granted, header)
+        case .creditExpired(let gone): try apply(gone, header)
+        case .billingSet(let set): try apply(set, header)
         case .permissionsSet(let set):
             let account = try existing(header.account)
             if let list = intern(set.models) {

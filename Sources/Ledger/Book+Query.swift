@@ -78,6 +78,7 @@ extension Book {
         object.field("open_holds", row.pointee.openHolds, into: &b)
         object.field(
             "projected_month_end", projectedMonth(row, org, at: now, calendar: calendar), into: &b)
+        writeFinances(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
 
@@ -121,6 +122,7 @@ extension Book {
             object.field("zone", accounts.zones[Int(row.pointee.org)], into: &b)
             object.field("unpriced", org.pointee.allowsUnpriced ? "allow" : "deny", into: &b)
             object.field("on_lapse", org.pointee.onLapse.name, into: &b)
+            writeBilling(of: row, &object, into: &b)
         }
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)

@@ -42,6 +42,8 @@ struct HoldRow: BitwiseCopyable {
     private var nameLength: UInt32 = 0
     var placedAt: Int64 = 0
     var until: UInt32 = 0
+    /// By which terms it was charged.
+    var terms = HoldTerms.none
     var input: Int64 = 0
     var output: Int64 = 0
 
@@ -77,6 +79,18 @@ struct HoldRow: BitwiseCopyable {
     var isNamed: Bool { state != .charge && state != .free && seq != 0 }
     var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
     var tokens: Int64 { input + output }
+}
+
+/// Which of an org's terms a charge was billed by, and whether it was drawn from credit; so that a late
+/// settlement or a correction knows what was billed before.
+struct HoldTerms: BitwiseCopyable {
+    fileprivate(set) var raw: UInt32
+    static let none = HoldTerms(raw: 0)
+
+    init(number: UInt32, drawn: Bool) { raw = number << 1 | (drawn ? 1 : 0) }
+    init(raw: UInt32) { self.raw = raw }
+    var number: UInt32 { raw >> 1 }
+    var drawn: Bool { raw & 1 == 1 }
 }
 
 /// A caller's id, hashed together with its key and the kind of verb.

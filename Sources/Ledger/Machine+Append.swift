@@ -12,9 +12,8 @@ extension Machine {
     /// The event types an admin may append.
     package static let appendable: [EventType] = [
         .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted,
-        .overrideEnded,
-        .priceSet, .aliasSet,
-        .operatorCreated, .operatorRevoked,
+        .overrideEnded, .creditGranted, .billingSet, .priceSet, .aliasSet, .operatorCreated,
+        .operatorRevoked,
     ]
 
     /// Validates an admin's payload against the book and appends it.
@@ -76,6 +75,11 @@ extension Machine {
             try refuse(
                 listViolations("models", payload.list("models"), above, \.models)
                     + listViolations("scopes", payload.list("scopes"), above, \.scopes))
+        case .creditGranted(let granted):
+            let target = try existing(granted.account)
+            account = AccountNumber(target)
+            try check(granted, of: target, &payload)
+        case .billingSet(let set): account = AccountNumber(try existing(set.account))
         case .priceSet(let set):
             number =
                 set.model.withBytes { book.prices.model(named: $0, in: book.names) }
@@ -97,7 +101,7 @@ extension Machine {
                 throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
             }
             number = UInt32(i)
-        case .ledgerCreated, .epochStarted, .windowOpened:
+        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired:
             preconditionFailure("not appendable")
         }
         if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
@@ -229,6 +233,21 @@ extension Machine {
             limitViolations(
                 [LimitChange(kind: granted.kind, amount: granted.amount)],
                 ancestors: ancestors(of: target), inForce: true))
+    }
+
+    private func check(
+        _ granted: CreditGranted, of target: UInt32, _ payload: inout Payload
+    ) throws(Failure) {
+        if let seconds = granted.expiresInSeconds {
+            payload["expires"] = .string(instant(inSeconds: seconds).description)
+        } else if let expires = granted.expires, expires <= now {
+            throw Failure(.error, "expires \(expires) is not in the future: it is \(now) now")
+        }
+        let org = book.accounts.rows.pointer(target).pointee.orgRow!
+        let before = org.pointee.credit == .max ? 0 : book.credits[Int(org.pointee.credit)].granted
+        guard !before.addingReportingOverflow(granted.usd.raw).overflow else {
+            throw Failure(.error, "all the credit of \(describe(target)) would overflow; grant less")
+        }
     }
 
     private func refuse(_ violations: [String]) throws(Failure) {

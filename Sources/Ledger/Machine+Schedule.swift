@@ -8,7 +8,8 @@ extension Machine {
     mutating func perform(_ due: Schedule.Entry) {
         switch due.kind {
         case .overrideEnds: endOverride(of: due.subject, limit: due.part)
-        case .creditExpires, .rotationDue: break
+        case .creditExpires: expireCredit(of: due.subject)
+        case .rotationDue: break
         }
     }
 }

@@ -29,6 +29,8 @@ final class Oracle {
         var heldTokens: Int64 = 0
         var usd: Int64 = 0
         var tokens: Int64 = 0
+        /// What credit it has drawn.
+        var drawn: Int64 = 0
         var usage: TokenUsage?
         var outcome = Outcome.exact
         var settledTier = ServiceTier.standard
@@ -74,6 +76,60 @@ final class Oracle {
         var amount: Int64
         var until: Instant
     }
+    /// What an org is billed for list prices.
+    struct Terms {
+        var markup: Int64 = 0
+        var rate: Int64 = 1_000_000_000
+        var currency: String?
+
+        func usd(_ list: Int64) -> Int64 {
+            Int64((Int128(list) * Int128(1_000_000 + markup) + 500_000) / 1_000_000)
+        }
+        func settled(_ list: Int64) -> Int64 {
+            Int64((Int128(usd(list)) * Int128(rate) + 500_000_000) / 1_000_000_000)
+        }
+    }
+    /// Prepaid money of an org, as what each grant has left and what no grant covered.
+    struct Credit {
+        struct Grant {
+            var seq: UInt64
+            var usd: Int64
+            var left: Int64
+            var expires: Instant?
+            func isSpentBefore(_ other: Grant) -> Bool {
+                let (a, b) = (expires ?? .distantFuture, other.expires ?? .distantFuture)
+                return a == b ? seq < other.seq : a < b
+            }
+        }
+        var grants: [Grant] = []
+        var granted: Int64 = 0
+        var expired: Int64 = 0
+        var spent: Int64 = 0
+        var overdrawn: Int64 = 0
+        var left: Int64 { grants.reduce(0) { $0 + $1.left } }
+
+        mutating func draw(_ amount: Int64) {
+            spent += amount
+            grants.sort { $0.isSpentBefore($1) }
+            var rest = max(amount, 0)
+            for i in grants.indices {
+                let part = min(rest, grants[i].left)
+                grants[i].left -= part
+                rest -= part
+            }
+            overdrawn += rest
+            guard amount < 0 else { return }
+            // Given back: first what nothing covered, then to the grants, the last spent first.
+            rest = -amount - min(-amount, overdrawn)
+            overdrawn -= min(-amount, overdrawn)
+            for i in grants.indices.reversed() {
+                let part = min(rest, grants[i].usd - grants[i].left)
+                grants[i].left += part
+                rest -= part
+            }
+            expired += rest
+        }
+    }
     struct Account {
         var path: String
         /// Itself, its team, its org; shorter for those.
@@ -88,6 +144,9 @@ final class Oracle {
         var recent: [Spend] = []
         var windows: [WindowKey: Counts] = [:]
         var open: Int64 = 0
+        /// Of an org.
+        var credit: Credit?
+        var terms = Terms()
 
         func limit(_ kind: LimitKind) -> Int64? { overrides[kind]?.amount ?? limits[kind] }
     }
@@ -199,6 +258,7 @@ final class Oracle {
         }
         count(spend, usd: event.usd.raw, tokens: tokens, held: true)
         openHolds.append(spend)
+        try requireCovered(spend)
         // No account over its limit by admission: with the new hold counted in, all still fit.
         for account in chain {
             for kind in LimitKind.all {
@@ -212,7 +272,8 @@ final class Oracle {
         }
     }
 
-    /// An override ends at its instant, to the event: nothing is decided by one that is over.
+    /// An override ends at its instant, to the event, and so does a grant: nothing is decided by one that
+    /// is over.
     private func requireNoneOverdue(_ chain: [UInt32], _ header: EventHeader) throws(Fault) {
         for account in chain {
             for (kind, over) in accounts[Int(account)].overrides where over.until <= header.time {
@@ -220,11 +281,52 @@ final class Oracle {
                     text: "event \(header.seq) is decided by the override of \(kind.name) on "
                         + "\(accounts[Int(account)].path), which ended at \(over.until)")
             }
+            for grant in accounts[Int(account)].credit?.grants ?? []
+            where grant.expires ?? .distantFuture <= header.time {
+                throw Fault(
+                    text: "event \(header.seq) is decided by grant \(grant.seq), which has expired")
+            }
         }
+    }
+
+    /// Spend never goes below zero by admission: what is left covers all open holds, each as it would be
+    /// billed now.
+    private func requireCovered(_ spend: Spend) throws(Fault) {
+        let org = accounts[Int(spend.key)].chain[2]
+        guard let credit = accounts[Int(org)].credit else { return }
+        let terms = accounts[Int(org)].terms
+        var held: Int64 = 0
+        for hold in openHolds where accounts[Int(hold.key)].chain[2] == org {
+            held += terms.usd(hold.heldUSD)
+        }
+        try require(
+            held <= credit.left,
+            "hold \(spend.name) takes \(accounts[Int(org)].path) over its credit: \(held) of "
+                + "\(credit.left)")
+    }
+    /// Bills a charge and draws it from credit; checks what its event says of the bill.
+    private func bill(_ spend: Spend, usd: Int64, _ extras: Extras, _ header: EventHeader) throws {
+        let org = Int(accounts[Int(spend.key)].chain[2])
+        let terms = accounts[org].terms
+        let isBilled = terms.currency != nil && (usd > 0 || header.type != .holdLapsed)
+        try require(
+            extras.billed?.amount.raw == (isBilled ? terms.settled(usd) : nil)
+                && extras.billed?.currency.name == (isBilled ? terms.currency : nil),
+            "event \(header.seq) bills \(String(describing: extras.billed)) for \(Nanodollars(usd))")
+        guard accounts[org].credit != nil else { return }
+        let before = accounts[org].credit!.overdrawn
+        accounts[org].credit!.draw(terms.usd(usd) - spend.drawn)
+        spend.drawn = terms.usd(usd)
+        if accounts[org].credit!.overdrawn > before { counts["overdrawn", default: 0] += 1 }
+        let credit = accounts[org].credit!
+        try require(
+            credit.granted - credit.expired - credit.spent == credit.left - credit.overdrawn,
+            "the credit of \(accounts[org].path) does not add up at \(header.seq)")
     }
 
     private func refused(_ event: HoldRefused) throws {
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
+        if event.reason == .creditExhausted { try exhausted(event) }
         guard let kind = event.limit, let tier = event.scopeTier else { return }
         let chain = try chain(event.header)
         try requireNoneOverdue(chain, event.header)
@@ -250,6 +352,28 @@ final class Oracle {
             "refusal \(event.header.seq) of what fits: \(path) \(kind.name)")
     }
 
+    private func exhausted(_ event: HoldRefused) throws {
+        let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
+        let org = accounts[Int(chain[2])]
+        guard let credit = org.credit else {
+            throw Fault(text: "refusal \(event.header.seq) for want of credit that nobody granted")
+        }
+        let holds = openHolds.filter { accounts[Int($0.key)].chain[2] == chain[2] }
+        let list = holds.reduce(0) { $0 + $1.heldUSD }
+        try require(
+            event.amount == credit.granted - credit.expired && event.used == credit.spent,
+            "refusal \(event.header.seq): credit \(event.amount) used \(event.used), reckoned "
+                + "\(credit.granted - credit.expired) and \(credit.spent)")
+        // Each hold may round up, and so may the new one: at most a nano-dollar each is at stake.
+        let slack = org.terms.markup == 0 ? 0 : Int64(holds.count) + 2
+        try require(
+            event.held >= org.terms.usd(list) && event.held <= org.terms.usd(list) + slack
+                && event.held + org.terms.usd(event.usd.raw) + slack > credit.left,
+            "refusal \(event.header.seq) of what credit covers: \(event.held) held, "
+                + "\(event.usd) asked, \(credit.left) left")
+    }
+
     private func settled(_ event: HoldSettled) throws {
         guard let spend = spends[event.hold] else {
             throw Fault(text: "event \(event.header.seq) settles \(event.hold), which is no hold")
@@ -266,6 +390,7 @@ final class Oracle {
         spend.usage = event.usage
         spend.outcome = event.outcome
         spend.settledTier = event.tier
+        try bill(spend, usd: event.usd.raw, event.extras, event.header)
         end(spend, .settled, usd: event.usd.raw, tokens: event.usage.total, event.header)
     }
     private func lapsed(_ event: HoldLapsed) throws {
@@ -287,6 +412,7 @@ final class Oracle {
         try require(
             event.usd.raw == usd && event.tokens == tokens,
             "lapse of \(event.hold) charges \(event.usd) and \(event.tokens) tokens, not \(usd)")
+        try bill(spend, usd: usd, event.extras, event.header)
         end(spend, .lapsed, usd: usd, tokens: tokens, event.header)
     }
     private func charged(_ event: ChargeRecorded) throws {
@@ -314,6 +440,7 @@ final class Oracle {
         spend.outcome = event.outcome
         spend.settledTier = event.tier
         spend.endSeq = event.header.seq
+        try bill(spend, usd: spend.usd, event.extras, event.header)
         count(spend, usd: spend.usd, tokens: spend.tokens, held: false)
     }
 
@@ -511,6 +638,38 @@ final class Oracle {
                 "override of \(name) on \(accounts[account].path) until \(over.until) ends at \(time)"
             )
             counts[isByItself ? "override ran out" : "override ended early", default: 0] += 1
+        case .creditGranted:
+            let org = Int(event.header.account.raw)
+            guard let usd = json["usd"]?.string.flatMap({ Oracle.scaled($0, 9) }) else {
+                throw Fault(text: "grant \(event.header.seq) of nothing")
+            }
+            let expires = json["expires"]?.string.flatMap { $0.withBytes { Instant(parsing: $0) } }
+            var credit = accounts[org].credit ?? Credit()
+            let paid = min(usd, credit.overdrawn)
+            credit.granted += usd
+            credit.overdrawn -= paid
+            credit.grants.append(
+                Credit.Grant(
+                    seq: event.header.seq, usd: usd, left: usd - paid, expires: expires))
+            accounts[org].credit = credit
+        case .creditExpired:
+            let org = Int(event.header.account.raw)
+            let seq = json["grant"]?.integer.map { UInt64($0) }
+            guard let i = accounts[org].credit?.grants.firstIndex(where: { $0.seq == seq }),
+                let usd = json["usd"]?.string.flatMap({ Oracle.scaled($0, 9) })
+            else { throw Fault(text: "event \(event.header.seq) expires no grant") }
+            let grant = accounts[org].credit!.grants.remove(at: i)
+            try require(
+                grant.expires ?? .distantFuture <= time && grant.left == usd,
+                "grant \(grant.seq) has \(grant.left) left until \(String(describing: grant.expires))"
+            )
+            accounts[org].credit!.expired += grant.left
+        case .billingSet:
+            let org = Int(event.header.account.raw)
+            guard let markup = json["markup_ppm"]?.integer, let currency = json["currency"]?.string,
+                let rate = json["rate"]?.string.flatMap({ Oracle.scaled($0, 9) })
+            else { throw Fault(text: "billing \(event.header.seq) lacks something") }
+            accounts[org].terms = Terms(markup: markup, rate: rate, currency: currency)
         case .permissionsSet:
             if let models = json["models"] {
                 accounts[Int(event.header.account.raw)].models =

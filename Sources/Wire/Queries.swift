@@ -137,11 +137,8 @@ package struct AppendRequest {
         json = arguments[2]
     }
 
-    /// What a caller may append: the documents, but for those that only the daemon writes, which
-    /// stand below `org.created`.
-    package static let types = EventType.allCases.filter {
-        $0.carriesJSON && $0.rawValue >= EventType.orgCreated.rawValue
-    }
+    /// What a caller may append: the documents, but for those that only the daemon writes.
+    package static let types = EventType.allCases.filter(\.isAppended)
 }
 
 /// `AUTH <name> <secret>`.

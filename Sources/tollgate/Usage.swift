@@ -44,6 +44,10 @@ struct Usage: ParsableCommand {
         facts.add("at", usage["at"]?.plain)
         facts.add("open holds", usage["open_holds"]?.plain)
         facts.add("projected month end", usage["projected_month_end"].map { Money.rounded($0) })
+        if let credit = usage["credit"] {
+            facts.add("credit left", credit["left"].map { Money.rounded($0) })
+        }
+        if let billing = usage["billing"] { facts.add("billed", Bill.text(billing)) }
         facts.print()
         Console.print("")
         var table = Table([

@@ -49,6 +49,24 @@ private let payloads: [(type: EventType, text: String)] = [
         """
     ),
     (.overrideEnded, #"{"account":"acme/ml","limit":"usd.day"}"#),
+    (.creditGranted, #"{"account":"acme","usd":"5","source":"sign-up"}"#),
+    (
+        .creditGranted,
+        """
+        {"account":"acme","usd":"0.50","source":"card","reference":"r","expires_in":9,"id":"a",\
+        "reason":"b"}
+        """
+    ),
+    (
+        .creditGranted,
+        #"{"account":"acme","usd":"1","source":"card","expires":"2027-01-01T00:00:00Z"}"#
+    ),
+    (
+        .billingSet,
+        """
+        {"account":"acme","markup_ppm":150000,"currency":"CNY","rate":"7.30","id":"a","reason":"b"}
+        """
+    ),
     (.overrideEnded, #"{"account":"acme","limit":"tokens.minute","id":"a","reason":"b"}"#),
     (.priceSet, #"{"model":"Openai/GPT-4.1","in":"8","out":"24"}"#),
     (
@@ -71,7 +89,7 @@ private let payloads: [(type: EventType, text: String)] = [
     @Test func `are there for every type, and for nothing else`() throws {
         let events = EventType.allCases.map { "\($0.name).json" } + ["common.json"]
         #expect(try Repository.files("schemas/events") == events.sorted())
-        let appended = EventType.allCases.filter { $0.carriesJSON && $0.rawValue >= 10 }
+        let appended = EventType.allCases.filter(\.isAppended)
         #expect(
             try Repository.files("schemas/payloads") == appended.map { "\($0.name).json" }.sorted())
         for type in EventType.allCases {

@@ -37,11 +37,23 @@ import Testing
         return answer == expected
     }
 
+    private static func credit(_ json: JSON?) -> [String: String]? {
+        guard let json else { return nil }
+        var texts: [String: String] = [:]
+        for member in json.members ?? [] { texts[member.name] = member.value.string }
+        let grants = json["grants"]?.array ?? []
+        texts["grants"] = grants.map { $0["left"]?.string ?? "?" }.joined(separator: " ")
+        return texts
+    }
+
     private func compareUsage(
         _ machine: MachineDriver, _ naive: NaiveModel, _ time: Int64, _ seed: UInt64, _ line: Int
     ) throws {
         for account in machine.withBook({ $0.allPaths }) {
             let usage = try machine.usage(account, at: time)
+            try #require(
+                Self.credit(usage["credit"]) == naive.creditUsage(account),
+                "seed \(seed), line \(line): \(account) \(String(describing: usage["credit"]))")
             for (name, expected) in naive.usage(account, at: time) {
                 let entry = usage["limits"]?[name]
                 let text = { (field: String) -> String? in

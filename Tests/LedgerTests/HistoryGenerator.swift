@@ -220,6 +220,10 @@ struct HistoryGenerator {
         guard asked[0] == "RESERVE" else {
             return
         }
+        if words[2] == "credit_exhausted", random.chance(30) {
+            queue.append(creditLine(Self.option("scope", words) ?? "acme"))
+            return
+        }
         if random.below(80) == 0 {
             // A flood: the same again, and others like it, well past what is logged in a second.
             let others = recent.filter { $0.hasPrefix("RESERVE ") }.suffix(2)
@@ -384,6 +388,7 @@ struct HistoryGenerator {
         case ..<925: return limitsLine(of: anyAccount())
         case ..<940: return overrideLine()
         case ..<954: return permissionsLine()
+        case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
         case ..<985: return brokenLine()
@@ -681,6 +686,36 @@ struct HistoryGenerator {
             + until + #","reason":"r\#(lineCount)""# + adminFields() + "}"
     }
 
+    /// A top-up, of little or of much, and mostly with an end.
+    private mutating func creditLine(_ org: String) -> String {
+        let micro = random.pick([5_000, 60_000, 400_000, 3_000_000]) + random.below(5_000)
+        let decimals = "\(1_000_000 + micro % 1_000_000)".dropFirst()
+        var fields = #""account":"\#(org)","usd":"\#(micro / 1_000_000).\#(decimals)""#
+        fields += #","source":"\#(random.pick(["sign-up", "card", "alipay"]))""#
+        if random.chance(60) {
+            fields += #","reference":"p\#(lineCount)""#
+        }
+        let seconds = random.pick([2, 60, 900, 7200, 172_800])
+        switch random.below(3) {
+        case 0: break
+        case 1:
+            fields += #","expires_in":\#(seconds)"#
+            ends.append(now + Int64(seconds) * Self.second)
+        default:
+            let instant = now / Self.second + Int64(seconds)
+            fields += #","expires":"\#(NaiveModel.instant(second: instant))""#
+            ends.append(instant * Self.second)
+        }
+        return "APPEND credit.granted {" + fields + adminFields() + "}"
+    }
+
+    private mutating func billingLine() -> String {
+        let markup = random.pick([0, 150_000, 1, 333_333, 2_000_000])
+        let (currency, rate) = random.pick([("CNY", "1"), ("EUR", "0.861234567"), ("USD", "1")])
+        return #"APPEND billing.set {"account":"\#(random.pick(orgs))","markup_ppm":\#(markup),"#
+            + #""currency":"\#(currency)","rate":"\#(rate)""# + adminFields() + "}"
+    }
+
     private mutating func permissionsLine() -> String {
         var line = #"APPEND permissions.set {"account":"\#(anyAccount())""#
         let which = random.below(3)
@@ -848,6 +883,21 @@ struct HistoryGenerator {
             #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"999999","#
                 + #""for":9,"reason":"r"}"#,
             #"APPEND override.ended {"account":"\#(key)","limit":"usd.year"}"#,
+            #"APPEND credit.granted {"account":"\#(team)","usd":"1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"nobody","usd":"1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"0","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"-1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"9999999999","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1","source":"card","expires_in":0}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1","source":"card","#
+                + #""expires":"\#(NaiveModel.instant(second: now / Self.second))"}"#,
+            #"APPEND credit.expired {"account":"\#(org)","grant":1,"usd":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":-1,"currency":"CNY","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"cny","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"CNY","rate":"0"}"#,
+            #"APPEND billing.set {"account":"\#(team)","markup_ppm":0,"currency":"CNY","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"CNY"}"#,
             #"APPEND permissions.set {"account":"nobody","models":null}"#,
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,

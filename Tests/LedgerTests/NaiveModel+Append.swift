@@ -13,6 +13,10 @@ extension NaiveModel {
         "permissions.set": ["account", "models", "scopes"],
         "override.granted": ["account", "limit", "amount", "until", "for"],
         "override.ended": ["account", "limit"],
+        "credit.granted": [
+            "account", "usd", "source", "reference", "expires", "expires_in",
+        ],
+        "billing.set": ["account", "markup_ppm", "currency", "rate"],
         "price.set": [
             "model", "in", "out", "cached", "cache_write", "reasoning",
             "request", "max_out", "context", "variants",
@@ -45,6 +49,8 @@ extension NaiveModel {
         case "permissions.set": try setPermissions(payload)
         case "override.granted": try grantOverride(payload, at: now)
         case "override.ended": try endOverride(payload)
+        case "credit.granted": try grantCredit(payload, at: now)
+        case "billing.set": try setBilling(payload)
         case "price.set": try setPrice(payload)
         default: try setAlias(payload)
         }

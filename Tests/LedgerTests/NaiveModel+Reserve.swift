@@ -149,6 +149,13 @@ extension NaiveModel {
         let usd = Self.cost(of: usage, price: price)
         try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
 
+        try refuseUnbillable(org: lineage[2], usd: usd)
+
+        // 30: credit.
+        if let text = creditExhausted(lineage[2], usd: usd) {
+            return refused("credit_exhausted", "402 credit_exhausted \(text)")
+        }
+
         // 31 to 42: the limits.
         for rule in Self.limitRules {
             for path in lineage {

@@ -52,6 +52,8 @@ struct NaiveModel {
         /// Of an org only.
         var allowsUnpriced = false
         var onLapse = "release"
+        var credit: Credit?
+        var billing: Billing?
         /// Of an org only: the end of the window that was opened last, by window.
         var openedUntil: [String: Int64] = [:]
 
@@ -100,6 +102,8 @@ struct NaiveModel {
         /// What it counts for at the moment.
         var counts: Counts
         var settlement: Settlement?
+        /// What credit it has drawn.
+        var drawn: Amount = 0
     }
 
     struct Settlement {
@@ -136,6 +140,7 @@ struct NaiveModel {
     mutating func answer(_ line: String, at now: Int64) -> String? {
         appendSummedRefusals(at: now)
         endOverrides(at: now)
+        expireCredit(at: now)
         lapseHolds(at: now)
         let words = line.split(separator: " ").map { String($0) }
         do throws(Failure) {

@@ -69,6 +69,16 @@ struct Desk: ~Copyable {
             APPEND override.granted '{"account":"acme","limit":"tokens.minute","amount":9,\
             "until":"2026-11-25T00:00:00Z","reason":"drill"}'
             """,
+            """
+            APPEND billing.set '{"account":"acme","markup_ppm":150000,"currency":"CNY","rate":"1"}'
+            """,
+            """
+            APPEND credit.granted '{"account":"acme","usd":"0.01","source":"sign-up","expires_in":9}'
+            """,
+            #"APPEND credit.granted '{"account":"acme","usd":"0.002","source":"card","reference":"p"}'"#,
+            "RESERVE acme/ml/prod gpt in=100 out=200 id=r2",
+            "SETTLE 1-@ in=900 out=200 cached=10", "RESERVE acme/ml/prod gpt in=1000 out=200",
+            "CHARGE acme/ml/prod openai/gpt-4.1 in=900 out=900 id=c3", "USAGE acme", "SELECT 7",
             "USAGE acme/ml/prod", "LIST overrides limit=1",
             "LIST overrides after=acme:tokens.minute",
             "SELECT 3",
