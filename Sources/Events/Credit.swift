@@ -13,7 +13,8 @@ package struct CreditGranted: Sendable {
     init(_ fields: inout FieldReader) throws(Failure) {
         account = try fields.account("account", tier: .org)
         guard let usd = try fields.optionalMoney("usd"), usd > .zero else {
-            throw Failure(.error, "credit.granted needs \"usd\", an amount above 0 such as \"12.50\"")
+            throw Failure(
+                .error, "credit.granted needs \"usd\", an amount above 0 such as \"12.50\"")
         }
         self.usd = usd
         source = try fields.text("source")
@@ -62,20 +63,23 @@ package struct BillingSet: Sendable {
         account = try fields.account("account", tier: .org)
         guard let markup = try fields.optionalInteger("markup_ppm", 0...BillingSet.markupMax) else {
             throw Failure(
-                .error, "billing.set needs \"markup_ppm\": parts per million over list price, 0 for none")
+                .error,
+                "billing.set needs \"markup_ppm\": parts per million over list price, 0 for none")
         }
         self.markup = markup
         let letters = try fields.text("currency")
         guard let currency = letters.withBytes({ Currency($0) }) else {
             throw Failure(
-                .error, "currency \"\(letters)\" is not three capital letters such as CNY (ISO 4217)")
+                .error,
+                "currency \"\(letters)\" is not three capital letters such as CNY (ISO 4217)")
         }
         self.currency = currency
         // Read as money is: an exact decimal of at most nine places.
         guard let rate = try fields.optionalMoney("rate"), rate > .zero else {
             throw Failure(
                 .error,
-                "billing.set needs \"rate\", above 0: units of \(letters) for a US dollar, such as \"7.30\"")
+                "billing.set needs \"rate\", above 0: units of \(letters) for a US dollar, such as \"7.30\""
+            )
         }
         self.rate = rate.raw
     }

@@ -91,7 +91,8 @@ extension Book {
         _ row: UnsafeMutablePointer<HoldRow>, _ org: UnsafeMutablePointer<OrgRow>, usd: Int64
     ) {
         let before = drawn(row)
-        row.pointee.terms = HoldTerms(number: org.pointee.billing, drawn: org.pointee.credit != .max)
+        row.pointee.terms = HoldTerms(
+            number: org.pointee.billing, drawn: org.pointee.credit != .max)
         guard org.pointee.credit != .max else { return }
         draw(from: before, to: terms(org.pointee.billing).usd(usd) ?? .max, org)
     }

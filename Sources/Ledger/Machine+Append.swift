@@ -246,7 +246,8 @@ extension Machine {
         let org = book.accounts.rows.pointer(target).pointee.orgRow!
         let before = org.pointee.credit == .max ? 0 : book.credits[Int(org.pointee.credit)].granted
         guard !before.addingReportingOverflow(granted.usd.raw).overflow else {
-            throw Failure(.error, "all the credit of \(describe(target)) would overflow; grant less")
+            throw Failure(
+                .error, "all the credit of \(describe(target)) would overflow; grant less")
         }
     }
 

@@ -312,7 +312,8 @@ final class Oracle {
         try require(
             extras.billed?.amount.raw == (isBilled ? terms.settled(usd) : nil)
                 && extras.billed?.currency.name == (isBilled ? terms.currency : nil),
-            "event \(header.seq) bills \(String(describing: extras.billed)) for \(Nanodollars(usd))")
+            "event \(header.seq) bills \(String(describing: extras.billed)) for \(Nanodollars(usd))"
+        )
         guard accounts[org].credit != nil else { return }
         let before = accounts[org].credit!.overdrawn
         accounts[org].credit!.draw(terms.usd(usd) - spend.drawn)

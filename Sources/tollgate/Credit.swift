@@ -60,7 +60,8 @@ struct CreditCommand: ParsableCommand {
                 let id = "\(account) \(source) \(reference)"
                 guard id.utf8.count <= Bounds.textBytesMax else {
                     throw CommandFailure(
-                        .usage, "the reference is too long to tell payments apart by: give an --id, too")
+                        .usage,
+                        "the reference is too long to tell payments apart by: give an --id, too")
                 }
                 change.id = id
             }
@@ -161,7 +162,8 @@ struct Bill: ParsableCommand {
         let scaled = try? digits.withBytes { try Nanodollars(parsing: $0).raw }
         guard let scaled, scaled % 100_000 == 0 else {
             throw CommandFailure(
-                .usage, "--markup \"\(text)\": say percents of at most four decimals, such as 15% or 0.5%")
+                .usage,
+                "--markup \"\(text)\": say percents of at most four decimals, such as 15% or 0.5%")
         }
         return scaled / 100_000
     }

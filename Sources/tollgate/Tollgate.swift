@@ -34,7 +34,8 @@ struct Tollgate: ParsableCommand {
         subcommands: [
             Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
-            Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self, Alias.self, Operator.self,
+            Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
+            Alias.self, Operator.self,
             Usage.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )

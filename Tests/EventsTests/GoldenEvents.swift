@@ -64,7 +64,8 @@ struct GoldenEvent: Sendable {
         }
     }
 
-    static let all: [GoldenEvent] = documents + holds + refusals + ends + charges + overrides + finances
+    static let all: [GoldenEvent] =
+        documents + holds + refusals + ends + charges + overrides + finances
 
     private static let documents = [
         document(

@@ -105,7 +105,8 @@ import Testing
         grant(machine, "1", hours: 1)
         let answer = reserve(machine, 4, more: " ttl=86400")
         let hold = String(answer.split(separator: " ")[1])
-        #expect(reserve(machine, 6, at: Self.noon + Self.hour - 1, more: " ttl=1").hasPrefix("+ALLOW"))
+        #expect(
+            reserve(machine, 6, at: Self.noon + Self.hour - 1, more: " ttl=1").hasPrefix("+ALLOW"))
         let end = Self.noon + Self.hour
         #expect(
             reserve(machine, 1, at: end)
@@ -117,7 +118,8 @@ import Testing
         grant(machine, "3", at: end)
         #expect(try stand(machine, at: end) == "4 1 0.4 0.6 2 0 : 2.6")
     }
-    @Test func `gives back to the grant that was spent last, but not to one that has expired`() throws
+    @Test func `gives back to the grant that was spent last, but not to one that has expired`()
+        throws
     {
         let machine = ledger()
         grant(machine, "1", hours: 1)
@@ -198,17 +200,22 @@ import Testing
 
     // MARK: Numbers
 
-    @Test(arguments: [
-        // list price in nano-dollars, markup in millionths, rate in billionths → billed, settled
-        (1_000_000_000, 150_000, 1_000_000_000, 1_150_000_000, 1_150_000_000),
-        (1, 500_000, 500_000_000, 2, 1), (1, 499_999, 1_000_000_000, 1, 1), (0, 1, 1, 0, 0),
-        (7, 0, 7_300_000_000, 7, 51), (3, 0, 500_000_000, 3, 2),
-        (Int64.max, 0, 1_000_000_000, Int64.max, Int64.max),
-        (Int64.max - 1, 1, 1, nil, nil), (Int64.max / 2, 1_000_000, 1, Int64.max - 1, 9_223_372_037),
-        (Int64.max / 2, 0, 3_000_000_000, Int64.max / 2, nil),
-        (9_000_000_000_000_000_000, 0, 1, 9_000_000_000_000_000_000, 9_000_000_000),
-        (4_600_000_000_000_000, 100_000_000, 1_000_000_000, 464_600_000_000_000_000, 464_600_000_000_000_000),
-    ] as [(Int64, Int64, Int64, Int64?, Int64?)])
+    @Test(
+        arguments: [
+            // list price in nano-dollars, markup in millionths, rate in billionths → billed, settled
+            (1_000_000_000, 150_000, 1_000_000_000, 1_150_000_000, 1_150_000_000),
+            (1, 500_000, 500_000_000, 2, 1), (1, 499_999, 1_000_000_000, 1, 1), (0, 1, 1, 0, 0),
+            (7, 0, 7_300_000_000, 7, 51), (3, 0, 500_000_000, 3, 2),
+            (Int64.max, 0, 1_000_000_000, Int64.max, Int64.max),
+            (Int64.max - 1, 1, 1, nil, nil),
+            (Int64.max / 2, 1_000_000, 1, Int64.max - 1, 9_223_372_037),
+            (Int64.max / 2, 0, 3_000_000_000, Int64.max / 2, nil),
+            (9_000_000_000_000_000_000, 0, 1, 9_000_000_000_000_000_000, 9_000_000_000),
+            (
+                4_600_000_000_000_000, 100_000_000, 1_000_000_000, 464_600_000_000_000_000,
+                464_600_000_000_000_000
+            ),
+        ] as [(Int64, Int64, Int64, Int64?, Int64?)])
     func `is billed in exact numbers, rounded half up`(
         list: Int64, markup: Int64, rate: Int64, usd: Int64?, settled: Int64?
     ) {
