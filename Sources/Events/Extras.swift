@@ -1,5 +1,6 @@
-/// What a hot event says besides its fixed layout: `u8 tag, u8 length, bytes`, again and again, at the
-/// event's end. It is there when bit 7 of the header's flags is set, so that most events pay nothing.
+/// What a hot event says besides its fixed layout: how many extras there are (u8), and each as
+/// `u8 tag, u8 length, bytes`, at the event's end. They are there when bit 7 of the header's flags is
+/// set, so that most events pay nothing.
 ///
 /// What a tag means stands in `schemas/events.md`. Unknown tags survive a round trip.
 @frozen @usableFromInline
@@ -55,10 +56,11 @@ package struct Extras: Sendable {
     }
     @inlinable package var isEmpty: Bool { bytes.isEmpty }
 
-    /// Whether tags and lengths fill the bytes exactly, and known tags have the length they must have.
+    /// Whether count, tags and lengths fill the bytes exactly, and known tags have the length they must have.
     package static func isWellFormed(_ bytes: Bytes) -> Bool {
-        var at = 0
-        while at < bytes.count {
+        guard !bytes.isEmpty, bytes[0] > 0 else { return false }
+        var at = 1
+        for _ in 0..<bytes[0] {
             guard at + 2 <= bytes.count else { return false }
             let length = Int(bytes[at + 1])
             guard at + 2 + length <= bytes.count else { return false }
@@ -74,7 +76,7 @@ package struct Extras: Sendable {
             }
             at += 2 + length
         }
-        return true
+        return at == bytes.count
     }
 
     package var came: Came? {
@@ -102,7 +104,7 @@ package struct Extras: Sendable {
     package var askedModel: Bytes? { find(.askedModel) }
 
     private func find(_ tag: Tag) -> Bytes? {
-        var at = 0
+        var at = 1
         while at < bytes.count {
             let end = at + 2 + Int(bytes[at + 1])
             if bytes[at] == tag.rawValue { return bytes.slice(at + 2, end) }
@@ -119,7 +121,7 @@ extension Extras {
         package init() {}
 
         /// Valid until the next change.
-        package var extras: Extras { try! Extras(buffer.bytes) }
+        package var extras: Extras { buffer.isEmpty ? .none : try! Extras(buffer.bytes) }
 
         package mutating func add(_ came: Came) {
             begin(.came, 9)
@@ -144,6 +146,8 @@ extension Extras {
 
         private mutating func begin(_ tag: Tag, _ length: Int) {
             precondition(length <= 255, "an extra's length is one byte")
+            if buffer.isEmpty { buffer.append(0 as UInt8) }
+            buffer.base.storeBytes(of: buffer.bytes[0] + 1, as: UInt8.self)
             buffer.append(tag.rawValue)
             buffer.append(UInt8(length))
         }
