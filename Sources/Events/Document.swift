@@ -31,7 +31,7 @@ package enum Document: Sendable {
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
         case .operatorRevoked: self = .operatorRevoked(try OperatorRevoked(&fields))
-        case .holdPlaced, .holdRefused, .holdSettled, .holdReleased, .holdLapsed,
+        case .holdPlaced, .holdRefused, .holdExtended, .holdSettled, .holdReleased, .holdLapsed,
             .chargeRecorded, .refusalsSummed:
             throw Failure(.error, "\(type.name) is not a document: its layout is fixed")
         }

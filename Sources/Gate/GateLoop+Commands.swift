@@ -20,7 +20,7 @@ extension GateLoop {
             appendReply(session) { $0.reply(failure) }
             return true
         }
-        if verb.mayAppend, isReadOnly, verb != .reserve {
+        if verb.mayAppend, isReadOnly, verb != .reserve, verb != .extend {
             appendReply(session) {
                 $0.reply(
                     Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
@@ -32,6 +32,7 @@ extension GateLoop {
             if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
             switch verb {
             case .reserve, .check: try reserve(session, arguments, verb)
+            case .extend: try extend(session, arguments)
             case .settle: try settle(session, arguments)
             case .release: try release(session, arguments)
             case .charge: try charge(session, arguments)
@@ -107,6 +108,20 @@ extension GateLoop {
         counters.decisions += 1
         switch answer {
         case .allowed, .wouldAllow: counters.allowed += 1
+        case .denied: counters.denied += 1
+        default: break
+        }
+        reply(session, answer, acknowledgement)
+    }
+    private mutating func extend(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.ring
+        let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+        let answer = machine.extend(request)
+        counters.decisions += 1
+        switch answer {
+        case .extended: counters.allowed += 1
         case .denied: counters.denied += 1
         default: break
         }

@@ -5,7 +5,7 @@ import Events
 
 extension Book {
     /// The layout's number; a checkpoint of another one is not read but folded anew from the log.
-    package static let checkpointVersion: UInt32 = 2
+    package static let checkpointVersion: UInt32 = 3
 
     /// A 128-bit digest of everything the fold made.
     package func digest() -> Hash128 {
@@ -343,15 +343,25 @@ extension Book {
         b.append(uint64: row.pointee.settled)
         b.append(uint64: row.pointee.id.low)
         b.append(uint64: row.pointee.id.high)
+        b.append(row.pointee.placing == .max ? 0 : 1)
+        if row.pointee.placing == .max { return }
+        let placed = holds.placing(of: row)
+        b.append(int64: placed.input)
+        b.append(int64: placed.output)
+        b.append(int64: placed.usd)
+        b.append(uint32: placed.until)
+        b.append(uint64: placed.movedBy)
     }
     private mutating func decodeHolds(_ r: inout ByteReader) -> Bool {
         var rows: [HoldRow] = []
+        var placings: [(row: Int, placed: PlacedHold)] = []
         for _ in 0..<r.count(of: 1) {
             guard let state = HoldState(rawValue: r.uint8()) else { return false }
             var row = HoldRow()
             if state != .free {
                 guard decode(&row, &r) else { return false }
                 row.state = state
+                if r.uint8() != 0 { placings.append((rows.count, r.placedHold())) }
             }
             rows.append(row)
         }
@@ -370,7 +380,8 @@ extension Book {
             for i in rows.indices where rows[i].state == .open { rows[i].usd = 0 }
         }
         #endif
-        holds.restore(rows: rows, free: free, ended: ended, charges: charges)
+        holds.restore(
+            rows: rows, placings: placings, free: free, ended: ended, charges: charges)
         return true
     }
     private mutating func decode(_ row: inout HoldRow, _ r: inout ByteReader) -> Bool {
@@ -427,6 +438,14 @@ extension ByteReader {
             return 0
         }
         return count
+    }
+    fileprivate mutating func placedHold() -> PlacedHold {
+        let input = int64()
+        let output = int64()
+        let usd = int64()
+        let until = uint32()
+        return PlacedHold(
+            input: input, output: output, usd: usd, until: until, movedBy: uint64())
     }
     fileprivate mutating func text() -> Bytes { bytes(Int(uint32())) }
     fileprivate mutating func amounts() -> PriceAmounts {

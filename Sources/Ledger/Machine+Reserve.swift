@@ -44,7 +44,7 @@ extension Machine {
     }
 
     /// What is being asked for, as far as it is understood.
-    private struct Asked {
+    struct Asked {
         var key: UInt32 = .max
         var model = ModelNumber.none
         var price: UInt32 = .max
@@ -100,8 +100,8 @@ extension Machine {
         guard let key else { return refuse(.keyUnknown, request, asked, placing: placing) }
         asked.key = key
         let chain = book.accounts.chain(ofKey: key)
-        if now.nanoseconds >= chain.key.pointee.expires {
-            return refuse(.keyExpired, request, asked, by: chain.key, placing: placing)
+        if let (reason, account) = book.barring(chain, at: now) {
+            return refuse(reason, request, asked, by: account, placing: placing)
         }
         switch resolved {
         case .priced: break
@@ -156,14 +156,12 @@ extension Machine {
     ) -> Answer {
         var ttl = Bounds.holdSecondsDefault
         if let wanted = request.ttl { ttl = wanted }
-        // Rounded up to a whole second, so that a hold never lives shorter than it was promised.
-        let until = (now.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
         var header = header(.holdPlaced, AccountNumber(key))
         header.flags = request.tier.rawValue
         let event = Book.Placing(
             seq: header.seq, epoch: header.epoch, time: now, key: key, model: model, price: price,
             modelText: model == .max ? name : .empty, tier: request.tier, input: input,
-            output: output, usd: usd, until: UInt32(clamping: until), id: id)
+            output: output, usd: usd, until: deadline(ttl, after: now), id: id)
         HoldPlaced.encode(
             header, model: model,
             price: price == .max ? 0 : book.prices.prices.pointer(price).pointee.version,
@@ -175,6 +173,12 @@ extension Machine {
             usd: Nanodollars(usd), until: Instant(seconds: Int64(event.until)))
     }
 
+    /// Rounded up to a whole second, so that a hold never lives shorter than it was promised.
+    @inline(__always)
+    func deadline(_ ttl: Int64, after start: Instant) -> UInt32 {
+        let until = (start.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
+        return UInt32(clamping: until)
+    }
     private func isMalformed(_ resolved: ResolvedModel) -> Bool {
         if case .malformed = resolved { true } else { false }
     }
@@ -218,9 +222,10 @@ extension Machine {
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
         let (model, tier, name) = (asked.model, request.tier, asked.name)
         let (input, output) = (asked.input, asked.output)
+        let placed = book.holds.placing(of: row)
         let same =
             !malformed && row.pointee.model == model.raw && row.pointee.tier == tier
-            && row.pointee.input == input && row.pointee.output == output
+            && placed.input == input && placed.output == output
             && (model != .none || book.names[row.pointee.modelName] == name)
         guard same else {
             return .failed(
@@ -231,13 +236,12 @@ extension Machine {
         }
         return .allowed(
             hold: row.pointee.name, model: book.modelName(of: row),
-            usd: Nanodollars(row.pointee.usd),
-            until: Instant(seconds: Int64(row.pointee.until)))
+            usd: Nanodollars(placed.usd), until: Instant(seconds: Int64(placed.until)))
     }
 
     // MARK: Refusals
 
-    private mutating func refuse(
+    mutating func refuse(
         _ reason: Refusal, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
         by account: UnsafeMutablePointer<AccountRow>? = nil, placing: Bool
     ) -> Answer {
@@ -252,9 +256,10 @@ extension Machine {
         return .denied(denial)
     }
 
-    private mutating func refuse(
+    /// - Parameter growing: the open hold that asks for more, if it is one.
+    mutating func refuse(
         _ binding: BindingLimit, _ chain: AccountChain, _ request: borrowing ReserveRequest,
-        _ asked: borrowing Asked, placing: Bool
+        _ asked: borrowing Asked, growing hold: UnsafeMutablePointer<HoldRow>? = nil, placing: Bool
     ) -> Answer {
         var denial = Denial(binding.reason, now: now)
         denial.scope = book.names[binding.account.pointee.name]
@@ -269,7 +274,7 @@ extension Machine {
             case .requests, nil: 1
             }
         denial.resets = book.resets(
-            binding, asked: amount, chain.orgRow, at: now, calendar: calendar)
+            binding, asked: amount, chain.orgRow, growing: hold, at: now, calendar: calendar)
         if placing { log(denial, request, asked, tier: binding.account.pointee.tier) }
         return .denied(denial)
     }

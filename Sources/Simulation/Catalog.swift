@@ -30,6 +30,7 @@ final class Catalog {
     private static let asks: [Maker] = [
         (40, { $0.reserve($1, &$2) }),
         (4, { $0.check(&$2) }),
+        (8, { $0.extend($1, &$2) }),
         (30, { $0.settle($1, &$2) }),
         (8, { $0.release($1, &$2) }),
         (8, { $0.charge($1, &$2) }),
@@ -205,6 +206,21 @@ final class Catalog {
     private func check(_ random: inout SeededRandom) -> Ask? {
         Ask(words: ["CHECK", random.pick(keys), random.pick(models), "in=100"], kind: .check)
     }
+    private func extend(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        guard let hold = client.someHold(&random, keeping: true) else { return nil }
+        let output = Int64(random.below(2_500))
+        var words = ["EXTEND", "\(hold.name)", "out=\(output)"]
+        var input: Int64 = 0
+        if random.chance(300) {
+            input = Int64(random.below(3_000))
+            words.append("in=\(input)")
+        }
+        if random.chance(400) { words.append("ttl=\(random.pick([1, 2, 60, 600, 86_400]))") }
+        let onDisk = random.chance(250)
+        if onDisk { words.append("ack=disk") }
+        return Ask(
+            words: words, kind: .extend(hold.name, input: input, output: output), onDisk: onDisk)
+    }
     private func usage(_ random: inout SeededRandom) -> (TokenUsage, [String]) {
         var usage = TokenUsage(
             input: Int64(random.below(2_500)), output: Int64(random.below(1_200)))
@@ -283,6 +299,8 @@ final class Catalog {
         switch ask.kind {
         case .reserve(let key, _, let output, let id):
             ask.kind = .reserve(key: key, input: other, output: output, id: id)
+        case .extend(let hold, _, let output):
+            ask.kind = .extend(hold, input: other, output: output)
         case .settle(let hold, var usage, let outcome, let tier, let isChargeable):
             usage.input = other
             ask.kind = .settle(

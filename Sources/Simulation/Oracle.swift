@@ -20,7 +20,11 @@ final class Oracle {
         let price: Price?
         let asked: TokenUsage
         let tier: ServiceTier
-        let until: Instant
+        /// As it was placed, or extended last.
+        var until: Instant
+        var wanted: TokenUsage
+        /// The events that extended it.
+        var growths: [Growth] = []
         let id: String
         var state: State
         /// As it was placed, or charged.
@@ -46,11 +50,18 @@ final class Oracle {
             self.model = model
             self.price = price
             self.asked = asked
+            wanted = asked
             self.tier = tier
             self.until = until
             self.id = id
             self.state = state
         }
+    }
+    struct Growth {
+        var seq: UInt64
+        var wanted: TokenUsage
+        var usd: Int64
+        var until: Instant
     }
     struct Price {
         /// Pico-dollars a token: in, cached, cache_write, out, reasoning.
@@ -126,6 +137,7 @@ final class Oracle {
             switch header.type {
             case .holdPlaced: try placed(try HoldPlaced(event))
             case .holdRefused: try refused(try HoldRefused(event))
+            case .holdExtended: try extended(try HoldExtended(event))
             case .holdSettled: try settled(try HoldSettled(event))
             case .holdReleased:
                 let released = try HoldReleased(event)
@@ -202,6 +214,64 @@ final class Oracle {
         }
     }
 
+    private func extended(_ event: HoldExtended) throws {
+        let spend = try open(event.hold, event.header)
+        let chain = try chain(event.header)
+        let wanted = TokenUsage(input: event.input, output: event.output)
+        try require(
+            event.input >= spend.wanted.input && event.output >= spend.wanted.output
+                && event.untilInstant >= spend.until && event.tier == spend.tier,
+            "extension \(event.header.seq) takes from \(event.hold)")
+        let usd = max(spend.heldUSD, Oracle.cost(spend.price, wanted))
+        try require(
+            event.usd.raw == usd,
+            "extension \(event.header.seq) holds \(event.usd), not \(Nanodollars(usd))")
+        try require(
+            event.untilInstant.second <= spend.placed.second + 86_401,
+            "hold \(event.hold) may live longer than a day")
+        if let expires = accounts[Int(spend.key)].expires {
+            try require(event.header.time < expires, "\(event.hold) grows on an expired key")
+        }
+        let grows = wanted != spend.wanted
+        grow(spend, to: wanted, usd: usd)
+        spend.until = event.untilInstant
+        spend.growths.append(
+            Growth(seq: event.header.seq, wanted: wanted, usd: usd, until: spend.until))
+        // Where it grew, it still fits. Who only asked for time may be over a limit that was lowered.
+        for account in chain where grows {
+            for kind in LimitKind.all where counts(spend, kind, account) {
+                guard let limit = accounts[Int(account)].limits[kind] else { continue }
+                let (used, held) = taken(account, kind, at: time)
+                try require(
+                    used + held <= limit,
+                    "\(event.hold) grows and takes \(accounts[Int(account)].path) over \(kind.name): "
+                        + "\(used) + \(held) > \(limit)")
+            }
+        }
+    }
+    /// Whether a hold's money or tokens count for a limit now.
+    private func counts(_ spend: Spend, _ kind: LimitKind, _ account: UInt32) -> Bool {
+        guard let unit = kind.unit, unit != .requests, let window = kind.window else {
+            return false
+        }
+        if window == .minute {
+            return time.second - spend.placed.second < 60
+                && accounts[Int(account)].recent.contains { $0 === spend }
+        }
+        return Oracle.start(of: window, at: spend.placed) == Oracle.start(of: window, at: time)
+    }
+    private func grow(_ spend: Spend, to wanted: TokenUsage, usd: Int64) {
+        for account in accounts[Int(spend.key)].chain.map(Int.init) {
+            for key in Oracle.windows(of: spend.placed) {
+                accounts[account].windows[key]!.heldUSD += usd - spend.heldUSD
+                accounts[account].windows[key]!.heldTokens += wanted.total - spend.heldTokens
+            }
+        }
+        spend.heldUSD = usd
+        spend.heldTokens = wanted.total
+        spend.wanted = wanted
+    }
+
     private func refused(_ event: HoldRefused) throws {
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         guard let kind = event.limit, let tier = event.scopeTier else { return }
@@ -255,10 +325,10 @@ final class Oracle {
         var tokens: Int64 = 0
         switch accounts[Int(org)].onLapse {
         case "charge_input":
-            tokens = spend.asked.input
-            usd = Oracle.cost(spend.price, TokenUsage(input: spend.asked.input, output: 0))
+            tokens = spend.wanted.input
+            usd = Oracle.cost(spend.price, TokenUsage(input: spend.wanted.input, output: 0))
         case "charge_hold":
-            tokens = spend.asked.total
+            tokens = spend.wanted.total
             usd = spend.heldUSD
         default: break
         }

@@ -7,7 +7,7 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .settle, .release, .get, .list, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
         case .events, .info, .hello, .ping, .quit, .command: -1
@@ -19,6 +19,7 @@ extension Verb {
         switch self {
         case .reserve, .check:
             "<key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
+        case .extend: "<hold> out= [in= ttl= ack=]"
         case .settle:
             "<hold> in= out= [cached= cache_write= reasoning= tier= ms= outcome= key= model= ack=]"
         case .release: "<hold> [why= ack=]"
@@ -52,6 +53,7 @@ extension Verb {
         switch self {
         case .reserve: "Asks whether a request may be sent, and sets its cost aside if so."
         case .check: "Answers as RESERVE would, and sets nothing aside."
+        case .extend: "Grows a hold while its answer is still coming, or says why not."
         case .settle: "Ends a hold with the usage the provider reported."
         case .release: "Ends a hold of which nothing was spent."
         case .charge: "Records usage that had no hold."
@@ -78,7 +80,7 @@ extension Verb {
     /// Redis's group; `redis-cli` lists a group's commands with `help @group`.
     package var group: StaticString {
         switch self {
-        case .reserve, .check, .settle, .release, .charge: "generic"
+        case .reserve, .check, .extend, .settle, .release, .charge: "generic"
         case .append, .get, .list, .usage, .events, .info, .command, .config: "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
@@ -86,7 +88,7 @@ extension Verb {
     /// Redis's flags, as far as they mean something here.
     package var flags: [StaticString] {
         switch self {
-        case .reserve, .settle, .release, .charge: ["write", "denyoom", "fast"]
+        case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
         case .get, .list, .usage, .events: ["readonly"]

@@ -2,7 +2,7 @@ import Events
 
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
-    case reserve, check, settle, release, charge
+    case reserve, check, extend, settle, release, charge
     case append, get, list, usage, events
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
@@ -11,6 +11,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         switch self {
         case .reserve: "RESERVE"
         case .check: "CHECK"
+        case .extend: "EXTEND"
         case .settle: "SETTLE"
         case .release: "RELEASE"
         case .charge: "CHARGE"
@@ -51,6 +52,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         switch word {
         case 0x65_7672_6573_6572: .reserve
         case 0x6B_6365_6863: .check
+        case 0x646E_6574_7865: .extend
         case 0x656C_7474_6573: .settle
         case 0x65_7361_656C_6572: .release
         case 0x6567_7261_6863: .charge

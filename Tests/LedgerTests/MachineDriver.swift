@@ -60,6 +60,9 @@ final class MachineDriver {
             case .check:
                 answer = machine.check(
                     try ReserveRequest(arguments, verb: .check, acknowledgement: &acknowledgement))
+            case .extend:
+                answer = machine.extend(
+                    try ExtendRequest(arguments, acknowledgement: &acknowledgement))
             case .settle:
                 answer = machine.settle(
                     try SettleRequest(arguments, acknowledgement: &acknowledgement))

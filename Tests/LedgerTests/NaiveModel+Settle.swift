@@ -64,7 +64,7 @@ extension NaiveModel {
         count(counts, name: eventName, key: key, at: now)
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
-            name: name, key: key, model: model, price: price, asked: usage,
+            name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
             placed: now, until: now, allowLine: "", state: .settled, counts: counts,
             settlement: Settlement(usage: usage, line: line))
         return line
@@ -142,7 +142,7 @@ extension NaiveModel {
     func countsAfterLapse(of hold: Hold) -> Counts {
         switch accounts[Self.lineage(hold.key)[2]]!.onLapse {
         case "charge_input":
-            var prompt = hold.asked
+            var prompt = hold.wanted
             prompt.output = 0
             return Counts(
                 usdUsed: Self.cost(of: prompt, price: hold.price),

@@ -55,7 +55,8 @@ struct Desk: ~Copyable {
             #"APPEND operator.created '{"operator":"relay-1","role":"relay"}'"#,
             "RESERVE acme/ml/prod gpt in=100 out=200 id=r1 user=ann project=p env=e ip=1.2.3.4 ua=x",
             "SETTLE 1-@ in=100 out=20 cached=10 reasoning=5 ms=7", "RESERVE acme/ml/prod gpt in=5",
-            "RELEASE 1-@ why=cancelled", "RESERVE acme/ml/prod gpt in=7 out=1 ttl=2", "SELECT 5",
+            "RELEASE 1-@ why=cancelled", "RESERVE acme/ml/prod gpt in=7 out=1 ttl=2",
+            "EXTEND 1-@ out=30 in=9 ttl=4", "SELECT 5",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c1 tier=batch",
             "RESERVE acme/ml/prod openai/gpt-4.1 in=90000000 out=9",
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
@@ -104,6 +105,9 @@ struct Desk: ~Copyable {
             let request = try ReserveRequest(
                 arguments, verb: .check, acknowledgement: &acknowledgement)
             reply.reply(machine.check(request), &seconds)
+        case .extend:
+            let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+            reply.reply(machine.extend(request), &seconds)
         case .settle:
             let request = try SettleRequest(arguments, acknowledgement: &acknowledgement)
             reply.reply(machine.settle(request), &seconds)

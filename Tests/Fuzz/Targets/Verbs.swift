@@ -59,6 +59,7 @@ struct Verbs: ~Copyable {
             denial.scope = request.scope
             denial.resets = Instant(nanoseconds: request.input ?? .max)
             out.reply(.denied(denial), &seconds)
+        case .extend: _ = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
         case .settle: _ = try SettleRequest(arguments, acknowledgement: &acknowledgement)
         case .release: _ = try ReleaseRequest(arguments, acknowledgement: &acknowledgement)
         case .charge: _ = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
@@ -105,6 +106,13 @@ private struct Asked {
                 add(
                     try ReserveRequest(
                         arguments, verb: .check, acknowledgement: &acknowledgement))
+                usual = "ack=ring"
+            case .extend:
+                let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+                add(request.hold)
+                add("out", request.output)
+                add("in", request.input)
+                add("ttl", request.ttl)
                 usual = "ack=ring"
             case .settle: add(try SettleRequest(arguments, acknowledgement: &acknowledgement))
             case .release:
