@@ -112,7 +112,7 @@ struct FlippedRun {
                 FlippedRun.flags, in: scratch, data: copy, socket: socket)
             let all = try daemon.client().events()
             let epoch = all.map { $0.number("epoch") }.max() ?? 0
-            log = all.prefix { $0.number("epoch") < epoch } as NSArray
+            log = Array(all.prefix { $0.number("epoch") < epoch }) as NSArray
             try daemon.kill()
             guard log.count >= durable, durable > 100, files.count >= 4 else {
                 throw RigFailure("a poor directory: \(log.count) events, \(durable), \(files)")
@@ -170,7 +170,7 @@ struct FlippedRun {
         do {
             let client = try daemon.client()
             try past.read(client)
-            let found = past.events.prefix(template.events) as NSArray
+            let found = Array(past.events.prefix(template.events)) as NSArray
             let same = zip(found, template.log).prefix {
                 ($0 as? NSDictionary) == ($1 as? NSDictionary)
             }.count
@@ -195,7 +195,7 @@ struct FlippedRun {
         let status = try daemon.stop()
         guard isOrderly(status, daemon.errors) else { return (.named, "the end: \(status)") }
         if status != 0 { return (.named, nil) }
-        let isNoticed = [" aside", "the ring"].contains { daemon.errors.contains($0) }
+        let isNoticed = [" aside", "damaged", "not whole"].contains { daemon.errors.contains($0) }
         return (isNoticed ? .setAside : .harmless, nil)
     }
     /// Whether it ended with 0, or with a code of its own and a reason.
