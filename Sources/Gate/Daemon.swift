@@ -174,7 +174,12 @@ package enum Daemon {
             throw .io(
                 "events after \(journal.durableSeq) are only in the ring: \(journal.stateReason)")
         }
-        if let problem = second.problem { throw .software("the second fold failed: \(problem)") }
+        if let failure = second.failure {
+            throw DaemonFailure(
+                exitCode: failure.exitCode,
+                message: "all that was answered is in the log, but a second fold of it fails: "
+                    + failure.message)
+        }
         guard second.seq == seq, second.digest == digest else {
             throw .software(
                 "the book that decided and a second fold of the log disagree at event \(seq); keep the "
