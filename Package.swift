@@ -115,6 +115,7 @@ let package = Package(
             name: "DaemonTests",
             dependencies: [
                 "tollgate", "Gate", "Journal", "Ledger", "Events", "CLinux", "TestSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Foreign")], swiftSettings: strict),

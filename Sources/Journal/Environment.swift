@@ -291,7 +291,7 @@ final class Environment: @unchecked Sendable {
     private func openError(_ code: Int32) -> JournalError {
         let path = directory + "/data.mdb"
         switch code {
-        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND:
+        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_NOTFOUND:
             return JournalError(
                 .damaged, "\(path) is no journal or is damaged; restore it from a backup")
         case MDB_VERSION_MISMATCH:
@@ -324,10 +324,12 @@ final class Environment: @unchecked Sendable {
         text.append(message.map { String(cString: $0) } ?? "no reason given")
         text.append(
             """
-            . What was committed is still on disk and what was staged in the ring: start again; if \
-            this comes back, check the disk and restore journal/data.mdb from a backup.\n
+            . What was committed is still on disk and what was staged in the ring. 'tollgate doctor' \
+            says which page it is: check the disk and restore journal/data.mdb from a backup.\n
             """)
         _ = Glibc.write(2, text.bytes.base, text.count)
+        // As for memory that cannot be read: damaged data, and starting again would find the same.
+        _exit(65)
     }
 }
 
