@@ -84,13 +84,18 @@ final class Environment: @unchecked Sendable {
             // Whoever only looks must not leave a lock file behind that is not the daemon's.
             if fileSize(directory + "/lock.mdb") == nil { flags |= UInt32(MDB_NOLOCK) }
         }
+        // A store into the lock file's mapping must never find the disk full. Before LMDB opens it: its
+        // lock is of the kind that a process loses by closing any descriptor of the file, and the next
+        // tool to open the journal would take itself for the first, forget our readers, and have the
+        // committer write over what they read.
+        if !readOnly {
+            try File(opening: directory + "/lock.mdb", O_RDWR | O_CREAT).allocate(2 * 4096)
+        }
         if code == 0 { code = mdb_env_open(fresh, directory, flags, 0o600) }
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
         try checkPages(fresh, readOnly: readOnly, everyPage: everyPage)
         if readOnly { return try finishOpening(fresh, &failed) }
-        // A store into the lock file's mapping must never find the disk full.
-        try File(opening: directory + "/lock.mdb", O_RDWR).allocate(2 * 4096)
         var dead: Int32 = 0
         mdb_reader_check(fresh, &dead)
         return try finishOpening(fresh, &failed)
