@@ -324,6 +324,8 @@ import Testing
         var wanted = flock()
         wanted.l_type = Int16(F_WRLCK)
         wanted.l_whence = Int16(SEEK_SET)
+        // The first byte says that somebody is here; further ones stand for processes that read.
+        wanted.l_len = 1
         let getLock: Int32 = 36  // F_OFD_GETLK, which Glibc's module does not show.
         try #require(fcntl(file, getLock, &wanted) == 0)
         return wanted.l_type != Int16(F_UNLCK)
