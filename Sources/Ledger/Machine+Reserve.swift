@@ -17,6 +17,7 @@ extension Machine {
         let scope = request.scope
         guard case .priced(let model, let price) = book.resolve(model: request.model),
             now.nanoseconds < chain.key.pointee.expires,
+            chain.flags.isDisjoint(with: .special),
             scope.isEmpty || book.lacking(scope: scope, chain) == nil,
             book.allows(model: model, chain)
         else { return decide(request, placing: true) }
