@@ -58,7 +58,7 @@ extension Machine {
 
     /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
     @inline(__always)
-    private func asked(
+    func asked(
         _ request: borrowing ReserveRequest, _ price: UInt32
     ) -> (input: Int64, output: Int64) {
         var input: Int64 = 0
