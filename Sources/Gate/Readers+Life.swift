@@ -127,6 +127,7 @@ struct Life {
         guard let stored = try? StoredEvent(event) else { return nil }
         switch stored.header.type {
         case .holdPlaced: return HoldName(epoch: stored.header.epoch, seq: stored.header.seq)
+        case .holdExtended: return (try? HoldExtended(stored))?.hold
         case .holdSettled: return (try? HoldSettled(stored))?.hold
         case .holdReleased: return (try? HoldReleased(stored))?.hold
         case .holdLapsed: return (try? HoldLapsed(stored))?.hold
@@ -142,8 +143,9 @@ struct Life {
         switch at.field(UInt8.self, 2) {
         case EventType.holdPlaced.rawValue, EventType.holdRefused.rawValue:
             return at.field(UInt64.self, 8) == hold.seq && at.field(UInt32.self, 4) == hold.epoch
-        case EventType.holdSettled.rawValue, EventType.holdReleased.rawValue,
-            EventType.holdLapsed.rawValue, EventType.chargeRecorded.rawValue:
+        case EventType.holdExtended.rawValue, EventType.holdSettled.rawValue,
+            EventType.holdReleased.rawValue, EventType.holdLapsed.rawValue,
+            EventType.chargeRecorded.rawValue:
             return Life.request(of: event) == hold
         default: return false
         }

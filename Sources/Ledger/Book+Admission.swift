@@ -302,7 +302,8 @@ extension Book {
     /// - Parameter growing: the open hold that asks for more, if it is one.
     func resets(
         _ binding: BindingLimit, asked: Int64, _ org: UnsafeMutablePointer<OrgRow>,
-        growing hold: UnsafeMutablePointer<HoldRow>?, at now: Instant, calendar: ZoneCalendar
+        growing hold: UnsafeMutablePointer<HoldRow>? = nil, at now: Instant,
+        calendar: ZoneCalendar
     ) -> Instant? {
         guard let unit = binding.kind.unit, let window = binding.kind.window else { return nil }
         if window == .minute, let hold {
@@ -310,7 +311,7 @@ extension Book {
             let placed = Instant(nanoseconds: hold.pointee.placedAt).second
             let gone = Instant(seconds: placed + MinuteRing.seconds)
             let opens = resets(
-                binding, asked: asked, org, growing: nil, at: now, calendar: calendar)
+                binding, asked: asked, org, at: now, calendar: calendar)
             return min(opens ?? gone, gone)
         }
         if window == .minute {
