@@ -60,7 +60,11 @@ import Testing
         let other = MachineDriver(book: copy)
         var checkpoint = ByteBuffer()
         machine.withBook { $0.encode(into: &checkpoint) }
-        let read = MachineDriver(book: try #require(Book(decoding: checkpoint.bytes)))
+        guard let decoded = Book(decoding: checkpoint.bytes) else {
+            Issue.record("a book is read back")
+            return
+        }
+        let read = MachineDriver(book: decoded)
         for (hours, usd) in costs {
             let expected =
                 usd == "unpriced"
