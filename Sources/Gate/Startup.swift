@@ -57,11 +57,13 @@ enum Startup {
         return Book()
     }
 
-    /// Folds everything durable that the book has not seen.
-    static func fold(_ journal: Journal, into book: inout Book) throws(DaemonFailure) {
+    /// Folds everything durable that the book has not seen, up to a seq.
+    static func fold(
+        _ journal: Journal, into book: inout Book, through last: UInt64 = .max
+    ) throws(DaemonFailure) {
         var failure: DaemonFailure?
         do throws(JournalError) {
-            try journal.readPages(from: book.seq + 1) { page in
+            try journal.readPages(from: book.seq + 1, through: last) { page in
                 do throws(EventError) {
                     try book.fold(page.frames, gap: EventPage.gap)
                     return true

@@ -337,6 +337,12 @@ struct WriteTransaction: ~Copyable {
         }
         guard code == 0 else { throw LMDBError(code: code, action: "appending to the journal") }
     }
+    /// How many leaves the events have, what this transaction added included.
+    var eventLeaves: Int {
+        var stat = MDB_stat()
+        mdb_stat(raw, databases[Database.events.rawValue], &stat)
+        return stat.ms_leaf_pages
+    }
     /// Puts a row; one that is there already stays, unless it is to be replaced.
     func put(
         _ database: Database, key: Bytes, _ value: Bytes, replacing: Bool = false

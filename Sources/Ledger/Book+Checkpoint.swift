@@ -361,58 +361,61 @@ extension Book {
         b.append(uint64: row.pointee.id.high)
     }
     private mutating func decodeHolds(_ r: inout ByteReader) -> Bool {
-        var rows: [HoldRow] = []
-        for _ in 0..<r.count(of: 1) {
+        let count = r.count(of: 1)
+        for _ in 0..<count {
             guard let state = HoldState(rawValue: r.uint8()) else { return false }
             var row = HoldRow()
             if state != .free {
                 guard decode(&row, &r) else { return false }
                 row.state = state
             }
-            rows.append(row)
+            #if TOLLGATE_PLANTED_BUGS
+            if PlantedBug.current == .checkpointForgetsHolds, state == .open { row.usd = 0 }
+            #endif
+            holds.restore(row)
         }
-        var free: [UInt32] = []
-        for _ in 0..<r.count(of: 4) { free.append(r.uint32()) }
-        var ended: [UInt32] = []
-        for _ in 0..<r.count(of: 4) { ended.append(r.uint32()) }
-        var charges: [UInt32] = []
-        for _ in 0..<r.count(of: 4) { charges.append(r.uint32()) }
-        let inRange = { (slot: UInt32) in slot < UInt32(rows.count) }
-        guard !r.failed, free.allSatisfy(inRange), ended.allSatisfy(inRange),
-            charges.allSatisfy(inRange)
-        else { return false }
-        #if TOLLGATE_PLANTED_BUGS
-        if PlantedBug.current == .checkpointForgetsHolds {
-            for i in rows.indices where rows[i].state == .open { rows[i].usd = 0 }
+        for _ in 0..<r.count(of: 4) {
+            guard let slot = r.slot(below: count) else { return false }
+            holds.restore(free: slot)
         }
-        #endif
-        holds.restore(rows: rows, free: free, ended: ended, charges: charges)
+        for _ in 0..<r.count(of: 4) {
+            guard let slot = r.slot(below: count) else { return false }
+            holds.restore(ended: slot)
+        }
+        for _ in 0..<r.count(of: 4) {
+            guard let slot = r.slot(below: count) else { return false }
+            holds.restore(charge: slot)
+        }
+        guard !r.failed else { return false }
+        holds.restoreIndexes()
         return true
     }
     private mutating func decode(_ row: inout HoldRow, _ r: inout ByteReader) -> Bool {
-        row.seq = r.uint64()
-        row.epoch = r.uint32()
-        guard let tier = ServiceTier(rawValue: r.uint8()) else { return false }
+        // A million of these are all that a start has to do, so their bytes are asked for in two
+        // pieces instead of field by field.
+        guard let front = r.next(18), let tier = ServiceTier(rawValue: front.field(UInt8.self, 12))
+        else { return false }
+        row.seq = front.field(UInt64.self, 0)
+        row.epoch = front.field(UInt32.self, 8)
         row.tier = tier
-        row.isLate = r.uint8() != 0
-        row.key = r.uint32()
+        row.isLate = front.field(UInt8.self, 13) != 0
+        row.key = front.field(UInt32.self, 14)
         let model = r.uint32()
         let name = model == .max ? prices.intern(unpriced: r.text(), names: &names) : .none
-        row.setModel(model, price: r.uint32())
+        guard let rest = r.next(88) else { return false }
+        row.setModel(model, price: rest.field(UInt32.self, 0))
         if model == .max { row.setModel(unpriced: name) }
-        row.until = r.uint32()
-        row.placedAt = r.int64()
-        row.input = r.int64()
-        row.output = r.int64()
-        row.usd = r.int64()
-        row.spentUSD = r.int64()
-        row.spentTokens = r.int64()
-        row.left = r.int64()
-        row.settled = r.uint64()
-        let low = r.uint64()
-        row.id = .stored(low: low, high: r.uint64())
-        return !r.failed && row.key < UInt32(accounts.rows.count)
-            && accounts.rows.pointer(row.key).pointee.tier == .key
+        row.until = rest.field(UInt32.self, 4)
+        row.placedAt = rest.field(Int64.self, 8)
+        row.input = rest.field(Int64.self, 16)
+        row.output = rest.field(Int64.self, 24)
+        row.usd = rest.field(Int64.self, 32)
+        row.spentUSD = rest.field(Int64.self, 40)
+        row.spentTokens = rest.field(Int64.self, 48)
+        row.left = rest.field(Int64.self, 56)
+        row.settled = rest.field(UInt64.self, 64)
+        row.id = .stored(low: rest.field(UInt64.self, 72), high: rest.field(UInt64.self, 80))
+        return row.key < UInt32(accounts.rows.count) && accounts.rows.pointer(row.key).pointee.isKey
             && (row.model == .max || row.model < UInt32(prices.models.count))
             && (row.price == .max || row.price < UInt32(prices.prices.count))
     }
@@ -445,6 +448,13 @@ extension ByteReader {
         return count
     }
     fileprivate mutating func text() -> Bytes { bytes(Int(uint32())) }
+    /// The next `count` bytes, at least one; nil when there are fewer.
+    fileprivate mutating func next(_ count: Int) -> UnsafeRawPointer? { bytes(count).base }
+    /// The number of a row; nil for one that is not there.
+    fileprivate mutating func slot(below count: Int) -> UInt32? {
+        let slot = uint32()
+        return slot < UInt32(truncatingIfNeeded: count) ? slot : nil
+    }
     fileprivate mutating func amounts() -> PriceAmounts {
         var amounts = PriceAmounts()
         amounts.input = int64()

@@ -316,26 +316,40 @@ struct HoldTable: ~Copyable {
     var freeCount: Int { free.count }
     func freeSlot(_ i: Int) -> UInt32 { free[i] }
 
-    /// Builds the table from the rows of a checkpoint.
-    mutating func restore(
-        rows restored: [HoldRow], free: [UInt32], ended: [UInt32], charges: [UInt32]
-    ) {
-        precondition(rows.count == 0, "only an empty table is restored")
+    // A checkpoint's rows one after the other, then its lists; then what is not stored is built.
+
+    mutating func restore(_ row: HoldRow) { _ = rows.append(row) }
+    mutating func restore(free slot: UInt32) { free.push(slot) }
+    mutating func restore(ended slot: UInt32) { ended.append(slot) }
+    mutating func restore(charge slot: UInt32) { charges.append(slot) }
+    /// Builds the indexes and the deadlines of the rows. They are put where nothing stood before.
+    mutating func restoreIndexes() {
+        precondition(byName.count == 0, "only an empty table is restored")
+        // At their final size from the start: growing would move each cell several times.
+        byName = SlotIndex(holding: rows.count)
+        byID = SlotIndex(holding: rows.count)
         var open: [UInt32] = []
-        for row in restored {
-            let slot = rows.append(row)
-            guard row.state != .free else { continue }
-            if row.isNamed { byName.insert(HoldTable.hash(row.name), slot) }
-            // Some of these were only late; then a lookup is wasted now and then.
-            if row.isNamed, row.isLate { foreignNames += 1 }
-            if !row.id.isNone { byID.insert(row.id.low, slot) }
-            if row.state == .open { open.append(slot) }
+        for slot in 0..<rows.count {
+            // Cells lie anywhere: those of the rows to come arrive while these are filled.
+            if slot &+ HoldTable.restoreAhead < rows.count {
+                let ahead = rows.pointer(slot &+ HoldTable.restoreAhead)
+                prefetch(ahead.pointee.name)
+                byID.prefetch(ahead.pointee.id.low)
+            }
+            let row = rows.pointer(slot)
+            guard row.pointee.state != .free else { continue }
+            let slot = UInt32(truncatingIfNeeded: slot)
+            if row.pointee.isNamed {
+                byName.insert(HoldTable.hash(row.pointee.name), slot)
+                // Some of these were only late; then a lookup is wasted now and then.
+                if row.pointee.isLate { foreignNames += 1 }
+            }
+            if !row.pointee.id.isNone { byID.insert(row.pointee.id.low, slot) }
+            if row.pointee.state == .open { open.append(slot) }
         }
-        for slot in free { self.free.push(slot) }
-        for slot in ended { self.ended.append(slot) }
-        for slot in charges { self.charges.append(slot) }
         open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }
         for slot in open { link(slot) }
         openCount = open.count
     }
+    private static let restoreAhead = 16
 }
