@@ -38,6 +38,7 @@ extension GateLoop {
             case .append: try append(session, arguments)
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
+            case .explain: try explain(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -250,6 +251,24 @@ extension GateLoop {
             .events(
                 from: query.from, to: query.to, limit: query.limit, type: query.type,
                 account: query.account.string))
+    }
+
+    private mutating func explain(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        if LifeQuery.isMeant(by: arguments) {
+            let query = try LifeQuery(arguments)
+            ask(session, .life(query.name, from: query.from))
+            return
+        }
+        // Nothing is placed, so nothing waits for the disk, whatever `ack=` says.
+        var acknowledgement = Acknowledgement.ring
+        var request = ReserveRequest()
+        try request.read(arguments, verb: .explain, acknowledgement: &acknowledgement)
+        resolve(&request.key)
+        var json = ByteBuffer(capacity: 4_096)
+        machine.explain(request, into: &json)
+        appendReply(session) { $0.reply(bulk: json.bytes) }
     }
 
     // MARK: The handshake

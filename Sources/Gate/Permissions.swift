@@ -8,7 +8,7 @@ extension Role {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
         case .reserve, .check, .settle, .release, .charge: self == .admin || self == .relay
         case .append: self == .admin
-        case .get, .events: self == .admin || self == .auditor
+        case .get, .events, .explain: self == .admin || self == .auditor
         case .list, .usage, .info: self != .relay
         }
     }

@@ -149,6 +149,7 @@ extension Book {
         b.append(text: names[row.pointee.name])
         b.append(text: names[row.pointee.details])
         b.append(row.pointee.tier.rawValue)
+        b.append(row.pointee.flags.rawValue)
         for number in [
             row.pointee.parent, row.pointee.org, row.pointee.models, row.pointee.scopes,
             row.pointee.limitMask, row.pointee.limits, row.pointee.minute,
@@ -201,7 +202,7 @@ extension Book {
             }
             _ = accounts.minutes.append(ring)
         }
-        for _ in 0..<r.count(of: 277) { guard decodeAccount(&r) else { return false } }
+        for _ in 0..<r.count(of: 278) { guard decodeAccount(&r) else { return false } }
         for _ in 0..<r.count(of: 36) {
             let digest = r.bytes(32)
             let key = r.uint32()
@@ -214,6 +215,7 @@ extension Book {
         let name = names.add(r.text())
         let details = names.add(r.text())
         guard let tier = Tier(rawValue: r.uint8()) else { return false }
+        let flags = AccountFlags(rawValue: r.uint8())
         let parent = r.uint32()
         let org = r.uint32()
         let number = UInt32(accounts.rows.count)
@@ -222,6 +224,7 @@ extension Book {
         else { return false }
         var row = AccountRow(name: name, tier: tier, parent: parent, org: org, createdAt: 0)
         row.details = details
+        row.flags = flags
         row.models = r.uint32()
         row.scopes = r.uint32()
         row.limitMask = r.uint32()

@@ -17,6 +17,7 @@ extension Machine {
         let scope = request.scope
         guard case .priced(let model, let price) = book.resolve(model: request.model),
             now.nanoseconds < chain.key.pointee.expires,
+            chain.flags.isDisjoint(with: .special),
             scope.isEmpty || book.lacking(scope: scope, chain) == nil,
             book.allows(model: model, chain)
         else { return decide(request, placing: true) }
@@ -57,7 +58,7 @@ extension Machine {
 
     /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
     @inline(__always)
-    private func asked(
+    func asked(
         _ request: borrowing ReserveRequest, _ price: UInt32
     ) -> (input: Int64, output: Int64) {
         var input: Int64 = 0

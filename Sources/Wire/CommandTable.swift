@@ -7,7 +7,7 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .settle, .release, .get, .list, .client, .config: -2
+        case .settle, .release, .get, .list, .explain, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
         case .events, .info, .hello, .ping, .quit, .command: -1
@@ -32,6 +32,11 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .explain:
+            """
+            <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=] | \
+            <hold>|<seq> [from=]
+            """
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"
         case .ping: "[text]"
@@ -60,6 +65,8 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .explain:
+            "Tells why a request would be allowed or refused, or what became of one, as JSON."
         case .info: "Shows counters and state of the daemon."
         case .hello: "Chooses the protocol version; may authenticate and name the connection."
         case .auth: "Authenticates the connection as an operator."
@@ -79,7 +86,7 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .info, .command, .config: "server"
+        case .append, .get, .list, .usage, .events, .explain, .info, .command, .config: "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
     }
@@ -89,7 +96,7 @@ extension Verb {
         case .reserve, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
-        case .get, .list, .usage, .events: ["readonly"]
+        case .get, .list, .usage, .events, .explain: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

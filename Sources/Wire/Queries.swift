@@ -107,6 +107,48 @@ package struct EventsQuery {
     }
 }
 
+/// `EXPLAIN <hold>|<seq> [from=]`: the life of one request. With a key and a model in front EXPLAIN is
+/// read as a `ReserveRequest`.
+package struct LifeQuery {
+    /// What the request is known by: its hold's or charge's name, or an event about it.
+    package enum Name: Sendable {
+        case hold(HoldName)
+        case event(seq: UInt64)
+    }
+    package var name: Name
+    /// The event with which to go on; nil to begin with the request.
+    package var from: UInt64?
+
+    /// Whether EXPLAIN asks for a life rather than for a decision.
+    package static func isMeant(by arguments: Arguments) -> Bool {
+        // No key's path looks like a hold or a number, nor does any secret of ours.
+        arguments.count == 2
+            || arguments.count > 2
+                && (HoldName(parsing: arguments[1]) != nil || arguments[1].unsignedDecimal != nil)
+    }
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.explain)
+        let word = arguments[1]
+        if let hold = HoldName(parsing: word) {
+            name = .hold(hold)
+        } else if let seq = word.unsignedDecimal, seq >= 1, seq <= UInt64(WireLimits.sequenceMax) {
+            name = .event(seq: seq)
+        } else {
+            throw Failure(
+                .error,
+                "'\(echo(word))' is neither a hold such as 3-184467 nor an event's number; to ask "
+                    + "about a request name key and model: \(Verb.explain.syntax)")
+        }
+        var fields = FieldCursor(arguments, of: .explain, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
 /// `USAGE <account>`.
 package struct UsageQuery {
     package var account: Bytes

@@ -3,7 +3,7 @@ import Events
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
     case reserve, check, settle, release, charge
-    case append, get, list, usage, events
+    case append, get, list, usage, events, explain
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
     /// The verb as the syntax lines spell it.
@@ -19,6 +19,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case .list: "LIST"
         case .usage: "USAGE"
         case .events: "EVENTS"
+        case .explain: "EXPLAIN"
         case .info: "INFO"
         case .hello: "HELLO"
         case .auth: "AUTH"
@@ -59,6 +60,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case 0x7473_696C: .list
         case 0x65_6761_7375: .usage
         case 0x7374_6E65_7665: .events
+        case 0x6E_6961_6C70_7865: .explain
         case 0x6F66_6E69: .info
         case 0x6F_6C6C_6568: .hello
         case 0x6874_7561: .auth

@@ -35,7 +35,7 @@ struct Tollgate: ParsableCommand {
             Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
             Limits.self, Permissions.self, Price.self, Alias.self, Operator.self,
-            Usage.self, EventLog.self, Load.self, Demo.self, Bench.self,
+            Usage.self, Explain.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )
 

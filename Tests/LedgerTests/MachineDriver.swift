@@ -54,6 +54,11 @@ final class MachineDriver {
         do throws(Failure) {
             let answer: Answer
             switch Verb(arguments[0]) {
+            case .explain:
+                machine.explain(
+                    try ReserveRequest(
+                        arguments, verb: .explain, acknowledgement: &acknowledgement), into: &reply)
+                return reply.string
             case .reserve:
                 answer = machine.reserve(
                     try ReserveRequest(arguments, acknowledgement: &acknowledgement))

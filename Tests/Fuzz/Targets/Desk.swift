@@ -65,6 +65,8 @@ struct Desk: ~Copyable {
             "RESERVE acme/ml/prod gpt in=1 out=1 scope=files",
             #"APPEND operator.revoked '{"operator":"relay-1"}'"#, "SELECT 90000",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c2",
+            "EXPLAIN acme/ml/prod GPT in=9 out=9 id=r1", "EXPLAIN acme/ml/prod mistral/large",
+            "EXPLAIN acme/ml/ghost gpt scope=chat", "EXPLAIN acme/ml/prod gpt in=90000000",
         ]
 
     /// One line, in which `@` stands for the number of the last event; returns what was asked.
@@ -115,6 +117,12 @@ struct Desk: ~Copyable {
             reply.reply(machine.charge(request), &seconds)
         case .append: try append(try AppendRequest(arguments))
         case .usage, .get, .list: try query(arguments)
+        case .explain where !LifeQuery.isMeant(by: arguments):
+            let request = try ReserveRequest(
+                arguments, verb: .explain, acknowledgement: &acknowledgement)
+            var json = ByteBuffer()
+            machine.explain(request, into: &json)
+            reply.reply(bulk: json.bytes)
         case .select:
             guard arguments.count == 2, let number = arguments[1].unsignedDecimal else { return }
             now += Int64(number % 1_000_000)

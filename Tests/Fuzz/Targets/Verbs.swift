@@ -67,6 +67,13 @@ struct Verbs: ~Copyable {
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .explain:
+            if LifeQuery.isMeant(by: arguments) {
+                _ = try LifeQuery(arguments)
+            } else {
+                _ = try ReserveRequest(
+                    arguments, verb: verb, acknowledgement: &acknowledgement)
+            }
         case .auth: _ = try Credentials(arguments)
         case .hello:
             _ = try HelloQuery(arguments)
@@ -118,6 +125,20 @@ private struct Asked {
                 add("under", query.under)
                 add("after", query.after)
                 add("limit", Int64(query.limit))
+            case .explain:
+                guard LifeQuery.isMeant(by: arguments) else {
+                    add(
+                        try ReserveRequest(
+                            arguments, verb: .explain, acknowledgement: &acknowledgement))
+                    usual = "ack=ring"
+                    break
+                }
+                let query = try LifeQuery(arguments)
+                switch query.name {
+                case .hold(let hold): add(hold)
+                case .event(let seq): positions.append(Array("\(seq)".utf8))
+                }
+                add("from", query.from.map { Int64($0) })
             case .events:
                 let query = try EventsQuery(arguments)
                 add("from", Int64(query.from))
