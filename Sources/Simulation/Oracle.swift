@@ -87,6 +87,8 @@ final class Oracle {
     private(set) var seq: UInt64 = 0
     private(set) var time = Instant(nanoseconds: 0)
     private(set) var epoch: UInt32 = 0
+    /// The accounts that the last event which has one is about: itself and what is above it.
+    private(set) var lastChain: [UInt32] = []
     private(set) var accounts: [Account] = []
     private(set) var byPath: [String: UInt32] = [:]
     private(set) var models: [String] = []
@@ -138,6 +140,9 @@ final class Oracle {
                 let sum = try RefusalsSummed(event)
                 refusals[refusalKey(header.account, sum.reason), default: 0] += Int64(sum.refusals)
             default: try document(try DocumentEvent(event))
+            }
+            if header.account.raw < UInt32(accounts.count) {
+                lastChain = accounts[Int(header.account.raw)].chain
             }
         } catch let error as Fault {
             throw error

@@ -82,7 +82,8 @@ final class SimulatedClient {
     private func ask() {
         var next: Ask?
         if !unsure.isEmpty {
-            next = unsure.removeFirst()
+            // In any order: what was asked last may be the first to be heard of again.
+            next = unsure.remove(at: world.random.below(unsure.count))
         } else if !isTired {
             next = world.catalog.ask(self, &world.random)
         }
