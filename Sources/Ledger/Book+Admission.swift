@@ -5,7 +5,7 @@ import Events
 /// What a model's name means to the price book.
 enum ResolvedModel {
     case priced(model: UInt32, price: UInt32)
-    /// Well-formed, but without a price.
+    /// Well-formed, but without a price in force.
     case unpriced
     case malformed
 }
@@ -62,12 +62,14 @@ extension Book {
     @inline(__always)
     func resolve(model name: Bytes) -> ResolvedModel {
         if let model = prices.requestedModel(named: name, in: names) {
-            return .priced(model: model, price: prices.models.pointer(model).pointee.price)
+            let price = prices.models.pointer(model).pointee.price
+            return price == .max ? .unpriced : .priced(model: model, price: price)
         }
         if name.firstIndex(of: UInt8(ascii: "/")) == nil {
             guard let alias = prices.alias(named: name, in: names) else { return .malformed }
             let model = prices.aliases.pointer(alias).pointee.model
-            return .priced(model: model, price: prices.models.pointer(model).pointee.price)
+            let price = prices.models.pointer(model).pointee.price
+            return price == .max ? .unpriced : .priced(model: model, price: price)
         }
         return ModelName.isQualified(name) ? .unpriced : .malformed
     }

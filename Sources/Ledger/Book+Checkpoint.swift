@@ -254,6 +254,10 @@ extension Book {
             b.append(int64: variant.above)
             b.append(amounts: variant.classes)
         }
+        b.append(uint32: UInt32(prices.capabilities.count))
+        for i in 0..<prices.capabilities.count {
+            b.append(text: names[prices.capabilities.pointer(i).pointee])
+        }
         b.append(uint32: UInt32(prices.prices.count))
         for i in 0..<prices.prices.count {
             let price = prices.prices.pointer(i).pointee
@@ -265,9 +269,13 @@ extension Book {
             b.append(int64: price.context)
             b.append(uint32: price.firstVariant)
             b.append(uint32: price.variantCount)
+            b.append(uint32: price.firstCapability)
+            b.append(uint32: price.capabilityCount)
+            b.append(int64: price.from)
         }
+        // Which version is in force follows from the time.
         for i in 0..<prices.models.count {
-            b.append(uint32: prices.models.pointer(i).pointee.price)
+            b.append(uint32: prices.models.pointer(i).pointee.latest)
         }
         b.append(uint32: UInt32(prices.aliases.count))
         for i in 0..<prices.aliases.count {
@@ -281,7 +289,10 @@ extension Book {
             let above = r.int64()
             _ = prices.variants.append(VariantRow(tier: tier, above: above, classes: r.amounts()))
         }
-        for i in 0..<r.count(of: 84) {
+        for _ in 0..<r.count(of: 4) {
+            _ = prices.capabilities.append(names.add(r.text()))
+        }
+        for i in 0..<r.count(of: 100) {
             let model = r.uint32()
             let version = r.uint32()
             let previous = r.uint32()
@@ -291,17 +302,22 @@ extension Book {
             let row = PriceRow(
                 model: model, version: version, previous: previous, classes: classes,
                 maxOutput: maxOutput, context: context, firstVariant: r.uint32(),
-                variantCount: r.uint32())
+                variantCount: r.uint32(), firstCapability: r.uint32(), capabilityCount: r.uint32(),
+                from: r.int64())
             guard model < UInt32(prices.models.count), previous == .max || previous < UInt32(i),
-                UInt64(row.firstVariant) + UInt64(row.variantCount) <= UInt64(prices.variants.count)
+                UInt64(row.firstVariant) + UInt64(row.variantCount)
+                    <= UInt64(prices.variants.count),
+                UInt64(row.firstCapability) + UInt64(row.capabilityCount)
+                    <= UInt64(prices.capabilities.count)
             else { return false }
             _ = prices.prices.append(row)
         }
         for i in 0..<prices.models.count {
-            let price = r.uint32()
-            guard price < UInt32(prices.prices.count) else { return false }
-            prices.models.pointer(i).pointee.price = price
+            let latest = r.uint32()
+            guard latest < UInt32(prices.prices.count) else { return false }
+            prices.models.pointer(i).pointee.latest = latest
         }
+        prices.restoreVersions(at: time)
         for _ in 0..<r.count(of: 8) {
             let name = names.add(r.text())
             let model = r.uint32()

@@ -193,8 +193,16 @@ extension Machine {
             name = fold(asked)
             resolved = book.resolve(model: name)
         }
-        if case .priced(let model, _) = resolved {
+        switch resolved {
+        case .priced(let model, _):
             name = book.names[book.prices.models.pointer(model).pointee.name]
+        case .unpriced:
+            // An alias of a model whose first price is still to come.
+            if let alias = book.prices.alias(named: name, in: book.names) {
+                let model = book.prices.aliases.pointer(alias).pointee.model
+                name = book.names[book.prices.models.pointer(model).pointee.name]
+            }
+        case .malformed: break
         }
         return (resolved, name)
     }

@@ -37,7 +37,7 @@ final class Catalog {
         (6, { $0.repeated($1, &$2) }),
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
-        (2, { $0.price(&$2) }),
+        (2, { $0.price($1, &$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
         (2, { $0.events($1, &$2) }),
@@ -152,7 +152,7 @@ final class Catalog {
             ["\"account\":\"\(path)\"", "\"models\":\(models)"],
             mayFail: true)
     }
-    private func price(_ random: inout SeededRandom) -> Ask? {
+    private func price(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         var fields = [
             "\"model\":\"\(random.pick(models))\"",
             "\"in\":\"\(random.between(0...9)).\(random.between(0...99))\"",
@@ -161,7 +161,15 @@ final class Catalog {
         if random.chance(400) { fields.append("\"cached\":\"0.\(random.between(1...999))\"") }
         if random.chance(300) { fields.append("\"reasoning\":\"\(random.between(0...50))\"") }
         if random.chance(300) { fields.append("\"request\":\"0.000\(random.between(1...99))\"") }
-        return append(.priceSet, id: newID("price"), fields)
+        if random.chance(200) {
+            let from = Instant(
+                seconds: client.world.wall / 1_000_000_000 + Int64(random.between(1...400)))
+            fields.append("\"from\":\"\(from)\"")
+        }
+        // Without the word a change of more than a hundredfold is refused.
+        let isForced = random.chance(800)
+        if isForced { fields.append("\"force\":true") }
+        return append(.priceSet, id: newID("price"), fields, mayFail: true)
     }
     private func alias(_ random: inout SeededRandom) -> Ask? {
         append(

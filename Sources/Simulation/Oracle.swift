@@ -68,6 +68,7 @@ final class Oracle {
         var classes: [Int64]
         /// Pico-dollars a request.
         var request: Int64
+        var from: Instant
     }
     struct Counts {
         var usd: Int64 = 0
@@ -174,7 +175,7 @@ final class Oracle {
     private func placed(_ event: HoldPlaced) throws {
         let tokens = event.input + event.output
         let usage = TokenUsage(input: event.input, output: event.output)
-        let price = price(event.model, event.price)
+        let price = try price(event.model, event.price)
         let chain = try chain(event.header)
         try require(
             event.usd.raw == Oracle.cost(price, usage),
@@ -344,7 +345,7 @@ final class Oracle {
     }
     private func charged(_ event: ChargeRecorded) throws {
         _ = try chain(event.header)
-        let price = price(event.model, event.price)
+        let price = try price(event.model, event.price)
         let cost = Oracle.cost(price, event.usage)
         try require(
             event.usd.raw == cost, "charge \(event.header.seq) costs \(event.usd), not \(cost)")
@@ -476,9 +477,17 @@ final class Oracle {
         case .total: return 0
         }
     }
-    private func price(_ model: ModelNumber, _ version: UInt32) -> Price? {
+    /// The price an event names, which must be the one that holds at its time.
+    private func price(_ model: ModelNumber, _ version: UInt32) throws(Fault) -> Price? {
         guard model != .none, version > 0 else { return nil }
-        return prices[Int(model.raw)][Int(version) - 1]
+        let versions = prices[Int(model.raw)]
+        let begun = versions.indices.filter { versions[$0].from <= time }
+        let last = begun.map { versions[$0].from }.max()
+        let inForce = begun.last { versions[$0].from == last }
+        try require(
+            inForce == Int(version) - 1,
+            "event \(seq) is priced by version \(version) of \(models[Int(model.raw)])")
+        return versions[Int(version) - 1]
     }
     static func cost(_ price: Price?, _ usage: TokenUsage) -> Int64 {
         guard let price else { return 0 }
@@ -561,7 +570,9 @@ final class Oracle {
                     classes: [
                         input, each("cached") ?? input, each("cache_write") ?? input, output,
                         each("reasoning") ?? output,
-                    ], request: request * 1_000))
+                    ], request: request * 1_000,
+                    from: json["from"]?.string.flatMap { $0.withBytes { Instant(parsing: $0) } }
+                        ?? event.header.time))
         default: break
         }
     }

@@ -29,7 +29,7 @@ extension Verb {
             project= env= ip= ua= ack=]
             """
         case .append: "<type> <json>"
-        case .get: "<account> | account|hold|price|alias|operator <name>"
+        case .get: "<account> | account|hold|price|alias|operator <name> [<version>]"
         case .list: "orgs|teams|keys|prices|aliases|operators [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"

@@ -2,11 +2,12 @@ import Events
 
 // What the reading verbs and APPEND ask. Borrowed bytes point into the parser's arguments.
 
-/// `GET <account>` or `GET account|hold|price|alias|operator <name>`.
+/// `GET <account>` or `GET account|hold|price|alias|operator <name>`, a price with `[<version>]`.
 package enum GetQuery {
     case account(Bytes)
     case hold(HoldName)
-    case price(model: Bytes)
+    /// The version in force, or the one that is named.
+    case price(model: Bytes, version: UInt32?)
     case alias(Bytes)
     case `operator`(Bytes)
 
@@ -16,14 +17,16 @@ package enum GetQuery {
             self = .account(try arguments.path(1))
             return
         }
-        guard arguments.count == 3 else { throw Failure.wrongCount(Verb.get.commandName) }
         let kind = arguments[1]
+        guard arguments.count == 3 || arguments.count == 4 && kind == "price" else {
+            throw Failure.wrongCount(Verb.get.commandName)
+        }
         if kind == "account" {
             self = .account(try arguments.path(2))
         } else if kind == "hold" {
             self = .hold(try Arguments.hold(arguments[2]))
         } else if kind == "price" {
-            self = .price(model: try arguments.name(2))
+            self = .price(model: try arguments.name(2), version: try arguments.version(3))
         } else if kind == "alias" {
             self = .alias(try arguments.name(2))
         } else if kind == "operator" {
@@ -241,6 +244,15 @@ extension Arguments {
             throw Failure(.error, "'\(echo(self[i]))' is no account: \(AccountPath.rule)")
         }
         return self[i]
+    }
+    /// A price's version that may be missing.
+    fileprivate func version(_ i: Int) throws(Failure) -> UInt32? {
+        guard i < count else { return nil }
+        guard let number = self[i].unsignedDecimal, number >= 1, number < UInt64(UInt32.max) else {
+            throw Failure(
+                .error, "'\(echo(self[i]))' is no version: GET price <model> 2 shows the second")
+        }
+        return UInt32(number)
     }
     fileprivate func name(_ i: Int) throws(Failure) -> Bytes {
         guard self[i].count >= 1, self[i].count <= WireLimits.nameBytesMax, self[i].isPlainText

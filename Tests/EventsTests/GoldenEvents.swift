@@ -64,7 +64,8 @@ struct GoldenEvent: Sendable {
         }
     }
 
-    static let all: [GoldenEvent] = documents + holds + refusals + ends + charges + growths
+    static let all: [GoldenEvent] =
+        documents + holds + refusals + ends + charges + prices + growths
 
     private static let documents = [
         document(
@@ -142,6 +143,16 @@ struct GoldenEvent: Sendable {
         document(
             "operator.revoked", header(.operatorRevoked, 14, .none, root),
             #"{"operator": "relay-1", "id": "revoke-1"}"#),
+    ]
+
+    private static let prices = [
+        document(
+            "price.set from an instant on", header(.priceSet, 60, .none, root),
+            """
+            {"model": "openai/gpt-4.1", "in": "0.01", "out": "24", \
+            "from": "2027-01-01T00:00:00Z", "capabilities": ["vision", "function_calling"], \
+            "force": true, "reason": "the new year's list"}
+            """)
     ]
 
     private static let holds = [

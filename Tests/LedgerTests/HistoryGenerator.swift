@@ -18,6 +18,8 @@ struct HistoryGenerator {
     private var orgs: [String] = []
     private var teams: [String] = []
     private var keys: [String] = []
+    /// Instants at which a scheduled price begins.
+    private var scheduled: [Int64] = []
     /// How often an account's keys have been admitted.
     private var admitted: [String: Int] = [:]
     private var holds: [KnownHold] = []
@@ -351,8 +353,12 @@ struct HistoryGenerator {
         now = max(now, random.chance(35) ? end - 1 : end)
     }
 
-    /// To the deadline of a hold, or to the second in which it leaves the minute.
+    /// To the deadline of a hold, to the second in which it leaves the minute, or to a new price.
     private mutating func jumpToDeadline() {
+        if random.chance(40), let instant = random.pickAny(scheduled.suffix(3)) {
+            now = max(now, instant - (random.chance(35) ? 1 : 0))
+            return
+        }
         guard let hold = random.pickAny(holds.suffix(20)) else {
             return
         }
@@ -725,6 +731,18 @@ struct HistoryGenerator {
         if random.chance(40) {
             line += #","max_out":\#(random.below(4000)),"context":128000"#
         }
+        if !queue.isEmpty || random.chance(40) {
+            // Random prices leap far; without this most changes were refused.
+            line += #","force":true"#
+        }
+        if random.chance(15), queue.isEmpty {
+            let second = now / Self.second + Int64(random.below(7_200)) - 20
+            scheduled.append(second * Self.second)
+            line += #","from":"\#(NaiveModel.instant(second: second))""#
+        }
+        if random.chance(15) {
+            line += #","capabilities":\#(random.pick(["[]", #"["vision","tools"]"#]))"#
+        }
         var variants: [String] = []
         // No two alike, and none that says what the base says.
         for (tier, aboves) in [
@@ -848,6 +866,9 @@ struct HistoryGenerator {
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,
             #"APPEND price.set {"model":"bare","in":"1","out":"1"}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","from":"2026-01-01T00:00:00Z"}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","capabilities":["Vision"]}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","force":"yes"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":1,"out":1}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","#
                 + #""variants":[{"tier":"gold","in":"1","out":"1"}]}"#,

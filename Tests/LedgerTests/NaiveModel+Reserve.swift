@@ -33,7 +33,7 @@ extension NaiveModel {
 
     mutating func reserve(_ words: [String], at now: Int64) throws(Failure) -> String {
         let request = try parseRequest(words)
-        if let answer = try repeatedAnswer(to: request) {
+        if let answer = try repeatedAnswer(to: request, at: now) {
             return answer
         }
         switch try decide(request, at: now) {
@@ -79,15 +79,15 @@ extension NaiveModel {
     }
 
     /// What the request asks of a model: its own `out`, else the model's largest, else 4096.
-    func usage(of request: Request, model: String) -> Usage {
+    func usage(of request: Request, model: String, at now: Int64) -> Usage {
         Usage(
             input: request.input,
-            output: request.output ?? prices[model]?.maxOut ?? 4096,
+            output: request.output ?? price(of: model, at: now)?.maxOut ?? 4096,
             tier: request.tier)
     }
 
     /// The answer of then, when the request's id names a hold that is open or settled.
-    func repeatedAnswer(to request: Request) throws(Failure) -> String? {
+    func repeatedAnswer(to request: Request, at now: Int64) throws(Failure) -> String? {
         guard isKey(request.key), let id = request.id,
             let name = holdOfID["\(request.key) \(id)"], let hold = holds[name],
             hold.state == .open || hold.state == .settled
@@ -95,7 +95,7 @@ extension NaiveModel {
             return nil
         }
         guard let model = resolve(request.model), model == hold.model,
-            usage(of: request, model: model) == hold.asked
+            usage(of: request, model: model, at: now) == hold.asked
         else {
             throw .conflict
         }
@@ -121,7 +121,7 @@ extension NaiveModel {
         guard let model = resolve(request.model) else {
             return refused("model_malformed", "400 model_malformed model=\(request.model)")
         }
-        let price = prices[model]
+        let price = price(of: model, at: now)
         if price == nil && !org.allowsUnpriced {
             return refused("model_unpriced", "400 model_unpriced model=\(model)")
         }
@@ -137,7 +137,7 @@ extension NaiveModel {
         }
 
         // What does not fit the engine's integers is an error, whatever the limits are.
-        let usage = usage(of: request, model: model)
+        let usage = usage(of: request, model: model, at: now)
         let usd = Self.cost(of: usage, price: price)
         try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
 

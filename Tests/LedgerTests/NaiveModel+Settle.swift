@@ -54,7 +54,7 @@ extension NaiveModel {
         guard let key = options["key"], let asked = options["model"], isKey(key) else {
             throw .noHold
         }
-        let (model, price) = try chargeable(asked, org: Self.lineage(key)[2])
+        let (model, price) = try chargeable(asked, org: Self.lineage(key)[2], at: now)
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
@@ -197,7 +197,7 @@ extension NaiveModel {
             }
             return earlier.line
         }
-        let (model, price) = try chargeable(words[2], org: Self.lineage(key)[2])
+        let (model, price) = try chargeable(words[2], org: Self.lineage(key)[2], at: now)
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
@@ -213,13 +213,13 @@ extension NaiveModel {
 
     /// The model and its price, for what is charged without having been admitted.
     func chargeable(
-        _ asked: String, org: String
+        _ asked: String, org: String, at now: Int64
     ) throws(Failure) -> (model: String, price: Price?) {
         guard let model = resolve(asked.lowercased()),
-            prices[model] != nil || accounts[org]!.allowsUnpriced
+            price(of: model, at: now) != nil || accounts[org]!.allowsUnpriced
         else {
             throw .error
         }
-        return (model, prices[model])
+        return (model, price(of: model, at: now))
     }
 }

@@ -24,7 +24,8 @@ struct NaiveModel {
     var charges: [String: Charge] = [:]
     /// The `id` of an admin's event → what was appended under it.
     var appended: [String: Appended] = [:]
-    var prices: [String: Price] = [:]
+    /// By model, in the order in which they were set.
+    var prices: [String: [Price]] = [:]
     var aliases: [String: String] = [:]
     /// `"<key> <reason>"` → how many refusals were logged in which second.
     var logged: [String: (second: Int64, count: Int)] = [:]

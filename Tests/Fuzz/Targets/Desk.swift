@@ -168,7 +168,8 @@ struct Desk: ~Copyable {
             switch try GetQuery(arguments) {
             case .account(let path): try machine.book.writeAccount(path, into: &json)
             case .hold(let name): try machine.book.writeHold(name, into: &json)
-            case .price(let model): try machine.book.writePrice(model, into: &json)
+            case .price(let model, let version):
+                try machine.book.writePrice(model, version: version, into: &json)
             case .alias(let alias): try machine.book.writeAlias(alias, into: &json)
             case .operator(let name): try machine.book.writeOperator(name, into: &json)
             }
