@@ -101,7 +101,7 @@ struct FlippedRun {
                 _ = try client.ask("RESERVE acme/ml/k0 \(Traffic.model) in=1 out=1 id=last")
                 try daemon.kill()
             }
-            durable = Int(try Inspection(directory: path).lastSeq)
+            durable = Int(try Inspection(directory: path, everyPage: true).lastSeq)
             files = try FileManager.default.subpathsOfDirectory(atPath: path).filter { file in
                 file == "journal/data.mdb" || file == "ring" || file == "floods"
                     || file.hasSuffix(".book")
