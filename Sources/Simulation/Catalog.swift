@@ -63,7 +63,8 @@ final class Catalog {
                 .priceSet, id: "create-\(model)", creates: model,
                 [
                     "\"model\":\"\(model)\"", "\"in\":\"2.5\"", "\"out\":\"10\"",
-                    "\"cached\":\"0.31\"",
+                    // Somebody else may have set another one, far from this, before it was heard of.
+                    "\"cached\":\"0.31\"", "\"force\":true",
                 ])
         }
         for path in orgs + teams + keys where !there.contains(path) {
