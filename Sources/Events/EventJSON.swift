@@ -20,6 +20,7 @@ extension ByteBuffer {
             case .holdRefused: writer.body(try HoldRefused(event), names, into: &self)
             case .refusalsSummed: writer.body(try RefusalsSummed(event), into: &self)
             case .holdSettled: writer.body(try HoldSettled(event), into: &self)
+            case .holdExtended: writer.body(try HoldExtended(event), into: &self)
             case .holdReleased: writer.body(try HoldReleased(event), into: &self)
             case .holdLapsed: writer.body(try HoldLapsed(event), into: &self)
             case .chargeRecorded: writer.body(try ChargeRecorded(event), names, into: &self)
@@ -182,6 +183,15 @@ extension ObjectWriter {
         field("late", event.isLate, into: &b)
         if event.milliseconds > 0 { field("ms", Int64(event.milliseconds), into: &b) }
         extras(event.extras, into: &b)
+    }
+    fileprivate mutating func body(_ event: HoldExtended, into b: inout ByteBuffer) {
+        field("hold", event.hold, into: &b)
+        field("in", event.input, into: &b)
+        field("out", event.output, into: &b)
+        field("tier", Bytes(event.tier.name), into: &b)
+        field("usd", event.usd, into: &b)
+        field("price", Int64(event.price), into: &b)
+        field("until", event.untilInstant, into: &b)
     }
     fileprivate mutating func body(_ event: HoldReleased, into b: inout ByteBuffer) {
         field("hold", event.hold, into: &b)

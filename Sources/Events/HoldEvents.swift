@@ -263,6 +263,63 @@ package struct RefusalsSummed: Sendable {
     }
 }
 
+/// `hold.extended`: an open hold grew, or lives longer; it is now what stands here.
+///
+///     32 u32 hold's epoch   36 u64 hold's seq   44 u40 in   49 u40 out   54 i64 usd
+///     62 u32 until (s since 1970)   66 u32 price version
+///
+/// flags: service tier.
+package struct HoldExtended: Sendable {
+    package var header: EventHeader
+    package var hold: HoldName
+    package var input: Int64
+    package var output: Int64
+    package var usd: Nanodollars
+    /// Whole seconds since 1970.
+    package var until: UInt32
+    package var price: UInt32
+
+    package var tier: ServiceTier { ServiceTier(rawValue: header.flags) ?? .standard }
+    package var untilInstant: Instant { Instant(seconds: Int64(until)) }
+
+    package init(
+        header: EventHeader, hold: HoldName, input: Int64, output: Int64, usd: Nanodollars,
+        until: UInt32, price: UInt32
+    ) {
+        self.header = header
+        self.hold = hold
+        self.input = input
+        self.output = output
+        self.usd = usd
+        self.until = until
+        self.price = price
+    }
+    package init(_ event: StoredEvent) throws(EventError) {
+        var reader = ByteReader(event.body)
+        header = event.header
+        hold = reader.hold()
+        input = reader.uint40()
+        output = reader.uint40()
+        usd = Nanodollars(reader.int64())
+        until = reader.uint32()
+        price = reader.uint32()
+        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
+        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd.raw >= 0, header.flags < 4
+        else { throw .malformed("amount") }
+    }
+    package func encode(into buffer: inout ByteBuffer) {
+        let length = 70
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(hold, at: 32)
+        at.put(uint40: input, at: 44)
+        at.put(uint40: output, at: 49)
+        at.put(usd.raw, at: 54)
+        at.put(until, at: 62)
+        at.put(price, at: 66)
+    }
+}
+
 /// `hold.settled`: a hold ended with its actual usage.
 ///
 ///     32 u32 hold's epoch   36 u64 hold's seq   44 u40 in   49 u40 out   54 u40 cached
@@ -502,149 +559,5 @@ package struct ChargeRecorded: Sendable {
         at.put(hold ?? HoldName(epoch: 0, seq: 0), at: 77)
         at.put(lengths, at: 89)
         text.store(model: modelText, scope: .empty, to: at + 97)
-    }
-}
-
-extension EventHeader {
-    /// The extras from an offset to the event's end, and the flag that says so taken back: an event that
-    /// is written sets it by itself.
-    mutating func takeExtras(_ event: Bytes, at offset: Int) throws(EventError) -> Extras {
-        guard event.count > offset else {
-            guard event.count == offset, flags & Extras.flag == 0 else { throw .truncated }
-            return .none
-        }
-        guard flags & Extras.flag != 0 else { throw .truncated }
-        flags &= ~Extras.flag
-        return try Extras(event.slice(offset, event.count))
-    }
-}
-
-extension Extras {
-    /// Writes them into an event at its address, and the flag into its header.
-    func store(to event: UnsafeMutableRawPointer, at offset: Int) {
-        bytes.copy(to: event + offset)
-        event.put(event.load(fromByteOffset: 3, as: UInt8.self) | Extras.flag, at: 3)
-    }
-}
-
-extension TokenUsage {
-    @inlinable package var isWithinBounds: Bool {
-        let most = Bounds.tokensMax
-        return input >= 0 && output >= 0 && cached >= 0 && cacheWrite >= 0 && reasoning >= 0
-            && input <= most && output <= most && cached <= most && cacheWrite <= most
-            && reasoning <= most && isConsistent
-    }
-}
-
-extension ByteReader {
-    fileprivate mutating func hold() -> HoldName {
-        let epoch = uint32()
-        return HoldName(epoch: epoch, seq: uint64())
-    }
-    fileprivate mutating func usage() -> TokenUsage {
-        var usage = TokenUsage()
-        usage.input = uint40()
-        usage.output = uint40()
-        usage.cached = uint40()
-        usage.cacheWrite = uint40()
-        usage.reasoning = uint40()
-        return usage
-    }
-    fileprivate mutating func texts(
-        model: inout Bytes, scope: inout Bytes, _ text: inout RequestText
-    ) {
-        let lengths = uint64()
-        guard remaining == StoredTexts.total(lengths) else {
-            // Neither shorter nor longer is right, and reading past the end says so.
-            _ = bytes(remaining + 1)
-            return
-        }
-        var texts = StoredTexts(lengths: lengths, rest: bytes(remaining))
-        texts.read(model: &model, scope: &scope, &text)
-    }
-}
-
-/// The texts of a stored event: eight lengths, a byte each, and the bytes behind them.
-@frozen @usableFromInline
-package struct StoredTexts {
-    @usableFromInline var lengths: UInt64
-    @usableFromInline var rest: Bytes
-
-    fileprivate init(lengths: UInt64, rest: Bytes) {
-        self.lengths = lengths
-        self.rest = rest
-    }
-    /// Those of an event whose length has been checked.
-    fileprivate init(_ event: Bytes, at offset: Int) {
-        lengths = event.base!.field(UInt64.self, offset)
-        rest = event.slice(offset + 8, event.count)
-    }
-    /// The sum of the eight lengths.
-    @inline(__always) @inlinable
-    package static func total(_ lengths: UInt64) -> Int {
-        // Neighbours first, which makes four sums of at most 510; the product's top one is all four's.
-        let pairs = lengths & 0x00FF_00FF_00FF_00FF &+ (lengths >> 8 & 0x00FF_00FF_00FF_00FF)
-        return Int(truncatingIfNeeded: (pairs &* 0x0001_0001_0001_0001) >> 48)
-    }
-    private mutating func next() -> Bytes {
-        let length = Int(lengths & 0xFF)
-        lengths >>= 8
-        guard length > 0 else { return .empty }
-        defer { rest = rest.slice(length, rest.count) }
-        return rest.slice(0, length)
-    }
-    fileprivate mutating func read(
-        model: inout Bytes, scope: inout Bytes, _ text: inout RequestText
-    ) {
-        guard lengths != 0 else { return }
-        model = next()
-        scope = next()
-        text.id = next()
-        text.user = next()
-        text.project = next()
-        text.environment = next()
-        text.address = next()
-        text.userAgent = next()
-    }
-}
-
-extension Bytes {
-    @inline(__always)
-    fileprivate func copy(to target: UnsafeMutableRawPointer) {
-        if count > 0 { target.copyMemory(from: base.unsafelyUnwrapped, byteCount: count) }
-    }
-    @inline(__always)
-    fileprivate func append(to target: inout UnsafeMutableRawPointer) {
-        copy(to: target)
-        target += count
-    }
-}
-
-extension RequestText {
-    /// The eight lengths as they are stored.
-    @inline(__always)
-    fileprivate func lengths(model: Bytes, scope: Bytes) -> UInt64 {
-        let most =
-            model.count | scope.count | id.count | user.count | project.count | environment.count
-            | address.count | userAgent.count
-        precondition(most >= 0 && most <= 255, "short texts")
-        func length(_ bytes: Bytes, _ i: UInt64) -> UInt64 {
-            UInt64(truncatingIfNeeded: bytes.count) << (i * 8)
-        }
-        return length(model, 0) | length(scope, 1) | length(id, 2) | length(user, 3)
-            | length(project, 4) | length(environment, 5) | length(address, 6)
-            | length(userAgent, 7)
-    }
-    @inline(__always)
-    fileprivate func store(model: Bytes, scope: Bytes, to target: UnsafeMutableRawPointer) {
-        var at = target
-        model.append(to: &at)
-        scope.append(to: &at)
-        id.append(to: &at)
-        user.append(to: &at)
-        project.append(to: &at)
-        environment.append(to: &at)
-        address.append(to: &at)
-        userAgent.append(to: &at)
     }
 }

@@ -34,7 +34,8 @@ enum Startup {
         let from = book.seq
         try fold(journal, into: &book)
         if book.seq > from {
-            logger.info("folded \(book.seq - from) events behind checkpoint \(from)")
+            let behind = from == 0 ? "without a checkpoint" : "behind checkpoint \(from)"
+            logger.info("folded \(book.seq - from) events \(behind)")
         }
         return book
     }

@@ -49,10 +49,10 @@ final class Log: @unchecked Sendable {
     }
 
     /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
-    init(inspecting path: String) throws(JournalError) {
+    init(inspecting path: String, everyPage: Bool) throws(JournalError) {
         environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
         isNew = false
-        guard try !environment.open(readOnly: true) else {
+        guard try !environment.open(readOnly: true, everyPage: everyPage) else {
             throw JournalError(
                 .damaged, "\(path)/journal/data.mdb holds no journal; restore it from a backup")
         }

@@ -349,6 +349,10 @@ extension Book {
             b.append(int64: variant.above)
             b.append(amounts: variant.classes)
         }
+        b.append(uint32: UInt32(prices.capabilities.count))
+        for i in 0..<prices.capabilities.count {
+            b.append(text: names[prices.capabilities.pointer(i).pointee])
+        }
         b.append(uint32: UInt32(prices.prices.count))
         for i in 0..<prices.prices.count {
             let price = prices.prices.pointer(i).pointee
@@ -360,9 +364,13 @@ extension Book {
             b.append(int64: price.context)
             b.append(uint32: price.firstVariant)
             b.append(uint32: price.variantCount)
+            b.append(uint32: price.firstCapability)
+            b.append(uint32: price.capabilityCount)
+            b.append(int64: price.from)
         }
+        // Which version is in force follows from the time.
         for i in 0..<prices.models.count {
-            b.append(uint32: prices.models.pointer(i).pointee.price)
+            b.append(uint32: prices.models.pointer(i).pointee.latest)
         }
         b.append(uint32: UInt32(prices.aliases.count))
         for i in 0..<prices.aliases.count {
@@ -376,7 +384,10 @@ extension Book {
             let above = r.int64()
             _ = prices.variants.append(VariantRow(tier: tier, above: above, classes: r.amounts()))
         }
-        for i in 0..<r.count(of: 84) {
+        for _ in 0..<r.count(of: 4) {
+            _ = prices.capabilities.append(names.add(r.text()))
+        }
+        for i in 0..<r.count(of: 100) {
             let model = r.uint32()
             let version = r.uint32()
             let previous = r.uint32()
@@ -386,17 +397,22 @@ extension Book {
             let row = PriceRow(
                 model: model, version: version, previous: previous, classes: classes,
                 maxOutput: maxOutput, context: context, firstVariant: r.uint32(),
-                variantCount: r.uint32())
+                variantCount: r.uint32(), firstCapability: r.uint32(), capabilityCount: r.uint32(),
+                from: r.int64())
             guard model < UInt32(prices.models.count), previous == .max || previous < UInt32(i),
-                UInt64(row.firstVariant) + UInt64(row.variantCount) <= UInt64(prices.variants.count)
+                UInt64(row.firstVariant) + UInt64(row.variantCount)
+                    <= UInt64(prices.variants.count),
+                UInt64(row.firstCapability) + UInt64(row.capabilityCount)
+                    <= UInt64(prices.capabilities.count)
             else { return false }
             _ = prices.prices.append(row)
         }
         for i in 0..<prices.models.count {
-            let price = r.uint32()
-            guard price < UInt32(prices.prices.count) else { return false }
-            prices.models.pointer(i).pointee.price = price
+            let latest = r.uint32()
+            guard latest < UInt32(prices.prices.count) else { return false }
+            prices.models.pointer(i).pointee.latest = latest
         }
+        prices.restoreVersions(at: time)
         for _ in 0..<r.count(of: 8) {
             let name = names.add(r.text())
             let model = r.uint32()
@@ -421,6 +437,19 @@ extension Book {
         for i in 0..<holds.ended.count { b.append(uint32: holds.ended[i]) }
         b.append(uint32: UInt32(holds.charges.count))
         for i in 0..<holds.charges.count { b.append(uint32: holds.charges[i]) }
+        let extended = (0..<holds.rows.count).filter {
+            holds.rows.pointer($0).pointee.placing != .max
+        }
+        b.append(uint32: UInt32(extended.count))
+        for i in extended {
+            let placed = holds.placing(of: holds.rows.pointer(i))
+            b.append(uint32: UInt32(i))
+            b.append(int64: placed.input)
+            b.append(int64: placed.output)
+            b.append(int64: placed.usd)
+            b.append(uint32: placed.until)
+            b.append(uint64: placed.movedBy)
+        }
     }
     private func encode(_ row: UnsafeMutablePointer<HoldRow>, into b: inout ByteBuffer) {
         b.append(uint64: row.pointee.seq)
@@ -449,7 +478,7 @@ extension Book {
             guard let state = HoldState(rawValue: r.uint8()) else { return false }
             var row = HoldRow()
             if state != .free {
-                guard decode(&row, &r) else { return false }
+                guard decode(&row, &r), state != .open || row.terms.raw == 0 else { return false }
                 row.state = state
             }
             #if TOLLGATE_PLANTED_BUGS
@@ -468,6 +497,11 @@ extension Book {
         for _ in 0..<r.count(of: 4) {
             guard let slot = r.slot(below: count) else { return false }
             holds.restore(charge: slot)
+        }
+        for _ in 0..<r.count(of: 40) {
+            guard let slot = r.slot(below: count), holds.restore(r.placedHold(), of: slot) else {
+                return false
+            }
         }
         guard !r.failed else { return false }
         holds.restoreIndexes()
@@ -533,6 +567,14 @@ extension ByteReader {
             return 0
         }
         return count
+    }
+    fileprivate mutating func placedHold() -> PlacedHold {
+        let input = int64()
+        let output = int64()
+        let usd = int64()
+        let until = uint32()
+        return PlacedHold(
+            input: input, output: output, usd: usd, until: until, movedBy: uint64())
     }
     fileprivate mutating func text() -> Bytes { bytes(Int(uint32())) }
     /// The next `count` bytes, at least one; nil when there are fewer.

@@ -38,6 +38,14 @@ extension Book {
             amount: ledger.amount, used: ledger.spent,
             held: terms.most(list, holds: open) ?? .max)
     }
+    /// What credit has left for new holds, as it is billed.
+    func creditLeft(_ org: UnsafeMutablePointer<AccountRow>) -> Int64 {
+        let (list, open) = held(org)
+        let terms = terms(org.pointee.orgRow.pointee.billing)
+        return max(
+            0,
+            org.pointee.orgRow.pointee.creditLeft - (terms.most(list, holds: open) ?? .max))
+    }
     /// Both at once, for the path that only wants a yes.
     @inline(never)
     func mayBill(_ chain: AccountChain, usd: Int64) -> Bool {
@@ -173,7 +181,7 @@ extension Book {
         credit.field("expired", Nanodollars(ledger.expired), into: &b)
         credit.field("spent", Nanodollars(ledger.spent), into: &b)
         credit.field("held", Nanodollars(held), into: &b)
-        credit.field("left", Nanodollars(max(0, ledger.left - held)), into: &b)
+        credit.field("left", Nanodollars(creditLeft(row)), into: &b)
         credit.field("overdrawn", Nanodollars(ledger.overdrawn), into: &b)
         credit.name("grants", into: &b)
         b.append(UInt8(ascii: "["))

@@ -42,8 +42,8 @@ struct HoldRow: BitwiseCopyable {
     private var nameLength: UInt32 = 0
     var placedAt: Int64 = 0
     var until: UInt32 = 0
-    /// By which terms it was charged.
-    var terms = HoldTerms.none
+    /// Where it stands what an extended hold was when it was placed; `.max` for one never extended.
+    fileprivate(set) var placing = UInt32.max
     var input: Int64 = 0
     var output: Int64 = 0
 
@@ -56,7 +56,8 @@ struct HoldRow: BitwiseCopyable {
     /// Tells the same settlement from one with other numbers.
     var settled: UInt64 = 0
     var id = IDHash.none
-    /// Neighbours in the deadline wheel's list of one second.
+    /// Neighbours in the deadline wheel's list of one second. Of a hold that has ended, the first says
+    /// by which terms it was charged: see `terms`.
     var wheelNext: UInt32 = .max
     var wheelPrevious: UInt32 = .max
 
@@ -79,6 +80,12 @@ struct HoldRow: BitwiseCopyable {
     var isNamed: Bool { state != .charge && state != .free && seq != 0 }
     var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
     var tokens: Int64 { input + output }
+    /// By which terms it was charged. Only what has ended was, and only what is open is on the wheel, so
+    /// both stand in one place.
+    var terms: HoldTerms {
+        get { state == .open ? .none : HoldTerms(raw: ~wheelNext) }
+        set { wheelNext = ~newValue.raw }
+    }
 }
 
 /// Which of an org's terms a charge was billed by, and whether it was drawn from credit; so that a late
@@ -91,6 +98,16 @@ struct HoldTerms: BitwiseCopyable {
     init(raw: UInt32) { self.raw = raw }
     var number: UInt32 { raw >> 1 }
     var drawn: Bool { raw & 1 == 1 }
+}
+
+/// What an extended hold was when it was placed, since the same RESERVE has the same answer.
+struct PlacedHold: BitwiseCopyable {
+    var input: Int64
+    var output: Int64
+    var usd: Int64
+    var until: UInt32
+    /// The event that moved its deadline last; 0 when none did.
+    var movedBy: UInt64 = 0
 }
 
 /// A caller's id, hashed together with its key and the kind of verb.
@@ -127,6 +144,8 @@ struct HoldTable: ~Copyable {
 
     private(set) var rows = Rows<HoldRow>()
     private var free = SlotStack()
+    private var placings = Rows<PlacedHold>()
+    private var freePlacings = SlotStack()
     private(set) var ended = SlotQueue()
     /// Charges and settlements of unknown holds, in a queue of their own: nothing but their memory
     /// tells a repeat, so ended holds must not crowd them out.
@@ -136,7 +155,7 @@ struct HoldTable: ~Copyable {
     private var foreignNames = 0
     private var byName = SlotIndex(capacity: 1_024)
     private var byID = SlotIndex(capacity: 1_024)
-    /// First and last open hold of each second's list, in placing order.
+    /// First and last open hold of each second's list, in the order in which they came to it.
     private var wheelFirst: UnsafeMutablePointer<UInt32>
     private var wheelLast: UnsafeMutablePointer<UInt32>
     /// Every open hold's deadline is at or after this second.
@@ -224,6 +243,39 @@ struct HoldTable: ~Copyable {
         remember(slot)
     }
 
+    /// Takes down what a hold was, before it grows; once in its life.
+    mutating func rememberPlacing(_ slot: UInt32) {
+        let row = rows.pointer(slot)
+        guard row.pointee.placing == .max else { return }
+        keep(
+            PlacedHold(
+                input: row.pointee.input, output: row.pointee.output, usd: row.pointee.usd,
+                until: row.pointee.until), for: row)
+    }
+    /// What a hold was when it was placed.
+    func placing(of row: UnsafeMutablePointer<HoldRow>) -> PlacedHold {
+        if row.pointee.placing != .max { return placings.pointer(row.pointee.placing).pointee }
+        return PlacedHold(
+            input: row.pointee.input, output: row.pointee.output, usd: row.pointee.usd,
+            until: row.pointee.until)
+    }
+    /// Moves the deadline of an extended hold to a later second, behind those that are there.
+    mutating func move(_ slot: UInt32, until: UInt32, by seq: UInt64) {
+        let row = rows.pointer(slot)
+        unlink(slot)
+        row.pointee.until = until
+        link(slot)
+        placings.pointer(row.pointee.placing).pointee.movedBy = seq
+    }
+    private mutating func keep(_ placed: PlacedHold, for row: UnsafeMutablePointer<HoldRow>) {
+        if let reused = freePlacings.pop() {
+            placings.pointer(reused).pointee = placed
+            row.pointee.placing = reused
+        } else {
+            row.pointee.placing = placings.append(placed)
+        }
+    }
+
     @inline(__always) private mutating func nameByID(_ slot: UInt32, _ probe: SlotIndex.Probe) {
         let id = rows.pointer(slot).pointee.id
         if id.isNone { return }
@@ -249,6 +301,10 @@ struct HoldTable: ~Copyable {
         let row = rows.pointer(slot)
         if row.pointee.isNamed { byName.remove(HoldTable.hash(row.pointee.name), slot) }
         if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
+        if row.pointee.placing != .max {
+            freePlacings.push(row.pointee.placing)
+            row.pointee.placing = .max
+        }
         row.pointee.state = .free
         free.push(slot)
     }
@@ -294,7 +350,8 @@ struct HoldTable: ~Copyable {
         row.pointee.wheelNext = .max
         row.pointee.wheelPrevious = .max
     }
-    /// An open hold whose deadline has come; the earliest deadline first, then the order of placing.
+    /// An open hold whose deadline has come; the earliest deadline first, then the order of the events
+    /// that set it.
     mutating func nextDue(at now: Instant) -> UInt32? {
         let second = UInt32(clamping: now.second)
         guard openCount > 0 else {
@@ -324,6 +381,12 @@ struct HoldTable: ~Copyable {
         return second + 64
     }
 
+    /// The event that gave an open hold its deadline.
+    private func deadlineSeq(_ slot: UInt32) -> UInt64 {
+        let row = rows.pointer(slot)
+        return max(row.pointee.seq, placing(of: row).movedBy)
+    }
+
     // MARK: Checkpoints
 
     /// The slots that nothing uses, the next to be given out last.
@@ -336,6 +399,13 @@ struct HoldTable: ~Copyable {
     mutating func restore(free slot: UInt32) { free.push(slot) }
     mutating func restore(ended slot: UInt32) { ended.append(slot) }
     mutating func restore(charge slot: UInt32) { charges.append(slot) }
+    /// False where the row cannot have been extended, or once before.
+    mutating func restore(_ placed: PlacedHold, of slot: UInt32) -> Bool {
+        let row = rows.pointer(slot)
+        guard row.pointee.state != .free, row.pointee.placing == .max else { return false }
+        keep(placed, for: row)
+        return true
+    }
     /// Builds the indexes and the deadlines of the rows. They are put where nothing stood before.
     mutating func restoreIndexes() {
         precondition(byName.count == 0, "only an empty table is restored")
@@ -361,7 +431,7 @@ struct HoldTable: ~Copyable {
             if !row.pointee.id.isNone { byID.insert(row.pointee.id.low, slot) }
             if row.pointee.state == .open { open.append(slot) }
         }
-        open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }
+        open.sort { deadlineSeq($0) < deadlineSeq($1) }
         for slot in open { link(slot) }
         openCount = open.count
     }

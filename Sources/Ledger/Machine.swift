@@ -30,6 +30,7 @@ package struct Machine: ~Copyable {
         epoch = book.epoch
         self.book = book
         self.calendar = calendar
+        self.book.prices.bring(to: now)
     }
     deinit { folded.deallocate() }
 
@@ -61,6 +62,7 @@ package struct Machine: ~Copyable {
         to wall: Instant, mayWrite: Bool = true, lapsesMax: Int = 4_096
     ) -> Bool {
         now = max(now, wall)
+        if now.nanoseconds >= book.prices.nextChange { book.prices.bring(to: now) }
         guard mayWrite else { return false }
         if floods.second < now.second { writeRefusalSums() }
         while let due = book.schedule.takeDue(at: now) { perform(due) }

@@ -23,6 +23,8 @@ final class Checker {
     private var toldDisk: (seq: UInt64, what: String) = (0, "nothing")
     /// Refusals that clients were told of, as the oracle counts them.
     private var toldRefusals: [String: Int64] = [:]
+    /// The last event whose accounts were compared.
+    private var watched: UInt64 = 0
     private(set) var answers = 0
     private(set) var lost = 0
 
@@ -192,12 +194,19 @@ final class Checker {
 
     // MARK: Sums
 
-    /// Compares what the daemon says with what the oracle reckons: a random account, or all.
+    /// Compares what the daemon says with what the oracle reckons: after every event its key, team and
+    /// org, now and then a random account, or all.
     func watch(
         _ daemon: SteppedDaemon, isThorough: Bool, random: inout SeededRandom
     ) throws {
         guard !oracle.accounts.isEmpty else { return }
         guard isThorough else {
+            if watched != oracle.seq, oracle.seq == daemon.seq {
+                watched = oracle.seq
+                for account in oracle.lastChain {
+                    _ = try usage(oracle.accounts[Int(account)].path, daemon)
+                }
+            }
             if random.chance(60) { _ = try usage(random.pick(oracle.accounts).path, daemon) }
             return
         }
@@ -244,7 +253,8 @@ final class Checker {
             }
             let (used, held) = oracle.taken(account, kind, at: at)
             guard amount("used") == used, amount("held") ?? held == held,
-                amount("limit") == oracle.accounts[Int(account)].limits[kind]
+                amount("limit") == oracle.accounts[Int(account)].limit(kind),
+                isRight(member.value, oracle.accounts[Int(account)], kind, amount)
             else {
                 throw Violation(
                     text: "\(path) \(kind.name): USAGE says \(member.value.compact), reckoned "
@@ -255,7 +265,29 @@ final class Checker {
         guard json["open_holds"]?.integer == oracle.accounts[Int(account)].open else {
             throw Violation(text: "\(path) has \(oracle.accounts[Int(account)].open) open holds")
         }
+        guard isRight(json["credit"], account) else {
+            throw Violation(
+                text: "\(path): USAGE says \(json["credit"]?.compact ?? "nothing") of its credit")
+        }
         return total
+    }
+    /// Whether a limit's override is shown as it stands, or none where none does.
+    private func isRight(
+        _ shown: JSON, _ account: Oracle.Account, _ kind: LimitKind, _ amount: (String) -> Int64?
+    ) -> Bool {
+        guard let over = account.overrides[kind] else { return shown["override"] == nil }
+        return amount("override") == over.amount && amount("base") == account.limits[kind]
+            && shown["until"]?.string?.withBytes { Instant(parsing: $0) } == over.until
+            && shown["reason"]?.string?.isEmpty == false
+    }
+    private func isRight(_ shown: JSON?, _ account: UInt32) -> Bool {
+        guard let credit = oracle.accounts[Int(account)].credit else { return shown == nil }
+        let money = { (name: String) in shown?[name]?.string.flatMap { Oracle.scaled($0, 9) } }
+        let (least, slack) = oracle.creditHeld(by: account)
+        guard let held = money("held"), held >= least, held <= least + slack else { return false }
+        return money("granted") == credit.granted && money("expired") == credit.expired
+            && money("spent") == credit.spent && money("overdrawn") == credit.overdrawn
+            && money("left") == max(0, credit.left - held)
     }
 }
 

@@ -93,7 +93,8 @@ struct Bench: ParsableCommand {
             under: directory, scale: smoke ? .smoke : long ? .long : .usual,
             rounds: rounds ?? (smoke ? 1 : 5), log: log)
         defer { context.removeDirectory() }
-        context.note("in \(context.directory), \(context.rounds) rounds, \(BenchMachine.line)")
+        let rounds = context.rounds == 1 ? "1 round" : "\(context.rounds) rounds"
+        context.note("in \(context.directory), \(rounds), \(BenchMachine.line)")
         #if DEBUG
         context.note("a debug build: its figures say nothing, build with -c release")
         #endif
@@ -112,8 +113,15 @@ struct Bench: ParsableCommand {
             }
         }
         // What was measured before something went wrong took minutes: it is shown all the same.
-        if format.json { report.json.print() } else { Console.print(report.markdown) }
-        if let markdown { try BenchProcess.File.write(report.markdown + "\n", to: markdown) }
+        if format.json {
+            report.json.print()
+        } else if !report.rows.isEmpty {
+            Console.print(report.markdown)
+        }
+        // A table that is there already is better than an empty one.
+        if let markdown, !report.rows.isEmpty {
+            try BenchProcess.File.write(report.markdown + "\n", to: markdown)
+        }
         try context.checkInterrupt()
         guard failed.isEmpty else {
             throw CommandFailure(.failure, "not measured: \(failed.joined(separator: ", "))")

@@ -74,8 +74,11 @@ final class BenchProcess {
         }
         hasEnded = true
         guard status == 0 else {
-            throw CommandFailure(
-                .software, "a peer ended with status \(status): \(File.text(output + ".err"))")
+            let signal = status & 0x7F
+            let how =
+                signal == 0 ? "ended with status \(status >> 8)" : "was ended by signal \(signal)"
+            let said = File.text(output + ".err").trimmingCharacters(in: .whitespacesAndNewlines)
+            throw CommandFailure(.software, "a peer \(how): \(said)")
         }
     }
 

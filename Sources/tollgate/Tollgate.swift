@@ -36,7 +36,7 @@ struct Tollgate: ParsableCommand {
             Org.self, Team.self, Key.self,
             Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
             Alias.self, Operator.self,
-            Usage.self, EventLog.self, Load.self, Demo.self, Bench.self,
+            Usage.self, Explain.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )
 

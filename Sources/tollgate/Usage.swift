@@ -69,7 +69,7 @@ struct Usage: ParsableCommand {
             let base = limit.value["base"] ?? .null
             Console.print(
                 "\(limit.name) is overridden until \(limit.value.timeCell("until")) "
-                    + "(\(limit.value.cell("reason"))); then it is "
+                    + "(\(Table.inOneLine(limit.value.cell("reason")))); then it is "
                     + (base.isNull ? "not limited" : "again \(base.plain)"))
         }
     }

@@ -65,7 +65,7 @@ struct GoldenEvent: Sendable {
     }
 
     static let all: [GoldenEvent] =
-        documents + holds + refusals + ends + charges + overrides + finances
+        documents + holds + refusals + ends + charges + prices + growths + overrides + finances
 
     private static let documents = [
         document(
@@ -198,6 +198,15 @@ struct GoldenEvent: Sendable {
             event.held = dollars("0.000000003").raw
             event.encode(into: &buffer)
         },
+    ]
+    private static let prices = [
+        document(
+            "price.set from an instant on", header(.priceSet, 60, .none, root),
+            """
+            {"model": "openai/gpt-4.1", "in": "0.01", "out": "24", \
+            "from": "2027-01-01T00:00:00Z", "capabilities": ["vision", "function_calling"], \
+            "force": true, "reason": "the new year's list"}
+            """)
     ]
 
     private static let holds = [
@@ -418,6 +427,23 @@ struct GoldenEvent: Sendable {
             event.modelText = Bytes("nobody/knows-it")
             event.text.id = Bytes("c-2")
             event.encode(into: &buffer)
+        },
+    ]
+
+    private static let growths = [
+        GoldenEvent("hold.extended") { buffer in
+            HoldExtended(
+                header: header(.holdExtended, 49, key, relay), hold: HoldName(epoch: 3, seq: 20),
+                input: 1_200, output: 900, usd: dollars("0.0312"), until: 1_795_342_201, price: 1
+            ).encode(into: &buffer)
+        },
+        GoldenEvent("hold.extended as far as it goes") { buffer in
+            HoldExtended(
+                header: header(
+                    .holdExtended, 50, key, .uid(1_000), flags: ServiceTier.batch.rawValue),
+                hold: HoldName(epoch: 2, seq: 1 << 62 - 1), input: most, output: most,
+                usd: Nanodollars(.max), until: .max, price: 0
+            ).encode(into: &buffer)
         },
     ]
 }

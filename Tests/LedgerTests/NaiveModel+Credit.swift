@@ -76,9 +76,9 @@ extension NaiveModel {
     }
 
     /// The words of the refusal when credit is less than all holds with the new one.
-    func creditExhausted(_ org: String, usd: Amount) -> String? {
+    func creditExhausted(_ org: String, usd: Amount, holds: Amount = 1) -> String? {
         guard let credit = accounts[org]!.credit,
-            creditHeld(org, usd: usd, holds: 1) > credit.left
+            creditHeld(org, usd: usd, holds: holds) > credit.left
         else {
             return nil
         }
