@@ -202,6 +202,19 @@ extension Book {
         }
         b.append("]}" as StaticString)
     }
+    /// What a hold or charge that is over was billed, where that is not its list price in dollars.
+    func writeBill(
+        of row: UnsafeMutablePointer<HoldRow>, _ object: inout ObjectWriter,
+        into b: inout ByteBuffer
+    ) {
+        guard row.pointee.terms.number > 0 else { return }
+        let terms = terms(row.pointee.terms.number)
+        guard let billed = terms.usd(row.pointee.spentUSD).flatMap({ terms.settled($0) }) else {
+            return
+        }
+        object.field("billed", Nanodollars(billed), into: &b)
+        object.field("currency", terms.currency.name, into: &b)
+    }
     func writeBilling(
         of row: UnsafeMutablePointer<AccountRow>, _ object: inout ObjectWriter,
         into b: inout ByteBuffer

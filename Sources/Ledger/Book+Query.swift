@@ -181,6 +181,7 @@ extension Book {
         if row.pointee.state != .open {
             object.field("spent", Nanodollars(row.pointee.spentUSD), into: &b)
         }
+        writeBill(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
 

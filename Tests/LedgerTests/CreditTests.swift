@@ -138,6 +138,29 @@ import Testing
         // 1.4 come back: half a dollar to the one that stands, the rest to the one that has expired.
         #expect(try stand(machine, at: end) == "2 0.9 0.1 0 1 0 : 1")
     }
+    @Test func `lets a hold grow to its last nano-dollar, and explains where it ends`() throws {
+        let machine = ledger([
+            #"billing.set {"account":"acme","markup_ppm":500000,"currency":"EUR","rate":"1"}"#
+        ])
+        grant(machine, "3")
+        let hold = String(reserve(machine, 10).split(separator: " ")[1])
+        // Growing makes no hold more, so there is one rounding in it, not two.
+        let most = 199_999
+        #expect(
+            machine.answer("EXTEND \(hold) in=\(most + 1) out=0", at: Self.noon)
+                == "+DENY 402 credit_exhausted scope=acme amount=3 used=0 held=1.500000001")
+        #expect(
+            machine.answer("EXTEND \(hold) in=\(most) out=0", at: Self.noon)
+                .hasPrefix("+EXTENDED \(hold) usd=1.99999 "))
+        #expect(try stand(machine) == "3 0 0 2.999985001 0.000014999 0 : 3")
+        let text = machine.answer("EXPLAIN acme/ml/prod openai/gpt-4.1 in=1 out=0", at: Self.noon)
+        let checks = try text.withBytes { try JSON(parsing: $0) }["checks"]?.array ?? []
+        let check = try #require(checks.first { $0["check"]?.string == "credit_exhausted" })
+        #expect(check["passes"] == .bool(false) && check["scope"]?.string == "acme")
+        #expect(
+            check["why"]?.string
+                == "the credit of acme has 0.000014999 left and 0.000015 is asked for")
+    }
     @Test func `is not drawn by what was charged before there was any`() throws {
         let machine = ledger()
         charge(machine, 20)
