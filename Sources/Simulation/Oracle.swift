@@ -83,65 +83,6 @@ final class Oracle {
         var window: Window
         var start: Int64
     }
-    /// One limit that is another one until an instant.
-    struct Override {
-        var amount: Int64
-        var until: Instant
-    }
-    /// What an org is billed for list prices.
-    struct Terms {
-        var markup: Int64 = 0
-        var rate: Int64 = 1_000_000_000
-        var currency: String?
-
-        func usd(_ list: Int64) -> Int64 {
-            Int64((Int128(list) * Int128(1_000_000 + markup) + 500_000) / 1_000_000)
-        }
-        func settled(_ list: Int64) -> Int64 {
-            Int64((Int128(usd(list)) * Int128(rate) + 500_000_000) / 1_000_000_000)
-        }
-    }
-    /// Prepaid money of an org, as what each grant has left and what no grant covered.
-    struct Credit {
-        struct Grant {
-            var seq: UInt64
-            var usd: Int64
-            var left: Int64
-            var expires: Instant?
-            func isSpentBefore(_ other: Grant) -> Bool {
-                let (a, b) = (expires ?? .distantFuture, other.expires ?? .distantFuture)
-                return a == b ? seq < other.seq : a < b
-            }
-        }
-        var grants: [Grant] = []
-        var granted: Int64 = 0
-        var expired: Int64 = 0
-        var spent: Int64 = 0
-        var overdrawn: Int64 = 0
-        var left: Int64 { grants.reduce(0) { $0 + $1.left } }
-
-        mutating func draw(_ amount: Int64) {
-            spent += amount
-            grants.sort { $0.isSpentBefore($1) }
-            var rest = max(amount, 0)
-            for i in grants.indices {
-                let part = min(rest, grants[i].left)
-                grants[i].left -= part
-                rest -= part
-            }
-            overdrawn += rest
-            guard amount < 0 else { return }
-            // Given back: first what nothing covered, then to the grants, the last spent first.
-            rest = -amount - min(-amount, overdrawn)
-            overdrawn -= min(-amount, overdrawn)
-            for i in grants.indices.reversed() {
-                let part = min(rest, grants[i].usd - grants[i].left)
-                grants[i].left += part
-                rest -= part
-            }
-            expired += rest
-        }
-    }
     struct Account {
         var path: String
         /// Itself, its team, its org; shorter for those.
@@ -168,7 +109,7 @@ final class Oracle {
     private(set) var epoch: UInt32 = 0
     /// The accounts that the last event which has one is about: itself and what is above it.
     private(set) var lastChain: [UInt32] = []
-    private(set) var accounts: [Account] = []
+    var accounts: [Account] = []
     private(set) var byPath: [String: UInt32] = [:]
     private(set) var models: [String] = []
     private var prices: [[Price]] = []
@@ -183,7 +124,7 @@ final class Oracle {
     /// Refusals by `"<key or -> <reason>"`: written in full, and summed.
     private(set) var refusals: [String: Int64] = [:]
     /// How often something rare was seen, for the table at the end.
-    private(set) var counts: [String: Int] = [:]
+    var counts: [String: Int] = [:]
 
     func fold(_ bytes: Bytes) throws(Fault) {
         let event: StoredEvent
@@ -231,7 +172,7 @@ final class Oracle {
         }
     }
 
-    private func require(_ condition: Bool, _ what: @autoclosure () -> String) throws(Fault) {
+    func require(_ condition: Bool, _ what: @autoclosure () -> String) throws(Fault) {
         if !condition { throw Fault(text: what()) }
     }
     func refusalKey(_ account: AccountNumber, _ reason: Refusal) -> String {
@@ -288,59 +229,6 @@ final class Oracle {
                         + "\(used) + \(held) > \(limit)")
             }
         }
-    }
-
-    /// An override ends at its instant, to the event, and so does a grant: nothing is decided by one that
-    /// is over.
-    private func requireNoneOverdue(_ chain: [UInt32], _ header: EventHeader) throws(Fault) {
-        for account in chain {
-            for (kind, over) in accounts[Int(account)].overrides where over.until <= header.time {
-                throw Fault(
-                    text: "event \(header.seq) is decided by the override of \(kind.name) on "
-                        + "\(accounts[Int(account)].path), which ended at \(over.until)")
-            }
-            for grant in accounts[Int(account)].credit?.grants ?? []
-            where grant.expires ?? .distantFuture <= header.time {
-                throw Fault(
-                    text: "event \(header.seq) is decided by grant \(grant.seq), which has expired")
-            }
-        }
-    }
-
-    /// Spend never goes below zero by admission: what is left covers all open holds, each as it would be
-    /// billed now.
-    private func requireCovered(_ spend: Spend) throws(Fault) {
-        let org = accounts[Int(spend.key)].chain[2]
-        guard let credit = accounts[Int(org)].credit else { return }
-        let terms = accounts[Int(org)].terms
-        var held: Int64 = 0
-        for hold in openHolds where accounts[Int(hold.key)].chain[2] == org {
-            held += terms.usd(hold.heldUSD)
-        }
-        try require(
-            held <= credit.left,
-            "hold \(spend.name) takes \(accounts[Int(org)].path) over its credit: \(held) of "
-                + "\(credit.left)")
-    }
-    /// Bills a charge and draws it from credit; checks what its event says of the bill.
-    private func bill(_ spend: Spend, usd: Int64, _ extras: Extras, _ header: EventHeader) throws {
-        let org = Int(accounts[Int(spend.key)].chain[2])
-        let terms = accounts[org].terms
-        let isBilled = terms.currency != nil && (usd > 0 || header.type != .holdLapsed)
-        try require(
-            extras.billed?.amount.raw == (isBilled ? terms.settled(usd) : nil)
-                && extras.billed?.currency.name == (isBilled ? terms.currency : nil),
-            "event \(header.seq) bills \(String(describing: extras.billed)) for \(Nanodollars(usd))"
-        )
-        guard accounts[org].credit != nil else { return }
-        let before = accounts[org].credit!.overdrawn
-        accounts[org].credit!.draw(terms.usd(usd) - spend.drawn)
-        spend.drawn = terms.usd(usd)
-        if accounts[org].credit!.overdrawn > before { counts["overdrawn", default: 0] += 1 }
-        let credit = accounts[org].credit!
-        try require(
-            credit.granted - credit.expired - credit.spent == credit.left - credit.overdrawn,
-            "the credit of \(accounts[org].path) does not add up at \(header.seq)")
     }
 
     private func extended(_ event: HoldExtended) throws {
@@ -431,36 +319,6 @@ final class Oracle {
             "refusal \(event.header.seq) of what fits: \(path) \(kind.name)")
     }
 
-    private func exhausted(_ event: HoldRefused) throws {
-        let chain = try chain(event.header)
-        try requireNoneOverdue(chain, event.header)
-        let org = accounts[Int(chain[2])]
-        guard let credit = org.credit else {
-            throw Fault(text: "refusal \(event.header.seq) for want of credit that nobody granted")
-        }
-        let (least, slack) = creditHeld(by: chain[2])
-        try require(
-            event.amount == credit.granted - credit.expired && event.used == credit.spent,
-            "refusal \(event.header.seq): credit \(event.amount) used \(event.used), reckoned "
-                + "\(credit.granted - credit.expired) and \(credit.spent)")
-        try require(
-            event.held >= least && event.held <= least + slack
-                && event.held + org.terms.usd(event.usd.raw) + slack > credit.left,
-            "refusal \(event.header.seq) of what credit covers: \(event.held) held, "
-                + "\(event.usd) asked, \(credit.left) left")
-    }
-
-    /// What an org's open holds keep of its credit, and how much more that may be: each may round up, and
-    /// so may a new one, by at most a nano-dollar.
-    func creditHeld(by org: UInt32) -> (least: Int64, slack: Int64) {
-        let holds = openHolds.filter { accounts[Int($0.key)].chain[2] == org }
-        let terms = accounts[Int(org)].terms
-        return (
-            terms.usd(holds.reduce(0) { $0 + $1.heldUSD }),
-            terms.markup == 0 ? 0 : Int64(holds.count) + 2
-        )
-    }
-
     private func settled(_ event: HoldSettled) throws {
         guard let spend = spends[event.hold] else {
             throw Fault(text: "event \(event.header.seq) settles \(event.hold), which is no hold")
@@ -540,7 +398,7 @@ final class Oracle {
         }
         return spend
     }
-    private func chain(_ header: EventHeader) throws(Fault) -> [UInt32] {
+    func chain(_ header: EventHeader) throws(Fault) -> [UInt32] {
         guard header.account.raw < UInt32(accounts.count),
             accounts[Int(header.account.raw)].chain.count == 3
         else { throw Fault(text: "event \(header.seq) is of no key") }
@@ -706,65 +564,8 @@ final class Oracle {
                 text.withBytes { Instant(parsing: $0) }
             }
         case .limitsSet: set(event.header.account.raw, json["limits"])
-        case .overrideGranted:
-            let account = Int(event.header.account.raw)
-            guard let name = json["limit"]?.string, let kind = name.withBytes({ LimitKind($0) }),
-                let amount = Oracle.amount(json["amount"], kind),
-                let until = json["until"]?.string.flatMap({ $0.withBytes { Instant(parsing: $0) } }
-                ),
-                json["reason"]?.string != nil
-            else { throw Fault(text: "override \(event.header.seq) lacks something") }
-            try require(until > time, "override \(event.header.seq) is over before it stands")
-            for parent in accounts[account].chain.dropFirst() {
-                let most = accounts[Int(parent)].limit(kind) ?? .max
-                try require(
-                    amount <= most, "override \(event.header.seq) exceeds the parent's \(most)")
-            }
-            accounts[account].overrides[kind] = Override(amount: amount, until: until)
-            if kind.window == .minute { accounts[account].recordsMinute = true }
-        case .overrideEnded:
-            let account = Int(event.header.account.raw)
-            guard let name = json["limit"]?.string, let kind = name.withBytes({ LimitKind($0) }),
-                let over = accounts[account].overrides.removeValue(forKey: kind)
-            else { throw Fault(text: "event \(event.header.seq) ends no override") }
-            let isByItself = event.header.actor == .daemon
-            try require(
-                isByItself == (over.until <= time),
-                "override of \(name) on \(accounts[account].path) until \(over.until) ends at \(time)"
-            )
-            counts[isByItself ? "override ran out" : "override ended early", default: 0] += 1
-        case .creditGranted:
-            let org = Int(event.header.account.raw)
-            guard let usd = json["usd"]?.string.flatMap({ Oracle.scaled($0, 9) }) else {
-                throw Fault(text: "grant \(event.header.seq) of nothing")
-            }
-            let expires = json["expires"]?.string.flatMap { $0.withBytes { Instant(parsing: $0) } }
-            var credit = accounts[org].credit ?? Credit()
-            let paid = min(usd, credit.overdrawn)
-            credit.granted += usd
-            credit.overdrawn -= paid
-            credit.grants.append(
-                Credit.Grant(
-                    seq: event.header.seq, usd: usd, left: usd - paid, expires: expires))
-            accounts[org].credit = credit
-        case .creditExpired:
-            let org = Int(event.header.account.raw)
-            let seq = json["grant"]?.integer.map { UInt64($0) }
-            guard let i = accounts[org].credit?.grants.firstIndex(where: { $0.seq == seq }),
-                let usd = json["usd"]?.string.flatMap({ Oracle.scaled($0, 9) })
-            else { throw Fault(text: "event \(event.header.seq) expires no grant") }
-            let grant = accounts[org].credit!.grants.remove(at: i)
-            try require(
-                grant.expires ?? .distantFuture <= time && grant.left == usd,
-                "grant \(grant.seq) has \(grant.left) left until \(String(describing: grant.expires))"
-            )
-            accounts[org].credit!.expired += grant.left
-        case .billingSet:
-            let org = Int(event.header.account.raw)
-            guard let markup = json["markup_ppm"]?.integer, let currency = json["currency"]?.string,
-                let rate = json["rate"]?.string.flatMap({ Oracle.scaled($0, 9) })
-            else { throw Fault(text: "billing \(event.header.seq) lacks something") }
-            accounts[org].terms = Terms(markup: markup, rate: rate, currency: currency)
+        case .overrideGranted, .overrideEnded: try override(event.header, json)
+        case .creditGranted, .creditExpired, .billingSet: try finance(event.header, json)
         case .permissionsSet:
             if let models = json["models"] {
                 accounts[Int(event.header.account.raw)].models =
@@ -795,7 +596,7 @@ final class Oracle {
         default: break
         }
     }
-    private static func amount(_ value: JSON?, _ kind: LimitKind) -> Int64? {
+    static func amount(_ value: JSON?, _ kind: LimitKind) -> Int64? {
         kind.isMoney ? value?.string.flatMap { scaled($0, 9) } : value?.integer
     }
     private func set(_ account: UInt32, _ limits: JSON?) {
