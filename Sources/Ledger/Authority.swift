@@ -39,8 +39,8 @@ extension EventType {
     /// to an account gets its budget from above, and cannot lift what was decided there.
     fileprivate var isDecidedAbove: Bool {
         switch self {
-        case .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded, .accountDisabled,
-            .accountEnabled:
+        case .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded, .creditGranted,
+            .billingSet, .accountDisabled, .accountEnabled:
             true
         default: false
         }
