@@ -5,6 +5,12 @@ package enum Document: Sendable {
     case epochStarted(EpochStarted)
     case windowOpened(WindowOpened)
     case accountCreated(AccountCreated)
+    case keyRotated(KeyRotated)
+    case keyRevoked(AccountNamed)
+    case keyRotationDue(AccountNamed)
+    case accountDisabled(AccountNamed)
+    case accountEnabled(AccountNamed)
+    case accountDescribed(AccountDescribed)
     case limitsSet(LimitsSet)
     case permissionsSet(PermissionsSet)
     case overrideGranted(OverrideGranted)
@@ -14,7 +20,6 @@ package enum Document: Sendable {
     case billingSet(BillingSet)
     case priceSet(PriceSet)
     case aliasSet(AliasSet)
-    case chargeCorrected(ChargeCorrected)
     case operatorCreated(OperatorCreated)
     case operatorRevoked(OperatorRevoked)
 
@@ -31,6 +36,12 @@ package enum Document: Sendable {
         case .orgCreated: self = .accountCreated(try AccountCreated(&fields, tier: .org))
         case .teamCreated: self = .accountCreated(try AccountCreated(&fields, tier: .team))
         case .keyCreated: self = .accountCreated(try AccountCreated(&fields, tier: .key))
+        case .keyRotated: self = .keyRotated(try KeyRotated(&fields))
+        case .keyRevoked: self = .keyRevoked(try AccountNamed(&fields, tier: .key))
+        case .keyRotationDue: self = .keyRotationDue(try AccountNamed(&fields, tier: .key))
+        case .accountDisabled: self = .accountDisabled(try AccountNamed(&fields))
+        case .accountEnabled: self = .accountEnabled(try AccountNamed(&fields))
+        case .accountDescribed: self = .accountDescribed(try AccountDescribed(&fields))
         case .limitsSet: self = .limitsSet(try LimitsSet(&fields))
         case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
         case .overrideGranted: self = .overrideGranted(try OverrideGranted(&fields))
@@ -40,7 +51,6 @@ package enum Document: Sendable {
         case .billingSet: self = .billingSet(try BillingSet(&fields))
         case .priceSet: self = .priceSet(try PriceSet(&fields))
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
-        case .chargeCorrected: self = .chargeCorrected(try ChargeCorrected(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
         case .operatorRevoked: self = .operatorRevoked(try OperatorRevoked(&fields))
         case .holdPlaced, .holdRefused, .holdExtended, .holdSettled, .holdReleased, .holdLapsed,
@@ -130,6 +140,8 @@ package struct AccountCreated: Sendable {
     // Keys only.
     package var expires: Instant?
     package var expiresInSeconds: Int64?
+    /// How often it is to be rotated, in seconds.
+    package var rotateEverySeconds: Int64?
     /// 32 bytes.
     package var secretDigest: [UInt8]?
 
@@ -163,6 +175,8 @@ package struct AccountCreated: Sendable {
             expires = try fields.optionalInstant("expires")
             expiresInSeconds = try fields.optionalInteger(
                 "expires_in", 1...Bounds.relativeSecondsMax)
+            rotateEverySeconds = try fields.optionalInteger(
+                "rotate_every", 1...Bounds.relativeSecondsMax)
             secretDigest = try fields.optionalDigest("secret_sha256")
         }
     }
@@ -220,17 +234,6 @@ package struct PriceClasses: Hashable, Sendable {
     package var reasoning: PicoPrice
     package var request: Nanodollars
 
-    package init(
-        input: PicoPrice, output: PicoPrice, cached: PicoPrice, cacheWrite: PicoPrice,
-        reasoning: PicoPrice, request: Nanodollars
-    ) {
-        self.input = input
-        self.output = output
-        self.cached = cached
-        self.cacheWrite = cacheWrite
-        self.reasoning = reasoning
-        self.request = request
-    }
     fileprivate init(_ fields: inout FieldReader, request base: Nanodollars?) throws(Failure) {
         input = try fields.price("in")
         output = try fields.price("out")
@@ -320,53 +323,8 @@ package struct AliasSet: Sendable {
         }
         model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
         guard model.withBytes({ ModelName.isQualified($0) }) else {
-            throw Failure(
-                .error,
-                "model \"\(model)\" is not provider/model; an alias stands for a model, never for "
-                    + "another alias, so none can stand for itself")
+            throw Failure(.error, "model \"\(model)\" is not provider/model")
         }
-    }
-}
-
-/// What a past charge or settlement costs in truth: it counts that from now on, where it counted.
-package struct ChargeCorrected: Sendable {
-    /// The key's.
-    package var account: String
-    /// The hold that was settled or lapsed, or the charge.
-    package var charge: HoldName
-    package var usd: Nanodollars
-    /// What it counted until now, and the instant since when. The daemon adds both while it remembers
-    /// the charge; of an older one only the caller, who read the log, can tell.
-    package var was: Nanodollars?
-    package var placed: Instant?
-    /// What it was for, and the version of that model's price by which it is rated now.
-    package var model: String?
-    package var price: UInt32?
-    /// What is billed for it now, where its org is billed otherwise than list prices in dollars; the daemon
-    /// adds it.
-    package var billed: Extras.Billed?
-
-    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
-        account = try fields.account("account", tier: .key)
-        let name = try fields.text("charge")
-        guard let charge = name.withBytes({ HoldName(parsing: $0) }), "\(charge)" == name else {
-            throw Failure(
-                .error, "charge \"\(name)\" is no hold's or charge's name such as \"3-184467\"")
-        }
-        self.charge = charge
-        guard let usd = try fields.optionalMoney("usd") else {
-            throw Failure(.error, "charge.corrected needs \"usd\": all that the charge costs")
-        }
-        self.usd = usd
-        was = try fields.optionalMoney("was")
-        placed = try fields.optionalInstant("placed")
-        model = try fields.optionalText("model", max: Bounds.modelBytesMax)
-        price = try fields.optionalInteger("price", 1...Int64(UInt32.max)).map { UInt32($0) }
-        if let amount = try fields.optionalMoney("billed") {
-            billed = Extras.Billed(amount: amount, currency: try fields.currency("currency"))
-        }
-        // Two corrections of one charge may look alike; only an id tells a repeat from a second one.
-        _ = try fields.text("id")
     }
 }
 
@@ -376,6 +334,7 @@ package enum Role: UInt8, CaseIterable, Sendable {
     case relay = 1
     case auditor = 2
     case finance = 3
+    case developer = 4
 
     package var name: String {
         switch self {
@@ -383,6 +342,7 @@ package enum Role: UInt8, CaseIterable, Sendable {
         case .relay: "relay"
         case .auditor: "auditor"
         case .finance: "finance"
+        case .developer: "developer"
         }
     }
 }
@@ -390,6 +350,8 @@ package enum Role: UInt8, CaseIterable, Sendable {
 package struct OperatorCreated: Sendable {
     package var name: String
     package var role: Role
+    /// The org or team within which it may do what its role may; nil for the whole ledger.
+    package var account: String?
     package var secretDigest: [UInt8]?
     fileprivate init(_ fields: inout FieldReader) throws(Failure) {
         name = try fields.text("operator")
@@ -401,9 +363,20 @@ package struct OperatorCreated: Sendable {
         }
         let text = try fields.text("role")
         guard let role = Role.allCases.first(where: { $0.name == text }) else {
-            throw Failure(.error, "role \"\(text)\" is not admin, relay, auditor or finance")
+            throw Failure(
+                .error, "role \"\(text)\" is not admin, relay, auditor, finance or developer")
         }
         self.role = role
+        account = try fields.optionalAccount("account")
+        if let account, account.withBytes({ AccountPath.tier($0) }) == .key {
+            throw Failure(
+                .error,
+                "account \"\(account)\" is a key's: an operator is confined to an org or a team")
+        }
+        guard role != .developer || account != nil else {
+            throw Failure(
+                .error, "a developer needs \"account\": the org or team it is confined to")
+        }
         secretDigest = try fields.optionalDigest("secret_sha256")
     }
 }

@@ -56,6 +56,15 @@ struct FieldReader {
         }
         return path
     }
+    /// Whether the payload names the field, be it with null.
+    func names(_ name: String) -> Bool { members.contains { $0.name == name } }
+    mutating func optionalAccount(_ name: String) throws(Failure) -> String? {
+        guard members.contains(where: { $0.name == name && !$0.value.isNull }) else {
+            _ = take(name)
+            return nil
+        }
+        return try account(name, tier: nil)
+    }
     mutating func optionalInteger(
         _ name: String, _ range: ClosedRange<Int64>
     ) throws(Failure) -> Int64? {
@@ -67,15 +76,6 @@ struct FieldReader {
             )
         }
         return number
-    }
-    mutating func currency(_ name: String) throws(Failure) -> Currency {
-        let letters = try text(name)
-        guard let currency = letters.withBytes({ Currency($0) }) else {
-            throw Failure(
-                .error,
-                "\(name) \"\(letters)\" is not three capital letters such as CNY (ISO 4217)")
-        }
-        return currency
     }
     mutating func optionalMoney(_ name: String) throws(Failure) -> Nanodollars? {
         guard let value = take(name), !value.isNull else { return nil }

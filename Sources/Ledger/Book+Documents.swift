@@ -20,6 +20,12 @@ extension Book {
             epochs.append(EpochStart(epoch: header.epoch, seq: header.seq))
         case .windowOpened(let opened): try apply(opened, header)
         case .accountCreated(let created): try apply(created, event, json)
+        case .keyRotated(let rotated): try apply(rotated, header)
+        case .keyRevoked: try apply(.revoked, true, header)
+        case .keyRotationDue: try applyRotationDue(header)
+        case .accountDisabled: try apply(.disabled, true, header)
+        case .accountEnabled: try apply(.disabled, false, header)
+        case .accountDescribed(let described): try apply(described, header)
         case .limitsSet(let set): try apply(set, header)
         case .overrideGranted(let granted): try apply(granted, header)
         case .overrideEnded(let ended): try apply(ended, header)
@@ -44,14 +50,15 @@ extension Book {
             } else {
                 prices.addAlias(names.add(set.alias), model: model, in: names)
             }
-        case .chargeCorrected(let corrected): try apply(corrected, header)
         case .operatorCreated(let created):
-            guard let digest = created.secretDigest, event.number == UInt32(operators.count) else {
-                throw .malformed("operator")
-            }
+            guard let digest = created.secretDigest, event.number == UInt32(operators.count),
+                (created.account == nil) == (header.account == .none)
+            else { throw .malformed("operator") }
+            if header.account != .none { _ = try existing(header.account) }
             operators.append(
                 OperatorRow(
-                    name: created.name, role: created.role, digest: digest, isRevoked: false))
+                    name: created.name, role: created.role, account: header.account,
+                    digest: digest, isRevoked: false))
         case .operatorRevoked:
             guard event.number < UInt32(operators.count) else { throw .malformed("operator") }
             operators[Int(event.number)].isRevoked = true
@@ -68,19 +75,17 @@ extension Book {
     }
 
     /// Of an admin's payload as the caller wrote it: without what the daemon added, which is a new
-    /// secret's digest, the instant of an `expires_in` or a `for`, and what a corrected charge was.
+    /// secret's digest and the instant of an `expires_in` or a `for`.
     static func fingerprint(
         _ type: EventType, asked json: JSON, generatedSecret: Bool
     ) -> UInt64 {
         let members = json.members ?? []
         func isGiven(_ name: String) -> Bool { json[name].map { !$0.isNull } ?? false }
         let isRelative = (expires: isGiven("expires_in"), until: isGiven("for"))
-        let added = ["was", "placed", "model", "billed", "currency"]
         let kept = members.filter {
             !($0.name == "secret_sha256" && generatedSecret)
                 && !($0.name == "expires" && isRelative.expires)
                 && !($0.name == "until" && isRelative.until)
-                && !(type == .chargeCorrected && added.contains($0.name))
         }
         var buffer = ByteBuffer()
         buffer.append(canonical: .object(kept))
@@ -161,6 +166,9 @@ extension Book {
                 accounts.rows.pointer(slot), change, at: event.header.time, seq: event.header.seq)
         }
         if let digest = created.secretDigest { accounts.addSecret(digest, key: slot) }
+        if let seconds = created.rotateEverySeconds {
+            startLife(of: slot, rotateEvery: seconds, at: event.header.time)
+        }
     }
 
     private mutating func apply(_ set: PriceSet, _ event: DocumentEvent) throws(EventError) {

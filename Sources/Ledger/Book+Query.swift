@@ -101,11 +101,13 @@ extension Book {
 
     // MARK: GET
 
-    package func writeAccount(_ path: Bytes, into b: inout ByteBuffer) throws(Failure) {
-        write(account: try account(path), into: &b)
+    package func writeAccount(
+        _ path: Bytes, at now: Instant, into b: inout ByteBuffer
+    ) throws(Failure) {
+        write(account: try account(path), at: now, into: &b)
     }
 
-    private func write(account number: UInt32, into b: inout ByteBuffer) {
+    private func write(account number: UInt32, at now: Instant, into b: inout ByteBuffer) {
         let row = accounts.rows.pointer(number)
         var object = ObjectWriter(opening: &b)
         object.field("account", names[row.pointee.name], into: &b)
@@ -138,9 +140,7 @@ extension Book {
         }
         writeList("models", row.pointee.models, &object, into: &b)
         writeList("scopes", row.pointee.scopes, &object, into: &b)
-        if row.pointee.expires != .max {
-            object.field("expires", Instant(nanoseconds: row.pointee.expires), into: &b)
-        }
+        writeLife(of: number, at: now, &object, into: &b)
         if row.pointee.tier != .key {
             object.field("children", Int64(row.pointee.children), into: &b)
         }
@@ -160,7 +160,7 @@ extension Book {
     }
 
     package func writeHold(_ name: HoldName, into b: inout ByteBuffer) throws(Failure) {
-        guard let slot = remembered(name) else {
+        guard let slot = holds.find(name) else {
             throw Failure(
                 .unknownHold, "no hold \(name) is open or remembered; EVENTS has the past")
         }
@@ -180,9 +180,6 @@ extension Book {
         }
         if row.pointee.state != .open {
             object.field("spent", Nanodollars(row.pointee.spentUSD), into: &b)
-            if let corrected = corrections[name] {
-                object.field("first_charged", Nanodollars(corrected.answered), into: &b)
-            }
         }
         writeBill(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
@@ -212,16 +209,17 @@ extension Book {
         write(price, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
-    /// The version in force, and those that are to come; before any is in force, the first of those.
+    /// The version in force, and those that are to come; before the first is in force, that one.
     private func write(model: UInt32, into b: inout ByteBuffer) {
         let upcoming = prices.upcoming.filter { prices.prices.pointer($0).pointee.model == model }
         let current = prices.models.pointer(model).pointee.price
         var object = ObjectWriter(opening: &b)
         write(current == .max ? upcoming[0] : current, &object, into: &b)
-        if !upcoming.isEmpty {
+        let later = current == .max ? upcoming[1...] : upcoming[...]
+        if !later.isEmpty {
             object.name("scheduled", into: &b)
             b.append(UInt8(ascii: "["))
-            for (i, price) in upcoming.enumerated() {
+            for (i, price) in later.enumerated() {
                 if i > 0 { b.append(UInt8(ascii: ",")) }
                 var inner = ObjectWriter(opening: &b)
                 write(price, &inner, into: &b)
@@ -308,6 +306,11 @@ extension Book {
         var object = ObjectWriter(opening: &b)
         object.field("operator", operators[i].name, into: &b)
         object.field("role", operators[i].role.name, into: &b)
+        if let path = path(of: operators[i].account) {
+            object.field("account", path, into: &b)
+        } else {
+            object.null("account", into: &b)
+        }
         object.field("revoked", operators[i].isRevoked, into: &b)
         b.append(UInt8(ascii: "}"))
     }
@@ -316,7 +319,8 @@ extension Book {
 
     /// A page of a listing: `{"items":[…],"next":…}`; `next` is what to give as `after`.
     package func writeListing(
-        _ listing: Listing, under: Bytes, after: Bytes, limit: Int, into b: inout ByteBuffer
+        _ listing: Listing, under: Bytes, after: Bytes, limit: Int, for authority: Authority,
+        at now: Instant, into b: inout ByteBuffer
     ) throws(Failure) {
         var page = Page(limit: limit)
         if !under.isEmpty, [.prices, .aliases, .operators].contains(listing) {
@@ -325,9 +329,12 @@ extension Book {
                 "LIST \(listing) has no field under=; only accounts and what they have "
                     + "stand in the tree")
         }
+        // Whoever sees only a part of the tree sees that part where nobody asks for less.
+        let top = under.isEmpty ? path(of: authority.account) ?? under : under
         b.append("{\"items\":[" as StaticString)
         switch listing {
-        case .orgs, .teams, .keys: try list(listing, under: under, after: after, &page, into: &b)
+        case .orgs, .teams, .keys:
+            try list(listing, under: top, after: after, at: now, &page, into: &b)
         case .prices:
             let start = try position(after) { prices.model(named: $0, in: names) }
             var i = start
@@ -349,13 +356,16 @@ extension Book {
             var i = try position(after) { name in
                 operators.firstIndex { $0.name.withBytes { $0 == name } }.map { UInt32($0) }
             }
-            while i < operators.count, page.begin(into: &b) {
-                write(operator: i, into: &b)
-                page.last = operators[i].name
+            while i < operators.count {
+                if operators[i].name.withBytes({ isInside(operator: $0, authority) }) {
+                    guard page.begin(into: &b) else { break }
+                    write(operator: i, into: &b)
+                    page.last = operators[i].name
+                }
                 i += 1
             }
             page.hasMore = i < operators.count
-        case .overrides: try listOverrides(under: under, after: after, &page, into: &b)
+        case .overrides: try listOverrides(under: top, after: after, &page, into: &b)
         }
         b.append("],\"next\":" as StaticString)
         if page.hasMore {
@@ -393,7 +403,7 @@ extension Book {
 
     /// Walks the tree in creation order, resuming behind `after`.
     private func list(
-        _ listing: Listing, under: Bytes, after: Bytes, _ page: inout Page,
+        _ listing: Listing, under: Bytes, after: Bytes, at now: Instant, _ page: inout Page,
         into b: inout ByteBuffer
     ) throws(Failure) {
         let wanted: Tier = listing == .orgs ? .org : listing == .teams ? .team : .key
@@ -426,7 +436,7 @@ extension Book {
                     page.hasMore = true
                     return
                 }
-                write(account: number, into: &b)
+                write(account: number, at: now, into: &b)
                 page.last = names[accounts.rows.pointer(number).pointee.name].string
             }
             at = next(number, in: top, descending: tier.rawValue < wanted.rawValue)

@@ -2,20 +2,13 @@ import Events
 
 /// What became of an admin's event.
 package enum Appended: Sendable {
-    /// It stands in the outbox from this byte on; windows that it had to open stand before it.
-    case stored(seq: UInt64, at: Int)
+    /// It is the last event in the outbox.
+    case stored(seq: UInt64)
     /// The same payload with the same `id` was stored before.
     case repeated(seq: UInt64)
 }
 
 extension Machine {
-    /// The event types an admin may append.
-    package static let appendable: [EventType] = [
-        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted,
-        .overrideEnded, .creditGranted, .billingSet, .priceSet, .aliasSet, .chargeCorrected,
-        .operatorCreated, .operatorRevoked,
-    ]
-
     /// Validates an admin's payload against the book and appends it.
     ///
     /// - Parameter secret: the SHA-256 of a fresh secret, for a key or operator that brings none.
@@ -23,15 +16,16 @@ extension Machine {
     package mutating func append(
         _ type: EventType, _ payload: JSON, secret: [UInt8]
     ) throws(Failure) -> Appended {
-        guard Machine.appendable.contains(type) else {
-            let names = Machine.appendable.map { "\($0.name)" }.joined(separator: ", ")
+        guard type.isAppendable else {
+            let names = EventType.allCases.filter(\.isAppendable).map { "\($0.name)" }
+                .joined(separator: ", ")
             throw Failure(.error, "\(type.name) is not for admins to append; these are: \(names)")
         }
         let document = try Document(type: type, payload, strict: true)
         var payload = Payload(payload)
         resolveNames(document, &payload)
         let bringsSecret = payload["secret_sha256"].map { !$0.isNull } ?? false
-        let makesSecret = !bringsSecret && (type == .keyCreated || type == .operatorCreated)
+        let makesSecret = !bringsSecret && type.needsSecret
         if makesSecret { payload["secret_sha256"] = nil }
         if let id = payload["id"]?.string, let known = book.documents[id] {
             let asked = Book.fingerprint(
@@ -51,6 +45,12 @@ extension Machine {
             number = UInt32(book.accountCount)
             account = AccountNumber(number)
             if created.tier == .key { complete(created, &payload) }
+        case .keyRotated(let rotated): account = try checked(rotated)
+        case .keyRevoked(let named): account = try checked(revoking: named)
+        case .accountDisabled(let named): account = try checked(disabling: named)
+        case .accountEnabled(let named): account = try checked(enabling: named)
+        case .accountDescribed(let described):
+            account = AccountNumber(try existing(described.account))
         case .limitsSet(let set):
             let target = try existing(set.account)
             account = AccountNumber(target)
@@ -90,22 +90,20 @@ extension Machine {
                 throw Failure(
                     .error, "model \"\(set.model)\" has no price; append its price.set first")
             }
-        case .chargeCorrected(let corrected):
-            let (key, added) = try correction(corrected)
-            account = AccountNumber(key)
-            for member in added { payload[member.name] = member.value }
         case .operatorCreated(let created):
             guard !book.operators.contains(where: { $0.name == created.name }) else {
                 throw Failure(
                     .error, "operator \"\(created.name)\" exists already; names are for ever")
             }
             number = UInt32(book.operators.count)
+            if let path = created.account { account = AccountNumber(try existing(path)) }
         case .operatorRevoked(let revoked):
             guard let i = book.operators.firstIndex(where: { $0.name == revoked.name }) else {
                 throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
             }
             number = UInt32(i)
-        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired:
+            account = book.operators[i].account
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired:
             preconditionFailure("not appendable")
         }
         if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
@@ -118,14 +116,10 @@ extension Machine {
         }
 
         // The point of no return.
-        if case .chargeCorrected = document {
-            openWindows(book.accounts.chain(ofKey: account.raw).orgRow)
-        }
-        let start = outbox.count
         emit(
             type, account: account, number: number,
             flags: makesSecret ? DocumentEvent.generatedSecret : 0, payload.json)
-        return .stored(seq: book.seq, at: start)
+        return .stored(seq: book.seq)
     }
 
     /// The payload's members, to be completed before they are stored.
@@ -171,11 +165,7 @@ extension Machine {
 
     private func complete(_ created: AccountCreated, _ payload: inout Payload) {
         guard let seconds = created.expiresInSeconds else { return }
-        payload["expires"] = .string(instant(inSeconds: seconds).description)
-    }
-    private func instant(inSeconds seconds: Int64) -> Instant {
-        let then = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
-        return Instant(nanoseconds: then.overflow ? .max : then.partialValue)
+        payload["expires"] = .string(now.later(bySeconds: seconds).description)
     }
     private func hex(_ bytes: [UInt8]) -> String {
         precondition(bytes.count == 32, "a SHA-256")
@@ -201,11 +191,8 @@ extension Machine {
             throw Failure(
                 .error, "account \"\(created.account)\" exists already; a path is for ever")
         }
-        if let digest = created.secretDigest,
-            digest.withUnsafeBytes({ book.accounts.key(withSecret: Bytes($0)) }) != nil
-        {
-            throw Failure(.error, "another key has this secret_sha256 already")
-        }
+        try checkIsNew(created.secretDigest)
+        try checkIsAhead("expires", created.expires)
         guard created.tier != .org else {
             guard calendar.knows(created.zone) else {
                 throw Failure(
@@ -233,9 +220,9 @@ extension Machine {
         _ granted: OverrideGranted, of target: UInt32, _ payload: inout Payload
     ) throws(Failure) {
         if let seconds = granted.seconds {
-            payload["until"] = .string(instant(inSeconds: seconds).description)
-        } else if let until = granted.until, until <= now {
-            throw Failure(.error, "until \(until) is not in the future: it is \(now) now")
+            payload["until"] = .string(now.later(bySeconds: seconds).description)
+        } else {
+            try checkIsAhead("until", granted.until)
         }
         try refuse(
             limitViolations(
@@ -247,7 +234,7 @@ extension Machine {
         _ granted: CreditGranted, of target: UInt32, _ payload: inout Payload
     ) throws(Failure) {
         if let seconds = granted.expiresInSeconds {
-            payload["expires"] = .string(instant(inSeconds: seconds).description)
+            payload["expires"] = .string(now.later(bySeconds: seconds).description)
         } else if let expires = granted.expires, expires <= now {
             throw Failure(.error, "expires \(expires) is not in the future: it is \(now) now")
         }
@@ -272,7 +259,7 @@ extension Machine {
             throw Failure(
                 .error,
                 "the price of \(set.model) would change more than a hundredfold: "
-                    + "\(leaps.map(\.text).joined(separator: ", ")); say \"force\":true (--force) if it is meant"
+                    + "\(leaps.joined(separator: ", ")); say \"force\":true (--force) if it is meant"
             )
         }
     }
@@ -316,7 +303,7 @@ extension Machine {
         if !bad.isEmpty {
             violations.append(
                 "models [\(bad.joined(separator: ", "))] are neither provider/model, provider/*, "
-                    + "* nor known aliases" + nearest(to: bad))
+                    + "* nor known aliases")
         }
         for account in ancestors {
             let number = book.accounts.rows.pointer(account).pointee[keyPath: list]
@@ -330,14 +317,6 @@ extension Machine {
                     + "\(describe(account))'s allow-list")
         }
         return violations
-    }
-    /// ` (gpt: openai/gpt-4.1)`: what the bare names among them may have meant.
-    private func nearest(to names: [String]) -> String {
-        let hints = names.compactMap { name -> String? in
-            let models = name.withBytes { book.prices.hints(for: $0, in: book.names) }
-            return models.isEmpty ? nil : "\(name): \(models.joined(separator: ", "))"
-        }
-        return hints.isEmpty ? "" : " (\(hints.joined(separator: "; ")))"
     }
     private func describe(_ account: UInt32) -> String {
         let row = book.accounts.rows.pointer(account)

@@ -7,8 +7,13 @@ extension NaiveModel {
         "team.created": ["account", "name", "limits", "models", "scopes"],
         "key.created": [
             "account", "name", "owner", "environment", "limits", "models", "scopes",
-            "expires", "expires_in",
+            "expires", "expires_in", "rotate_every", "secret_sha256",
         ],
+        "key.rotated": ["account", "grace", "rotate_every", "secret_sha256"],
+        "key.revoked": ["account"],
+        "account.disabled": ["account"],
+        "account.enabled": ["account"],
+        "account.described": ["account", "name", "owner", "labels"],
         "limits.set": ["account", "limits"],
         "permissions.set": ["account", "models", "scopes"],
         "override.granted": ["account", "limit", "amount", "until", "for"],
@@ -22,7 +27,6 @@ extension NaiveModel {
             "request", "max_out", "context", "variants", "from", "capabilities", "force",
         ],
         "alias.set": ["alias", "model"],
-        "charge.corrected": ["account", "charge", "usd", "was", "placed", "model", "price"],
     ]
 
     mutating func append(_ line: String, at now: Int64) throws(Failure) -> String {
@@ -35,14 +39,7 @@ extension NaiveModel {
         }
         _ = try Self.text(payload["reason"])
         let id = try Self.text(payload["id"])
-        var asked = payload
-        if words[1] == "charge.corrected" {
-            // What the daemon would say itself makes no other correction.
-            for field in ["was", "placed", "model"] {
-                asked[field] = nil
-            }
-        }
-        let appending = Appended(type: words[1], payload: asked)
+        let appending = Appended(type: words[1], payload: payload)
         if let id, let earlier = appended[id] {
             guard earlier == appending else {
                 throw .conflict
@@ -53,13 +50,11 @@ extension NaiveModel {
         case "org.created": try createAccount(payload, depth: 1, at: now)
         case "team.created": try createAccount(payload, depth: 2, at: now)
         case "key.created": try createAccount(payload, depth: 3, at: now)
+        case "key.rotated", "key.revoked", "account.disabled", "account.enabled",
+            "account.described":
+            try live(words[1], payload, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
-        case "charge.corrected":
-            let key = try correctCharge(payload, at: now)
-            appended[id!] = appending
-            _ = appendEvent(of: key, at: now)
-            return "{"
         case "override.granted": try grantOverride(payload, at: now)
         case "override.ended": try endOverride(payload)
         case "credit.granted": try grantCredit(payload, at: now)
@@ -112,7 +107,7 @@ extension NaiveModel {
             throw .error
         }
         if let text = try Self.text(payload["expires"]) {
-            guard let instant = Self.nanoseconds(parsing: text) else {
+            guard let instant = Self.nanoseconds(parsing: text), instant > now else {
                 throw .error
             }
             account.expires = instant
@@ -128,7 +123,15 @@ extension NaiveModel {
         }
         account.models = try list("models", payload, below: ancestors) ?? nil
         account.scopes = try list("scopes", payload, below: ancestors) ?? nil
+        if let every = payload["rotate_every"] {
+            account.rotateEvery = try Self.span(every)
+            account.rotationDue = now + account.rotateEvery!
+        }
+        let digest = try newDigest(payload)
         accounts[path] = account
+        if let digest {
+            secrets[digest] = Secret(key: path)
+        }
     }
 
     private mutating func setLimits(_ payload: [String: JSON]) throws(Failure) {
@@ -292,9 +295,6 @@ extension NaiveModel {
             guard !([(old.rates, base)] + changed).contains(where: { Self.leaps($0, $1) }) else {
                 throw .error
             }
-        }
-        if prices[model] == nil {
-            models.append(model)
         }
         prices[model, default: []].append(
             Price(

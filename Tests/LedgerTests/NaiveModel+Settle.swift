@@ -34,8 +34,8 @@ extension NaiveModel {
 
         let isLate = hold.state != .open
         _ = appendEvent(of: hold.key, at: now)
-        recount(hold.name, of: hold.key, hold.placed, from: hold.counts, to: counts)
-        bill(&hold, usd: usd)
+        recount(hold, as: counts)
+        hold.drawn = bill(hold.key, usd: usd, before: hold.drawn)
         if !isLate {
             close(hold)
         }
@@ -53,7 +53,9 @@ extension NaiveModel {
         _ name: String, _ usage: Usage, _ options: [String: String], at now: Int64
     ) throws(Failure) -> String {
         try refuseGone(name)
-        guard let key = options["key"], let asked = options["model"], isKey(key) else {
+        guard let key = options["key"].map({ keyPath($0) }), let asked = options["model"],
+            isKey(key)
+        else {
             throw .noHold
         }
         let (model, price) = try chargeable(asked, org: Self.lineage(key)[2], at: now)
@@ -65,12 +67,12 @@ extension NaiveModel {
         let eventName = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: eventName, key: key, at: now)
-        let bill = bill(key, usd: usd)
+        let drawn = bill(key, usd: usd, before: 0)
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
             name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
             placed: now, until: now, allowLine: "", state: .settled, counts: counts,
-            settlement: Settlement(usage: usage, line: line), bill: bill)
+            settlement: Settlement(usage: usage, line: line), drawn: drawn)
         return line
     }
 
@@ -116,8 +118,7 @@ extension NaiveModel {
             break
         case .open:
             _ = appendEvent(of: hold.key, at: now)
-            recount(
-                hold.name, of: hold.key, hold.placed, from: hold.counts, to: Counts(requests: 1))
+            recount(hold, as: Counts(requests: 1))
             close(hold)
             hold.state = .released
             hold.counts = Counts(requests: 1)
@@ -136,8 +137,8 @@ extension NaiveModel {
             var hold = holds[name]!
             let counts = countsAfterLapse(of: hold)
             _ = appendEvent()
-            recount(hold.name, of: hold.key, hold.placed, from: hold.counts, to: counts)
-            bill(&hold, usd: counts.usdUsed)
+            recount(hold, as: counts)
+            hold.drawn = bill(hold.key, usd: counts.usdUsed, before: hold.drawn)
             close(hold)
             hold.state = .lapsed
             hold.counts = counts
@@ -186,7 +187,7 @@ extension NaiveModel {
         guard words.count >= 3 else {
             throw .error
         }
-        let key = words[1]
+        let key = keyPath(words[1])
         let options = try Self.options(
             words.dropFirst(3),
             allowed: [
@@ -212,11 +213,10 @@ extension NaiveModel {
         let name = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: name, key: key, at: now)
-        let bill = bill(key, usd: usd)
+        _ = bill(key, usd: usd, before: 0)
         let line = "+CHARGED \(name) usd=\(Self.money(usd))\(leftText(key, at: now))"
         charges["\(key) \(id)"] = Charge(
-            key: key, model: model, usage: usage, placed: now, name: name, counts: counts,
-            bill: bill, line: line)
+            key: key, model: model, usage: usage, placed: now, counts: counts, line: line)
         return line
     }
 

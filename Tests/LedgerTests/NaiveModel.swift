@@ -24,10 +24,10 @@ struct NaiveModel {
     var charges: [String: Charge] = [:]
     /// The `id` of an admin's event → what was appended under it.
     var appended: [String: Appended] = [:]
+    /// By their digests.
+    var secrets: [String: Secret] = [:]
     /// By model, in the order in which they were set.
     var prices: [String: [Price]] = [:]
-    /// In the order of their first prices.
-    var models: [String] = []
     var aliases: [String: String] = [:]
     /// `"<key> <reason>"` → how many refusals were logged in which second.
     var logged: [String: (second: Int64, count: Int)] = [:]
@@ -52,6 +52,12 @@ struct NaiveModel {
         var models: [String]?
         var scopes: [String]?
         var expires: Int64?
+        var isDisabled = false
+        var isRevoked = false
+        /// Nanoseconds.
+        var rotateEvery: Int64?
+        /// When the daemon will say that it is due; `nil` when it has, or never will.
+        var rotationDue: Int64?
         /// Of an org only.
         var allowsUnpriced = false
         var onLapse = "release"
@@ -107,7 +113,8 @@ struct NaiveModel {
         /// What it counts for at the moment.
         var counts: Counts
         var settlement: Settlement?
-        var bill: Bill?
+        /// What credit it has drawn.
+        var drawn: Amount = 0
     }
 
     struct Settlement {
@@ -120,10 +127,7 @@ struct NaiveModel {
         let model: String
         let usage: Usage
         let placed: Int64
-        let name: String
-        /// What it counts for at the moment.
-        var counts: Counts
-        var bill: Bill
+        let counts: Counts
         let line: String
     }
 
@@ -147,6 +151,7 @@ struct NaiveModel {
     mutating func answer(_ line: String, at now: Int64) -> String? {
         appendSummedRefusals(at: now)
         endOverrides(at: now)
+        remindOfRotations(at: now)
         expireCredit(at: now)
         lapseHolds(at: now)
         let words = line.split(separator: " ").map { String($0) }
