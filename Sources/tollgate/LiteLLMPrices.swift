@@ -112,6 +112,7 @@ private struct LiteLLMEntry {
     private var request: Nanodollars?
     private let maxOutput: Int64?
     private let context: Int64?
+    private let capabilities: [String]
     private(set) var isRounded = false
     private(set) var isUnreadable = false
     private(set) var leftOut: [String] = []
@@ -120,6 +121,7 @@ private struct LiteLLMEntry {
         // Zero stands for "no answer" (embeddings) and for "unknown"; both are no limit.
         maxOutput = Self.tokens(fields["max_output_tokens"]).flatMap { $0 > 0 ? $0 : nil }
         context = Self.tokens(fields["max_input_tokens"]).flatMap { $0 > 0 ? $0 : nil }
+        capabilities = Self.capabilities(fields)
         for member in fields.members ?? [] { take(member) }
         if prices[.base]?[.input] == nil { takeTiers(fields["tiered_pricing"]) }
     }
@@ -155,6 +157,17 @@ private struct LiteLLMEntry {
         }
     }
 
+    /// What `supports_…` says yes to, and the kind of model where it does not chat.
+    private static func capabilities(_ fields: JSON) -> [String] {
+        var names: Set<String> = []
+        for member in fields.members ?? []
+        where member.name.hasPrefix("supports_") && member.value == .bool(true) {
+            names.insert(String(member.name.dropFirst(9)).lowercased())
+        }
+        if let mode = fields["mode"]?.string, mode != "chat" { names.insert(mode) }
+        return names.filter { $0.withBytes { AccountPath.isName($0) } }.sorted()
+    }
+
     /// What a field name prices: `input_cost_per_token_above_272k_tokens_priority`.
     private static func place(_ name: String) -> (PriceClass, Variant)? {
         for price in [PriceClass.cached, .cacheWrite, .reasoning, .input, .output] {
@@ -185,6 +198,7 @@ private struct LiteLLMEntry {
         if let request, request != .zero { payload["request"] = .money(request) }
         payload.set("max_out", maxOutput)
         payload.set("context", context)
+        if !capabilities.isEmpty { payload["capabilities"] = .strings(capabilities) }
         let others = prices.keys.filter { $0 != .base }
             .sorted { ($0.tier.rawValue, $0.above) < ($1.tier.rawValue, $1.above) }
         if !others.isEmpty {
