@@ -336,7 +336,10 @@ package struct AliasSet: Sendable {
         }
         model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
         guard model.withBytes({ ModelName.isQualified($0) }) else {
-            throw Failure(.error, "model \"\(model)\" is not provider/model")
+            throw Failure(
+                .error,
+                "model \"\(model)\" is not provider/model; an alias stands for a model, never for "
+                    + "another alias, so none can stand for itself")
         }
     }
 }

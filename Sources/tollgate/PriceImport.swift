@@ -11,9 +11,10 @@ extension Price {
                 Example:
                   tollgate price import model_prices_and_context_window.json --verbose
 
-                Takes every text model (chat, completion, responses, embedding) with a price
-                a token, its context, largest answer and capabilities. A bare name becomes
-                provider/name and an alias. A second import of the same file changes nothing.
+                Takes every text model with a price a token: what chats, completes or responds,
+                and what embeds, reranks, moderates, evaluates, decides or extracts; its
+                context, largest answer and capabilities. A bare name becomes provider/name
+                and an alias. A second import of the same file changes nothing.
                 Prices finer than six decimals a million tokens are rounded half up. Aliases
                 that stand for another model stay as they are. 'price diff' shows the changes
                 before; one of more than a hundredfold imports nothing without --force.
