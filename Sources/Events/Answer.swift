@@ -35,6 +35,8 @@ package struct Denial: Sendable {
     package var waitsFor: AccountNumber?
     /// The model as it was understood, for the reasons that speak of one.
     package var model = Bytes.empty
+    /// For a bare name that is no alias: the models whose names are nearest, with commas between.
+    package var hint = Bytes.empty
 
     package init(_ reason: Refusal, now: Instant) {
         self.reason = reason

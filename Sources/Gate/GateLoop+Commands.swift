@@ -200,10 +200,9 @@ extension GateLoop {
             throw failure
         }
         let digest = secret?.withBytes { Secret.digest($0) } ?? []
-        let start = machine.outbox.count
         switch try machine.append(request.type, payload, secret: digest) {
         case .repeated(let seq): ask(session, .event(seq: seq))
-        case .stored:
+        case .stored(_, let start):
             // Admin answers wait for the disk, whatever was asked.
             holdBack(session)
             let stored = machine.outbox.bytes.slice(start, machine.outbox.count)

@@ -152,8 +152,16 @@ struct Life {
         case .chargeRecorded:
             guard let charge = try? ChargeRecorded(stored) else { return nil }
             return charge.hold ?? charge.name
+        case .chargeCorrected: return correction(stored)?.charge
         default: return nil
         }
+    }
+    private static func correction(_ event: StoredEvent) -> ChargeCorrected? {
+        guard let json = (try? DocumentEvent(event))?.json,
+            case .chargeCorrected(let corrected)? = try? Document(
+                type: .chargeCorrected, JSON(parsing: json), strict: false)
+        else { return nil }
+        return corrected
     }
     func isAbout(_ event: Bytes) -> Bool {
         // Millions of events may be looked at, so most are told apart by their number and type alone.
@@ -165,7 +173,7 @@ struct Life {
             return isNamed(at) || at.field(UInt8.self, 3) & Extras.flag != 0 && isGrowth(event)
         case EventType.holdExtended.rawValue, EventType.holdSettled.rawValue,
             EventType.holdReleased.rawValue, EventType.holdLapsed.rawValue,
-            EventType.chargeRecorded.rawValue:
+            EventType.chargeRecorded.rawValue, EventType.chargeCorrected.rawValue:
             return Life.request(of: event) == hold
         default: return false
         }
@@ -198,6 +206,9 @@ struct Life {
             state = "charged"
             let charge = try? ChargeRecorded(event)
             (spent, billed) = (charge?.usd, charge?.extras.billed)
+        case .chargeCorrected:
+            guard let corrected = Life.correction(event) else { return }
+            (spent, billed) = (corrected.usd, corrected.billed)
         default: break
         }
     }

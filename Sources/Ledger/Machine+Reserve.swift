@@ -280,6 +280,7 @@ extension Machine {
             if asked.name.isPlainText { denial.model = asked.name }
         default: break
         }
+        if reason == .modelMalformed { denial.hint = hint(for: asked.name) }
         if placing { log(denial, request, asked, tier: account?.pointee.tier) }
         return .denied(denial)
     }

@@ -47,6 +47,7 @@ final class Catalog {
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
         (2, { $0.price($1, &$2) }),
+        (3, { $0.correction($1, &$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
         (2, { $0.events($1, &$2) }),
@@ -260,6 +261,25 @@ final class Catalog {
         let isForced = random.chance(800)
         if isForced { fields.append("\"force\":true") }
         return append(.priceSet, id: newID("price"), fields, mayFail: true)
+    }
+    /// Of a charge that the client knows; sometimes of a hold that may not have ended, or under another
+    /// key.
+    private func correction(
+        _ client: SimulatedClient, _ random: inout SeededRandom
+    ) -> Ask? {
+        var charge = client.someCharge(&random)
+        if random.chance(150) { charge = client.someHold(&random)?.name }
+        guard let charge else { return nil }
+        let oracle = client.world.checker.oracle
+        var key = random.pick(keys)
+        if random.chance(950), let spend = oracle.spends[charge] {
+            key = oracle.accounts[Int(spend.key)].path
+        }
+        let usd = random.chance(100) ? "0" : "0.0\(random.between(1...99_999))"
+        return append(
+            .chargeCorrected, id: newID("correction"),
+            ["\"account\":\"\(key)\"", "\"charge\":\"\(charge)\"", "\"usd\":\"\(usd)\""],
+            mayFail: true)
     }
     private func alias(_ random: inout SeededRandom) -> Ask? {
         append(

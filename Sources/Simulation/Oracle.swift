@@ -32,9 +32,13 @@ final class Oracle {
         var heldUSD: Int64 = 0
         var heldTokens: Int64 = 0
         var usd: Int64 = 0
+        /// What its end was answered with, whatever was corrected since.
+        var answeredUSD: Int64 = 0
         var tokens: Int64 = 0
-        /// What credit it has drawn.
+        /// What credit it has drawn, if there was any, and by which terms it was billed.
         var drawn: Int64 = 0
+        var isDrawn = false
+        var terms = Terms()
         var usage: TokenUsage?
         var outcome = Outcome.exact
         var settledTier = ServiceTier.standard
@@ -403,6 +407,7 @@ final class Oracle {
             charges[id] = spend
         }
         spend.usd = event.usd.raw
+        spend.answeredUSD = event.usd.raw
         spend.placedUSD = event.usd.raw
         spend.tokens = event.usage.total
         spend.usage = event.usage
@@ -466,6 +471,7 @@ final class Oracle {
         spend.heldUSD = 0
         spend.heldTokens = 0
         spend.usd = usd
+        spend.answeredUSD = usd
         spend.tokens = tokens
         spend.endSeq = header.seq
     }
@@ -497,7 +503,7 @@ final class Oracle {
 
     // MARK: Time and prices
 
-    private static func windows(of time: Instant) -> [WindowKey] {
+    static func windows(of time: Instant) -> [WindowKey] {
         [Window.hour, .day, .week, .month, .total].map {
             WindowKey(window: $0, start: start(of: $0, at: time))
         }
@@ -601,6 +607,7 @@ final class Oracle {
                 accounts[Int(event.header.account.raw)].models =
                     models.array?.compactMap(\.string)
             }
+        case .chargeCorrected: try corrected(json, event.header)
         case .priceSet:
             guard let model = json["model"]?.string else {
                 throw Fault(text: "a price of no model")

@@ -257,7 +257,15 @@ struct GoldenEvent: Sendable {
             {"model": "openai/gpt-4.1", "in": "0.01", "out": "24", \
             "from": "2027-01-01T00:00:00Z", "capabilities": ["vision", "function_calling"], \
             "force": true, "reason": "the new year's list"}
-            """)
+            """),
+        document(
+            "charge.corrected", header(.chargeCorrected, 61, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "charge": "3-20", "usd": "0.0096", \
+            "was": "0.0108", "placed": "2026-11-22T10:00:00.123476789Z", \
+            "model": "openai/gpt-4.1", "price": 2, "id": "rerate-3-20-2", \
+            "reason": "cached tokens at half the price"}
+            """),
     ]
 
     private static let holds = [

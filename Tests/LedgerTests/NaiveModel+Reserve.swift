@@ -138,7 +138,9 @@ extension NaiveModel {
 
         // 20 to 23: the model and the rights.
         guard let model = resolve(request.model) else {
-            return refused("model_malformed", "400 model_malformed model=\(request.model)")
+            return refused(
+                "model_malformed",
+                "400 model_malformed model=\(request.model)\(hint(request.model))")
         }
         let price = price(of: model, at: now)
         if price == nil && !org.allowsUnpriced {
