@@ -25,7 +25,8 @@ extension ThroughTheSocket {
                 "INFO",
                 "APPEND org.created '{\"account\":\"x\"}'",
                 "CHARGE \(key) \(model) in=1 out=1 id=t",
-                "SETTLE 1-1 in=1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)", "HELLO 3",
+                "SETTLE 1-1 in=1 out=1", "EXTEND 1-1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)",
+                "HELLO 3",
                 "CLIENT LIST",
             ] {
                 let reply = try client.ask(line)
@@ -59,16 +60,15 @@ extension ThroughTheSocket {
                 "RESERVE": "RESERVE \(key) \(model) in=1 out=1",
                 "CHECK": "CHECK \(key) \(model) in=1",
                 "CHARGE": "CHARGE \(key) \(model) in=1 out=1 id=c",
-                "SETTLE": "SETTLE 1-1 in=1 out=1",
-                "EXTEND": "EXTEND 1-1 out=2", "RELEASE": "RELEASE 1-1", "USAGE": "USAGE acme",
-                "LIST orgs": "LIST orgs",
+                "SETTLE": "SETTLE 1-1 in=1 out=1", "EXTEND": "EXTEND 1-1 out=1",
+                "RELEASE": "RELEASE 1-1", "USAGE": "USAGE acme", "LIST orgs": "LIST orgs",
                 "LIST keys": "LIST keys", "GET": "GET \(key)", "EVENTS": "EVENTS",
                 "EXPLAIN": "EXPLAIN \(key) \(model)", "EXPLAIN life": "EXPLAIN 1-1",
                 "APPEND": #"APPEND alias.set '{"alias":"a","model":"openai/gpt-4.1"}'"#,
             ]
             let may: [String: Set<String>] = [
                 "admin": Set(lines.keys),
-                "relay": ["RESERVE", "CHECK", "CHARGE", "EXTEND", "SETTLE", "RELEASE"],
+                "relay": ["RESERVE", "CHECK", "EXTEND", "CHARGE", "SETTLE", "RELEASE"],
                 "auditor": [
                     "USAGE", "LIST orgs", "LIST keys", "GET", "EVENTS", "EXPLAIN", "EXPLAIN life",
                 ],
@@ -141,6 +141,7 @@ extension ThroughTheSocket {
             #"APPEND account.disabled '{"account":"acme/in"}'"#,
             #"APPEND override.ended '{"account":"acme/in","limit":"usd.day"}'"#,
             #"APPEND credit.granted '{"account":"acme","usd":"1","source":"card"}'"#,
+            #"APPEND charge.corrected '{"account":"acme/in/k","charge":"1-1","usd":"0","id":"x"}'"#,
             #"APPEND billing.set '{"account":"acme","markup_ppm":0,"currency":"CNY","rate":"1"}'"#,
         ]
 

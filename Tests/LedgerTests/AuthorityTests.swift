@@ -14,7 +14,9 @@ import Testing
         .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded, .creditGranted, .billingSet,
         .accountDisabled, .accountEnabled,
     ]
-    private static let ofTheLedger: Set<EventType> = [.priceSet, .aliasSet]
+    /// What nobody who is confined may, wherever: prices are everybody's, and a correction would give
+    /// back what was spent of a budget from above.
+    private static let ofTheLedger: Set<EventType> = [.priceSet, .aliasSet, .chargeCorrected]
     private enum Place: String, CaseIterable { case above, top, inside, beside, alike }
     private static let paths: [Place: String] = [
         .above: "acme", .top: "acme/ml", .inside: "acme/ml/prod", .beside: "acme/web",
