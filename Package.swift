@@ -116,7 +116,8 @@ let package = Package(
         .testTarget(
             name: "DaemonTests",
             dependencies: [
-                "tollgate", "Gate", "Events", "CLinux", "TestSupport",
+                "tollgate", "Gate", "Journal", "Ledger", "Events", "CLinux", "TestSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Foreign")], swiftSettings: strict),

@@ -6,6 +6,8 @@ package enum Answer: Sendable {
     /// `CHECK`: a hold would be placed.
     case wouldAllow(model: Bytes, usd: Nanodollars)
     case denied(Denial)
+    /// An open hold is now so large and lives so long.
+    case extended(hold: HoldName, usd: Nanodollars, until: Instant)
     /// `left` is the least that any `usd` limit on the path has left; nil where none is set.
     case settled(hold: HoldName, usd: Nanodollars, left: Nanodollars?, late: Bool)
     case released(hold: HoldName)

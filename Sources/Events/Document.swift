@@ -31,7 +31,7 @@ package enum Document: Sendable {
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
         case .operatorRevoked: self = .operatorRevoked(try OperatorRevoked(&fields))
-        case .holdPlaced, .holdRefused, .holdSettled, .holdReleased, .holdLapsed,
+        case .holdPlaced, .holdRefused, .holdExtended, .holdSettled, .holdReleased, .holdLapsed,
             .chargeRecorded, .refusalsSummed:
             throw Failure(.error, "\(type.name) is not a document: its layout is fixed")
         }
@@ -222,9 +222,15 @@ package struct PriceSet: Sendable {
     /// Lower case.
     package var model: String
     package var prices: PriceClasses
+    /// When it comes into force; nil: with the event itself.
+    package var from: Instant?
     package var maxOutput: Int64?
     package var context: Int64?
+    /// What the model can do beside text, such as `vision`; each once.
+    package var capabilities: [String]
     package var variants: [Variant]
+    /// Whether somebody said that a change of more than a hundredfold is meant.
+    package var isForced: Bool
 
     fileprivate init(_ fields: inout FieldReader) throws(Failure) {
         model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
@@ -232,6 +238,18 @@ package struct PriceSet: Sendable {
             throw Failure(.error, "model \"\(model)\" is not provider/model")
         }
         prices = try PriceClasses(&fields, request: nil)
+        from = try fields.optionalInstant("from")
+        capabilities = try fields.optionalStrings("capabilities") ?? []
+        for capability in capabilities {
+            guard capability.withBytes({ AccountPath.isName($0) }) else {
+                throw Failure(
+                    .error,
+                    "capability \"\(capability)\": a capability is [a-z0-9][a-z0-9._-]{0,62}, "
+                        + "such as vision")
+            }
+        }
+        guard capabilities.count <= 64 else { throw Failure(.error, "more than 64 capabilities") }
+        isForced = try fields.optionalFlag("force") ?? false
         maxOutput = try fields.optionalInteger("max_out", 1...Bounds.tokensMax)
         context = try fields.optionalInteger("context", 1...Bounds.tokensMax)
         variants = []

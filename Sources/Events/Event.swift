@@ -20,6 +20,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
 
     case holdPlaced = 50
     case holdRefused = 51
+    case holdExtended = 52
     case holdSettled = 53
     case holdReleased = 54
     case holdLapsed = 55
@@ -42,6 +43,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .operatorRevoked: "operator.revoked"
         case .holdPlaced: "hold.placed"
         case .holdRefused: "hold.refused"
+        case .holdExtended: "hold.extended"
         case .holdSettled: "hold.settled"
         case .holdReleased: "hold.released"
         case .holdLapsed: "hold.lapsed"

@@ -20,6 +20,7 @@ extension ByteBuffer {
             case .holdRefused: writer.body(try HoldRefused(event), names, into: &self)
             case .refusalsSummed: writer.body(try RefusalsSummed(event), into: &self)
             case .holdSettled: writer.body(try HoldSettled(event), into: &self)
+            case .holdExtended: writer.body(try HoldExtended(event), into: &self)
             case .holdReleased: writer.body(try HoldReleased(event), into: &self)
             case .holdLapsed: writer.body(try HoldLapsed(event), into: &self)
             case .chargeRecorded: writer.body(try ChargeRecorded(event), names, into: &self)
@@ -134,6 +135,7 @@ extension ObjectWriter {
         field("price", Int64(event.price), into: &b)
         field("until", event.untilInstant, into: &b)
         texts(event.scope, event.text, into: &b)
+        extras(event.extras, into: &b)
     }
     fileprivate mutating func body(
         _ event: HoldRefused, _ names: borrowing some EventNames & ~Copyable,
@@ -175,6 +177,16 @@ extension ObjectWriter {
         field("outcome", Bytes(event.outcome.name), into: &b)
         field("late", event.isLate, into: &b)
         if event.milliseconds > 0 { field("ms", Int64(event.milliseconds), into: &b) }
+        extras(event.extras, into: &b)
+    }
+    fileprivate mutating func body(_ event: HoldExtended, into b: inout ByteBuffer) {
+        field("hold", event.hold, into: &b)
+        field("in", event.input, into: &b)
+        field("out", event.output, into: &b)
+        field("tier", Bytes(event.tier.name), into: &b)
+        field("usd", event.usd, into: &b)
+        field("price", Int64(event.price), into: &b)
+        field("until", event.untilInstant, into: &b)
     }
     fileprivate mutating func body(_ event: HoldReleased, into b: inout ByteBuffer) {
         field("hold", event.hold, into: &b)
@@ -184,6 +196,7 @@ extension ObjectWriter {
         field("hold", event.hold, into: &b)
         field("tokens", event.tokens, into: &b)
         field("usd", event.usd, into: &b)
+        extras(event.extras, into: &b)
     }
     fileprivate mutating func body(
         _ event: ChargeRecorded, _ names: borrowing some EventNames & ~Copyable,
@@ -199,6 +212,7 @@ extension ObjectWriter {
         field("outcome", Bytes(event.outcome.name), into: &b)
         if event.milliseconds > 0 { field("ms", Int64(event.milliseconds), into: &b) }
         texts(.empty, event.text, into: &b)
+        extras(event.extras, into: &b)
     }
     fileprivate mutating func body(
         _ event: DocumentEvent, into b: inout ByteBuffer
@@ -213,6 +227,32 @@ extension ObjectWriter {
             b.append(UInt8(ascii: ":"))
             b.append(canonical: member.value)
         }
+    }
+    /// Those with a meaning; what a later version added is not ours to explain.
+    package mutating func extras(_ extras: Extras, into b: inout ByteBuffer) {
+        guard !extras.isEmpty else { return }
+        if let came = extras.came {
+            field("came", came.at, full: true, into: &b)
+            field("prio", Int64(came.priority), into: &b)
+        }
+        if let asked = extras.askedModel { field("asked_model", asked, into: &b) }
+        if let routing = extras.routing {
+            field("rule", routing.rule, into: &b)
+            field("saved", signed: routing.saved, into: &b)
+        }
+        if let billed = extras.billed {
+            field("billed", billed.amount, into: &b)
+            field("currency", billed.currency.name, into: &b)
+        }
+    }
+    /// Money that may be less than nothing: a difference.
+    package mutating func field(
+        _ name: StaticString, signed amount: Int64, into b: inout ByteBuffer
+    ) {
+        self.name(name, into: &b)
+        b.append(amount < 0 ? "\"-" as StaticString : "\"")
+        b.append(Nanodollars(Int64(clamping: amount.magnitude)))
+        b.append(UInt8(ascii: "\""))
     }
     private mutating func model(
         _ number: ModelNumber, _ text: Bytes, _ names: borrowing some EventNames & ~Copyable,

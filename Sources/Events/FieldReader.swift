@@ -103,6 +103,13 @@ struct FieldReader {
             throw Failure(.error, "\"\(name)\" \(error.explanation)")
         }
     }
+    mutating func optionalFlag(_ name: String) throws(Failure) -> Bool? {
+        guard let value = take(name), !value.isNull else { return nil }
+        guard case .bool(let flag) = value else {
+            throw Failure(.error, "\"\(name)\" must be true or false")
+        }
+        return flag
+    }
     mutating func instant(_ name: String) throws(Failure) -> Instant {
         guard let instant = try optionalInstant(name) else {
             throw Failure(.error, "\(type.name) needs \"\(name)\"")

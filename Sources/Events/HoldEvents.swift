@@ -6,8 +6,9 @@
 ///     32 u32 model   36 u32 price version   40 u40 in   45 u40 out   50 i64 usd
 ///     58 u32 until (s since 1970)   62 texts
 ///
-/// flags: service tier. Texts are eight lengths (u8 each: model, scope, id, user, project, env, ip,
-/// ua) and then their bytes; the model's stands there only where it has no number.
+/// flags: service tier; bit 7 extras. Texts are eight lengths (u8 each: model, scope, id, user, project,
+/// env, ip, ua) and then their bytes; the model's stands there only where it has no number. `Extras`
+/// follow them.
 package struct HoldPlaced: Sendable {
     package var header: EventHeader
     package var model: ModelNumber
@@ -20,9 +21,10 @@ package struct HoldPlaced: Sendable {
     package var modelText = Bytes.empty
     package var scope = Bytes.empty
     package var text = RequestText()
+    package var extras = Extras.none
 
     package var name: HoldName { HoldName(epoch: header.epoch, seq: header.seq) }
-    package var tier: ServiceTier { ServiceTier(rawValue: header.flags) ?? .standard }
+    package var tier: ServiceTier { ServiceTier(rawValue: header.flags & 3) ?? .standard }
     package var untilInstant: Instant { Instant(seconds: Int64(until)) }
 
     package init(
@@ -48,23 +50,27 @@ package struct HoldPlaced: Sendable {
         until = stored.until
         var reader = StoredTexts(event.bytes, at: 62)
         reader.read(model: &modelText, scope: &scope, &text)
+        extras = stored.extras
+        header.flags &= ~Extras.flag
     }
     package func encode(into buffer: inout ByteBuffer) {
         HoldPlaced.encode(
             header, model: model.raw, price: price, input: input, output: output, usd: usd.raw,
-            until: until, modelText: modelText, scope: scope, text, into: &buffer)
+            until: until, modelText: modelText, scope: scope, text, extras, into: &buffer)
     }
     /// The same from its parts, for who has no such struct: it is so large that building one and
     /// copying it about cost more than writing the event.
     package static func encode(
         _ header: EventHeader, model: UInt32, price: UInt32, input: Int64, output: Int64,
         usd: Int64, until: UInt32, modelText: Bytes, scope: Bytes, _ text: borrowing RequestText,
-        into buffer: inout ByteBuffer
+        _ extras: Extras = .none, into buffer: inout ByteBuffer
     ) {
         let lengths = text.lengths(model: modelText, scope: scope)
-        let length = 70 + StoredTexts.total(lengths)
+        let texts = 70 + StoredTexts.total(lengths)
+        let length = texts + extras.bytes.count
         let at = buffer.appendUnwritten(length)
         header.store(to: at, length: length)
+        if !extras.isEmpty { extras.store(to: at, at: texts) }
         at.put(model, at: 32)
         at.put(price, at: 36)
         at.put(uint40: input, at: 40)
@@ -87,15 +93,31 @@ package struct StoredHoldPlaced {
     package init(_ bytes: Bytes) throws(EventError) {
         guard bytes.count >= 70 else { throw .truncated }
         at = bytes.base.unsafelyUnwrapped
-        guard bytes.count == 70 &+ StoredTexts.total(at.field(UInt64.self, 62)) else {
-            throw .truncated
+        let texts = 70 &+ StoredTexts.total(at.field(UInt64.self, 62))
+        if bytes.count != texts || flags >= 4 { try StoredHoldPlaced.checkExtras(bytes, texts) }
+        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd >= 0 else {
+            throw .malformed("amount")
         }
-        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd >= 0,
-            flags < 4
-        else { throw .malformed("amount") }
+    }
+    // Out of line: few events have any.
+    @inline(never) @usableFromInline
+    static func checkExtras(_ bytes: Bytes, _ texts: Int) throws(EventError) {
+        let flags = bytes[3]
+        guard flags & Extras.flag != 0, flags & ~Extras.flag < 4 else {
+            throw flags < 4 ? .truncated : .malformed("flags")
+        }
+        guard bytes.count > texts else { throw .truncated }
+        _ = try Extras(bytes.slice(texts, bytes.count))
     }
     @inlinable package var flags: UInt8 { at.field(UInt8.self, 3) }
-    @inlinable package var tier: ServiceTier { ServiceTier(rawValue: flags) ?? .standard }
+    @inlinable package var tier: ServiceTier { ServiceTier(rawValue: flags & 3) ?? .standard }
+    /// Checked when it was read.
+    package var extras: Extras {
+        guard flags & Extras.flag != 0 else { return .none }
+        let texts = 70 + StoredTexts.total(at.field(UInt64.self, 62))
+        let length = Int(at.field(UInt16.self, 0))
+        return (try? Extras(Bytes(at + texts, count: length - texts))) ?? .none
+    }
     @inlinable package var epoch: UInt32 { at.field(UInt32.self, 4) }
     @inlinable package var seq: UInt64 { at.field(UInt64.self, 8) }
     @inlinable package var time: Int64 { at.field(Int64.self, 16) }
@@ -241,12 +263,69 @@ package struct RefusalsSummed: Sendable {
     }
 }
 
+/// `hold.extended`: an open hold grew, or lives longer; it is now what stands here.
+///
+///     32 u32 hold's epoch   36 u64 hold's seq   44 u40 in   49 u40 out   54 i64 usd
+///     62 u32 until (s since 1970)   66 u32 price version
+///
+/// flags: service tier.
+package struct HoldExtended: Sendable {
+    package var header: EventHeader
+    package var hold: HoldName
+    package var input: Int64
+    package var output: Int64
+    package var usd: Nanodollars
+    /// Whole seconds since 1970.
+    package var until: UInt32
+    package var price: UInt32
+
+    package var tier: ServiceTier { ServiceTier(rawValue: header.flags) ?? .standard }
+    package var untilInstant: Instant { Instant(seconds: Int64(until)) }
+
+    package init(
+        header: EventHeader, hold: HoldName, input: Int64, output: Int64, usd: Nanodollars,
+        until: UInt32, price: UInt32
+    ) {
+        self.header = header
+        self.hold = hold
+        self.input = input
+        self.output = output
+        self.usd = usd
+        self.until = until
+        self.price = price
+    }
+    package init(_ event: StoredEvent) throws(EventError) {
+        var reader = ByteReader(event.body)
+        header = event.header
+        hold = reader.hold()
+        input = reader.uint40()
+        output = reader.uint40()
+        usd = Nanodollars(reader.int64())
+        until = reader.uint32()
+        price = reader.uint32()
+        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
+        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd.raw >= 0, header.flags < 4
+        else { throw .malformed("amount") }
+    }
+    package func encode(into buffer: inout ByteBuffer) {
+        let length = 70
+        let at = buffer.appendUnwritten(length)
+        header.store(to: at, length: length)
+        at.put(hold, at: 32)
+        at.put(uint40: input, at: 44)
+        at.put(uint40: output, at: 49)
+        at.put(usd.raw, at: 54)
+        at.put(until, at: 62)
+        at.put(price, at: 66)
+    }
+}
+
 /// `hold.settled`: a hold ended with its actual usage.
 ///
 ///     32 u32 hold's epoch   36 u64 hold's seq   44 u40 in   49 u40 out   54 u40 cached
 ///     59 u40 cache_write    64 u40 reasoning    69 i64 usd  77 u32 price version   81 u32 ms
 ///
-/// flags: bits 0–1 outcome, bits 2–3 service tier, bit 4 late.
+/// flags: bits 0–1 outcome, bits 2–3 service tier, bit 4 late, bit 7 extras, which stand at 85.
 @frozen @usableFromInline
 package struct HoldSettled: Sendable {
     @usableFromInline package var header: EventHeader
@@ -255,6 +334,7 @@ package struct HoldSettled: Sendable {
     @usableFromInline package var usd: Nanodollars
     @usableFromInline package var price: UInt32
     @usableFromInline package var milliseconds: UInt32
+    package var extras = Extras.none
 
     package var outcome: Outcome { Outcome(rawValue: header.flags & 3) ?? .exact }
     package var tier: ServiceTier { ServiceTier(rawValue: header.flags >> 2 & 3) ?? .standard }
@@ -282,11 +362,13 @@ package struct HoldSettled: Sendable {
         usd = Nanodollars(stored.usd)
         price = stored.at.field(UInt32.self, 77)
         milliseconds = stored.at.field(UInt32.self, 81)
+        extras = try header.takeExtras(event.bytes, at: 85)
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let length = 85
+        let length = 85 + extras.bytes.count
         let at = buffer.appendUnwritten(length)
         header.store(to: at, length: length)
+        if !extras.isEmpty { extras.store(to: at, at: 85) }
         at.put(hold, at: 32)
         at.put(usage, at: 44)
         at.put(usd.raw, at: 69)
@@ -303,9 +385,18 @@ package struct StoredHoldSettled {
     /// - Parameter bytes: exactly one event, of the type `hold.settled`.
     @inline(__always) @inlinable
     package init(_ bytes: Bytes) throws(EventError) {
-        guard bytes.count == 85 else { throw .truncated }
+        guard bytes.count >= 85 else { throw .truncated }
         at = bytes.base.unsafelyUnwrapped
+        if bytes.count != 85 || flags & Extras.flag != 0 {
+            try StoredHoldSettled.checkExtras(bytes)
+        }
         guard usd >= 0, usage.isWithinBounds else { throw .malformed("amount") }
+    }
+    // Out of line: few events have any.
+    @inline(never) @usableFromInline
+    static func checkExtras(_ bytes: Bytes) throws(EventError) {
+        guard bytes[3] & Extras.flag != 0, bytes.count > 85 else { throw .truncated }
+        _ = try Extras(bytes.slice(85, bytes.count))
     }
     @inlinable package var flags: UInt8 { at.field(UInt8.self, 3) }
     @inlinable package var epoch: UInt32 { at.field(UInt32.self, 4) }
@@ -360,12 +451,15 @@ package struct HoldReleased: Sendable {
 
 /// `hold.lapsed`: a hold ran out of time. What it then costs is the org's choice (`on_lapse`).
 ///
-///     32 u32 hold's epoch   36 u64 hold's seq   44 i64 tokens charged   52 i64 usd charged
+///     32 u32 hold's epoch   36 u64 hold's seq   44 i64 tokens charged   52 i64 usd charged   60 extras
+///
+/// flags: bit 7 extras.
 package struct HoldLapsed: Sendable {
     package var header: EventHeader
     package var hold: HoldName
     package var tokens: Int64
     package var usd: Nanodollars
+    package var extras = Extras.none
 
     package init(header: EventHeader, hold: HoldName, tokens: Int64, usd: Nanodollars) {
         self.header = header
@@ -379,15 +473,17 @@ package struct HoldLapsed: Sendable {
         hold = reader.hold()
         tokens = reader.int64()
         usd = Nanodollars(reader.int64())
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
+        guard !reader.failed else { throw .truncated }
+        extras = try header.takeExtras(event.bytes, at: 60)
         guard usd.raw >= 0, tokens >= 0, tokens <= 2 * Bounds.tokensMax else {
             throw .malformed("amount")
         }
     }
     package func encode(into buffer: inout ByteBuffer) {
-        let length = 60
+        let length = 60 + extras.bytes.count
         let at = buffer.appendUnwritten(length)
         header.store(to: at, length: length)
+        if !extras.isEmpty { extras.store(to: at, at: 60) }
         at.put(hold, at: 32)
         at.put(tokens, at: 44)
         at.put(usd.raw, at: 52)
@@ -400,7 +496,7 @@ package struct HoldLapsed: Sendable {
 ///     55 u40 cache_write   60 u40 reasoning   65 i64 usd   73 u32 ms
 ///     77 u32 named hold's epoch   81 u64 named hold's seq (0-0: none)   89 texts
 ///
-/// flags as in `hold.settled`.
+/// flags as in `hold.settled`; extras follow the texts.
 package struct ChargeRecorded: Sendable {
     package var header: EventHeader
     package var model: ModelNumber
@@ -412,6 +508,7 @@ package struct ChargeRecorded: Sendable {
     package var hold: HoldName?
     package var modelText = Bytes.empty
     package var text = RequestText()
+    package var extras = Extras.none
 
     package var name: HoldName { HoldName(epoch: header.epoch, seq: header.seq) }
     package var outcome: Outcome { Outcome(rawValue: header.flags & 3) ?? .exact }
@@ -440,15 +537,20 @@ package struct ChargeRecorded: Sendable {
         let named = reader.hold()
         hold = named.seq == 0 ? nil : named
         var scope = Bytes.empty
-        reader.texts(model: &modelText, scope: &scope, &text)
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
+        let texts = StoredTexts.total(event.bytes.base!.field(UInt64.self, 89))
+        guard !reader.failed, reader.remaining >= 8 + texts else { throw .truncated }
+        extras = try header.takeExtras(event.bytes, at: 97 + texts)
+        var textReader = ByteReader(event.bytes.slice(89, 97 + texts))
+        textReader.texts(model: &modelText, scope: &scope, &text)
         guard usd.raw >= 0, usage.isWithinBounds else { throw .malformed("amount") }
     }
     package func encode(into buffer: inout ByteBuffer) {
         let lengths = text.lengths(model: modelText, scope: .empty)
-        let length = 97 + StoredTexts.total(lengths)
+        let texts = 97 + StoredTexts.total(lengths)
+        let length = texts + extras.bytes.count
         let at = buffer.appendUnwritten(length)
         header.store(to: at, length: length)
+        if !extras.isEmpty { extras.store(to: at, at: texts) }
         at.put(model.raw, at: 32)
         at.put(price, at: 36)
         at.put(usage, at: 40)
@@ -457,6 +559,28 @@ package struct ChargeRecorded: Sendable {
         at.put(hold ?? HoldName(epoch: 0, seq: 0), at: 77)
         at.put(lengths, at: 89)
         text.store(model: modelText, scope: .empty, to: at + 97)
+    }
+}
+
+extension EventHeader {
+    /// The extras from an offset to the event's end, and the flag that says so taken back: an event that
+    /// is written sets it by itself.
+    mutating func takeExtras(_ event: Bytes, at offset: Int) throws(EventError) -> Extras {
+        guard event.count > offset else {
+            guard event.count == offset, flags & Extras.flag == 0 else { throw .truncated }
+            return .none
+        }
+        guard flags & Extras.flag != 0 else { throw .truncated }
+        flags &= ~Extras.flag
+        return try Extras(event.slice(offset, event.count))
+    }
+}
+
+extension Extras {
+    /// Writes them into an event at its address, and the flag into its header.
+    func store(to event: UnsafeMutableRawPointer, at offset: Int) {
+        bytes.copy(to: event + offset)
+        event.put(event.load(fromByteOffset: 3, as: UInt8.self) | Extras.flag, at: 3)
     }
 }
 

@@ -115,6 +115,18 @@ package struct ReserveRequest: Sendable {
     package init() {}
 }
 
+/// `EXTEND`: what an open hold shall be. The numbers are its new wholes, so a repeat asks for nothing.
+package struct ExtendRequest: Sendable {
+    package var hold = HoldName(epoch: 0, seq: 0)
+    /// The most completion tokens the answer may use.
+    package var output: Int64 = 0
+    /// Prompt tokens; nil leaves them.
+    package var input: Int64?
+    /// Seconds from now; nil leaves the deadline.
+    package var ttl: Int64?
+    package init() {}
+}
+
 /// `SETTLE`. `key` and `model` let an unknown hold be charged all the same.
 package struct SettleRequest: Sendable {
     package var hold = HoldName(epoch: 0, seq: 0)

@@ -12,6 +12,8 @@ final class Checkpointer: Sendable {
     private let journal: Journal
     private let every: UInt64
     private let logger: Logger
+    /// After a failure it begins again this much later, and after each further one twice as late.
+    private let retryMilliseconds: ClosedRange<Int64>
     private let wakeDescriptor: Int32
     private let isStopped = Atomic<Bool>(false)
     private let thread = Mutex<pthread_t?>(nil)
@@ -23,11 +25,15 @@ final class Checkpointer: Sendable {
     struct Outcome: Sendable {
         var seq: UInt64 = 0
         var digest: Hash128?
-        var problem: String?
+        var failure: DaemonFailure?
     }
 
-    init(journal: Journal, every: Int, logger: Logger) throws(DaemonFailure) {
+    init(
+        journal: Journal, every: Int, logger: Logger,
+        retryMilliseconds: ClosedRange<Int64> = 1_000...60_000
+    ) throws(DaemonFailure) {
         self.journal = journal
+        self.retryMilliseconds = retryMilliseconds
         self.every = UInt64(every)
         self.logger = logger
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC))
@@ -38,6 +44,8 @@ final class Checkpointer: Sendable {
     deinit { close(wakeDescriptor) }
 
     var newestSeq: UInt64 { newest.load(ordering: .relaxed) }
+    /// Why there are no checkpoints for now; nil when nothing stands in their way.
+    var problem: String? { outcome.withLock { $0.failure?.message } }
 
     private static let nice: Int32 = 5
 
@@ -62,26 +70,55 @@ final class Checkpointer: Sendable {
         return outcome.withLock { $0 }
     }
 
+    /// Whatever ends one fold may be gone a moment later: a commit fails, and until its outcome is known
+    /// the journal is closed. Another fold then begins, from the newest checkpoint on.
     private func follow() {
-        do throws(DaemonFailure) {
-            var follower = try Follower(journal, every: every, logger: logger)
-            while true {
-                let ends = isStopped.load(ordering: .sequentiallyConsistent)
-                newest.store(follower.written, ordering: .relaxed)
-                try follower.catchUp(ends: ends)
-                newest.store(follower.written, ordering: .relaxed)
-                if ends {
-                    let end = Outcome(
-                        seq: follower.book.seq, digest: follower.book.digest(), problem: nil)
-                    outcome.withLock { $0 = end }
-                    return
-                }
-                var count: UInt64 = 0
-                _ = read(wakeDescriptor, &count, 8)
+        var pause = retryMilliseconds.lowerBound
+        while true {
+            // What fails after the stop fails for good.
+            let isLast = isStopped.load(ordering: .sequentiallyConsistent)
+            do throws(DaemonFailure) {
+                return try foldUntilStopped { pause = retryMilliseconds.lowerBound }
+            } catch {
+                outcome.withLock { $0.failure = error }
+                logger.critical(
+                    "the second fold failed, and no checkpoint is written: \(error.message)")
             }
-        } catch {
-            logger.critical("the second fold failed: \(error.message)")
-            outcome.withLock { $0.problem = error.message }
+            if isLast { return }
+            rest(pause)
+            pause = min(2 * pause, retryMilliseconds.upperBound)
+        }
+    }
+    private func foldUntilStopped(_ whenWell: () -> Void) throws(DaemonFailure) {
+        var follower = try Follower(journal, every: every, logger: logger)
+        while true {
+            let ends = isStopped.load(ordering: .sequentiallyConsistent)
+            newest.store(follower.written, ordering: .relaxed)
+            try follower.catchUp(ends: ends)
+            newest.store(follower.written, ordering: .relaxed)
+            if outcome.withLock({ $0.failure.take() }) != nil {
+                logger.notice("the second fold goes on, at seq \(follower.book.seq)")
+            }
+            whenWell()
+            if ends {
+                let end = Outcome(seq: follower.book.seq, digest: follower.book.digest())
+                outcome.withLock { $0 = end }
+                return
+            }
+            var count: UInt64 = 0
+            _ = read(wakeDescriptor, &count, 8)
+        }
+    }
+    /// Until the time is over or the stop is asked for, whoever else pokes.
+    private func rest(_ milliseconds: Int64) {
+        let deadline = ContinuousClock.now + .milliseconds(milliseconds)
+        while !isStopped.load(ordering: .sequentiallyConsistent) {
+            let left = (deadline - .now) / .milliseconds(1)
+            guard left > 0 else { return }
+            var entry = pollfd(fd: wakeDescriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, Int32(left.rounded(.up))) > 0 else { continue }
+            var count: UInt64 = 0
+            _ = read(wakeDescriptor, &count, 8)
         }
     }
 }
@@ -104,7 +141,9 @@ struct Follower: ~Copyable {
     }
     /// Folds what is durable, and writes a checkpoint if one is due.
     mutating func catchUp(ends: Bool) throws(DaemonFailure) {
-        try Startup.fold(journal, into: &book)
+        // Only what is durable now: under load the log's end moves on as fast as a fold can follow, and
+        // a checkpoint must not wait for a quiet moment.
+        try Startup.fold(journal, into: &book, through: journal.durableSeq)
         // At the end only what makes the next start quicker is worth writing.
         if book.seq - written >= every || ends && book.seq > written, write() {
             written = book.seq

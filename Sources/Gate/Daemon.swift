@@ -92,8 +92,8 @@ package enum Daemon {
     /// Zero-terminated, as literals are, and as long-lived as the program.
     private static let memoryFault: StaticString = """
         tollgate: memory could not be read. Either a page of the journal is damaged or its disk \
-        fails: check the disk, start again, and if it happens again restore the data directory \
-        from a backup. If the journal is sound, this is a fault of tollgate's own: report it.
+        fails: 'tollgate doctor' says which, so check the disk and restore the data directory \
+        from a backup. If the doctor finds nothing, this is a fault of tollgate's own: report it.
 
         """
 
@@ -174,7 +174,12 @@ package enum Daemon {
             throw .io(
                 "events after \(journal.durableSeq) are only in the ring: \(journal.stateReason)")
         }
-        if let problem = second.problem { throw .software("the second fold failed: \(problem)") }
+        if let failure = second.failure {
+            throw DaemonFailure(
+                exitCode: failure.exitCode,
+                message: "all that was answered is in the log, but a second fold of it fails: "
+                    + failure.message)
+        }
         guard second.seq == seq, second.digest == digest else {
             throw .software(
                 "the book that decided and a second fold of the log disagree at event \(seq); keep the "

@@ -91,6 +91,8 @@ enum GateLimits {
     static let drainMilliseconds = 5_000
     /// The largest answer to EVENTS, in bytes; the rest is paged.
     static let eventsAnswerBytesMax = 8 << 20
+    /// Events that one answer to EXPLAIN looks through: a second or so of one reader.
+    static let lifeEventsMax: UInt64 = 4 << 20
 
     static func checkRelations(ringBytes: Int) {
         precondition(outputBytesResume < outputBytesMax)

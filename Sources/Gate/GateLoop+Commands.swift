@@ -20,7 +20,7 @@ extension GateLoop {
             appendReply(session) { $0.reply(failure) }
             return true
         }
-        if verb.mayAppend, isReadOnly, verb != .reserve {
+        if verb.mayAppend, isReadOnly, verb != .reserve, verb != .extend {
             appendReply(session) {
                 $0.reply(
                     Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
@@ -32,12 +32,14 @@ extension GateLoop {
             if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
             switch verb {
             case .reserve, .check: try reserve(session, arguments, verb)
+            case .extend: try extend(session, arguments)
             case .settle: try settle(session, arguments)
             case .release: try release(session, arguments)
             case .charge: try charge(session, arguments)
             case .append: try append(session, arguments)
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
+            case .explain: try explain(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -107,6 +109,20 @@ extension GateLoop {
         counters.decisions += 1
         switch answer {
         case .allowed, .wouldAllow: counters.allowed += 1
+        case .denied: counters.denied += 1
+        default: break
+        }
+        reply(session, answer, acknowledgement)
+    }
+    private mutating func extend(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        var acknowledgement = Acknowledgement.ring
+        let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+        let answer = machine.extend(request)
+        counters.decisions += 1
+        switch answer {
+        case .extended: counters.allowed += 1
         case .denied: counters.denied += 1
         default: break
         }
@@ -223,7 +239,8 @@ extension GateLoop {
             switch try GetQuery(arguments) {
             case .account(let path): try machine.book.writeAccount(path, into: &json)
             case .hold(let name): try machine.book.writeHold(name, into: &json)
-            case .price(let model): try machine.book.writePrice(model, into: &json)
+            case .price(let model, let version):
+                try machine.book.writePrice(model, version: version, into: &json)
             case .alias(let alias): try machine.book.writeAlias(alias, into: &json)
             case .operator(let name): try machine.book.writeOperator(name, into: &json)
             }
@@ -249,6 +266,24 @@ extension GateLoop {
             .events(
                 from: query.from, to: query.to, limit: query.limit, type: query.type,
                 account: query.account.string))
+    }
+
+    private mutating func explain(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        if LifeQuery.isMeant(by: arguments) {
+            let query = try LifeQuery(arguments)
+            ask(session, .life(query.name, from: query.from))
+            return
+        }
+        // Nothing is placed, so nothing waits for the disk, whatever `ack=` says.
+        var acknowledgement = Acknowledgement.ring
+        var request = ReserveRequest()
+        try request.read(arguments, verb: .explain, acknowledgement: &acknowledgement)
+        resolve(&request.key)
+        var json = ByteBuffer(capacity: 4_096)
+        machine.explain(request, into: &json)
+        appendReply(session) { $0.reply(bulk: json.bytes) }
     }
 
     // MARK: The handshake

@@ -6,9 +6,9 @@ extension Role {
     func permits(_ verb: Verb) -> Bool {
         switch verb {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
-        case .reserve, .check, .settle, .release, .charge: self == .admin || self == .relay
+        case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
         case .append: self == .admin
-        case .get, .events: self == .admin || self == .auditor
+        case .get, .events, .explain: self == .admin || self == .auditor
         case .list, .usage, .info: self != .relay
         }
     }
@@ -29,7 +29,7 @@ extension Verb {
     /// Whether it may append to the log, and so must wait for room in the ring.
     var mayAppend: Bool {
         switch self {
-        case .reserve, .settle, .release, .charge, .append: true
+        case .reserve, .extend, .settle, .release, .charge, .append: true
         default: false
         }
     }

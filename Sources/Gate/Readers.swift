@@ -12,6 +12,7 @@ final class Readers: Sendable {
     enum Question: Sendable {
         case events(from: UInt64, to: UInt64?, limit: Int, type: EventType?, account: String)
         case event(seq: UInt64)
+        case life(LifeQuery.Name, from: UInt64?)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -30,7 +31,7 @@ final class Readers: Sendable {
     /// Becomes readable when there are results.
     let mailDescriptor: Int32
     private let wakeDescriptor: Int32
-    private let journal: Journal
+    let journal: Journal
     private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
@@ -102,6 +103,8 @@ final class Readers: Sendable {
         signal(mailDescriptor, 1)
         return true
     }
+    /// Whether the daemon stops, and long reading should, too.
+    var isStopped: Bool { jobs.withLock { $0.isStopped } }
     /// What must be durable before the next question can be answered; nil when none waits.
     var nextWaitsFor: UInt64? { jobs.withLock { $0.queue.first?.durableBy } }
 
@@ -113,6 +116,7 @@ final class Readers: Sendable {
             var json = ByteBuffer(capacity: 64 << 10)
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
+            case .life(let name, let from): try writeLife(name, from, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
@@ -135,6 +139,10 @@ final class Readers: Sendable {
                 "event \(seq) is not on disk yet: \(journal.stateReason); ask again")
         }
         var copy = ByteBuffer(capacity: 1_024)
+        try export(try copyEvent(seq, into: &copy), &names, into: &json)
+    }
+    /// The event of a number, which lives as long as `copy`.
+    func copyEvent(_ seq: UInt64, into copy: inout ByteBuffer) throws(Failure) -> StoredEvent {
         try scan(from: seq, through: seq) { event in
             copy.append(event.bytes)
             return false
@@ -142,7 +150,7 @@ final class Readers: Sendable {
         guard let event = try? StoredEvent(copy.bytes) else {
             throw Failure(.error, "event \(seq) is not in the log")
         }
-        try export(event, &names, into: &json)
+        return event
     }
 
     /// A JSON array of the wanted events. Pages of the log are copied out first, because names are
@@ -184,7 +192,7 @@ final class Readers: Sendable {
     }
 
     @discardableResult
-    private func scan(
+    func scan(
         from: UInt64, through: UInt64, _ body: (StoredEvent) -> Bool
     ) throws(Failure) -> UInt64 {
         do throws(JournalError) {
@@ -193,7 +201,7 @@ final class Readers: Sendable {
             throw Failure(.error, error.message)
         }
     }
-    private func export(
+    func export(
         _ event: StoredEvent, _ names: inout NameCache, into json: inout ByteBuffer
     ) throws(Failure) {
         names.learn(event)

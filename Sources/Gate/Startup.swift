@@ -34,7 +34,8 @@ enum Startup {
         let from = book.seq
         try fold(journal, into: &book)
         if book.seq > from {
-            logger.info("folded \(book.seq - from) events behind checkpoint \(from)")
+            let behind = from == 0 ? "without a checkpoint" : "behind checkpoint \(from)"
+            logger.info("folded \(book.seq - from) events \(behind)")
         }
         return book
     }
@@ -57,11 +58,13 @@ enum Startup {
         return Book()
     }
 
-    /// Folds everything durable that the book has not seen.
-    static func fold(_ journal: Journal, into book: inout Book) throws(DaemonFailure) {
+    /// Folds everything durable that the book has not seen, up to a seq.
+    static func fold(
+        _ journal: Journal, into book: inout Book, through last: UInt64 = .max
+    ) throws(DaemonFailure) {
         var failure: DaemonFailure?
         do throws(JournalError) {
-            try journal.readPages(from: book.seq + 1) { page in
+            try journal.readPages(from: book.seq + 1, through: last) { page in
                 do throws(EventError) {
                     try book.fold(page.frames, gap: EventPage.gap)
                     return true

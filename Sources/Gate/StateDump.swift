@@ -142,6 +142,7 @@ struct StateDump: Sendable {
                 count(journal.durableSeq - min(journal.durableSeq, checkpointer.newestSeq))
             ),
             ("bytes", .array(journal.checkpointSizes.map { .integer(Int64($0)) })),
+            ("problem", checkpointer.problem.map { .string($0) } ?? .null),
         ])
     }
     private func disk(_ watch: DiskWatch) -> JSON {
@@ -171,12 +172,15 @@ struct StateDump: Sendable {
         object([
             ("data", .string(options.dataDirectory)),
             ("socket", .string(options.effectiveSocketPath)),
+            ("tcp", options.tcpHost.map { .string("\($0):\(options.tcpPort ?? 0)") } ?? .null),
             ("ring_mib", count(options.ringMebibytes)), ("map_gib", count(options.mapGibibytes)),
             ("linger_us", count(options.lingerMicroseconds)),
             ("pause_below_mib", count(options.pauseBelowMebibytes)),
             ("connections_max", count(options.connectionsMax)),
             ("checkpoint_events", count(options.checkpointEvents)),
             ("idle_line_seconds", count(options.idleLineSeconds)),
+            ("auth_seconds", count(options.authSeconds)),
+            ("spin_us", count(options.spinMicroseconds)),
             ("readers", count(options.readers)),
         ])
     }

@@ -46,6 +46,8 @@ final class Environment: @unchecked Sendable {
     /// For tests: what the next commits should answer instead of success, and whether they happen.
     var commitFaults: [CommitFault] = []
     private let rig: (any DiskRig)?
+    /// Pages that are neither used nor free, as of the last `open`.
+    private(set) var lostPages: UInt64 = 0
     /// Whether memory and disk may disagree about which transaction was the last: see `settle`.
     private var isUnsettled = false
 
@@ -61,8 +63,10 @@ final class Environment: @unchecked Sendable {
 
     /// Opens the environment; true when it holds no journal yet (`create()` is then next).
     ///
-    /// - Parameter readOnly: nothing is written, not even beside the daemon that serves the directory.
-    func open(readOnly: Bool = false) throws(JournalError) -> Bool {
+    /// - Parameters:
+    ///   - readOnly: nothing is written, not even beside the daemon that serves the directory.
+    ///   - everyPage: whether all of LMDB's pages are looked at first, or only those that writing trusts.
+    func open(readOnly: Bool = false, everyPage: Bool = false) throws(JournalError) -> Bool {
         lock.exclusively { precondition(handle == nil, "one open of an environment a process") }
         var created: OpaquePointer?
         var code = mdb_env_create(&created)
@@ -80,12 +84,18 @@ final class Environment: @unchecked Sendable {
             // Whoever only looks must not leave a lock file behind that is not the daemon's.
             if fileSize(directory + "/lock.mdb") == nil { flags |= UInt32(MDB_NOLOCK) }
         }
+        // A store into the lock file's mapping must never find the disk full. Before LMDB opens it: its
+        // lock is of the kind that a process loses by closing any descriptor of the file, and the next
+        // tool to open the journal would take itself for the first, forget our readers, and have the
+        // committer write over what they read.
+        if !readOnly {
+            try File(opening: directory + "/lock.mdb", O_RDWR | O_CREAT).allocate(2 * 4096)
+        }
         if code == 0 { code = mdb_env_open(fresh, directory, flags, 0o600) }
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
+        try checkPages(fresh, readOnly: readOnly, everyPage: everyPage)
         if readOnly { return try finishOpening(fresh, &failed) }
-        // A store into the lock file's mapping must never find the disk full.
-        try File(opening: directory + "/lock.mdb", O_RDWR).allocate(2 * 4096)
         var dead: Int32 = 0
         mdb_reader_check(fresh, &dead)
         return try finishOpening(fresh, &failed)
@@ -252,10 +262,41 @@ final class Environment: @unchecked Sendable {
                 "\(path) is truncated: \(size) bytes of \(needed); restore it from a backup")
         }
     }
+    private func checkPages(
+        _ handle: OpaquePointer, readOnly: Bool, everyPage: Bool
+    ) throws(JournalError) {
+        let path = directory + "/data.mdb"
+        guard readOnly else {
+            var check = try PageCheck(path)
+            try check.run(everyPage: everyPage)
+            lostPages = check.lost
+            return
+        }
+        // A daemon may write meanwhile. It leaves a reader's pages alone, but not the meta page that
+        // leads to them: that is written over two commits later, so it is read at once or again.
+        var failure: JournalError?
+        for _ in 0..<100 {
+            var begun: OpaquePointer?
+            let code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun)
+            guard code == 0, let txn = begun else { throw openError(code) }
+            defer { mdb_txn_abort(txn) }
+            var check: PageCheck
+            do throws(JournalError) {
+                check = try PageCheck(path, transaction: UInt64(mdb_txn_id(txn)))
+            } catch {
+                failure = error
+                continue
+            }
+            try check.run(everyPage: everyPage)
+            lostPages = check.lost
+            return
+        }
+        if let failure { throw failure }
+    }
     private func openError(_ code: Int32) -> JournalError {
         let path = directory + "/data.mdb"
         switch code {
-        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND:
+        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_NOTFOUND:
             return JournalError(
                 .damaged, "\(path) is no journal or is damaged; restore it from a backup")
         case MDB_VERSION_MISMATCH:
@@ -288,10 +329,12 @@ final class Environment: @unchecked Sendable {
         text.append(message.map { String(cString: $0) } ?? "no reason given")
         text.append(
             """
-            . What was committed is still on disk and what was staged in the ring: start again; if \
-            this comes back, check the disk and restore journal/data.mdb from a backup.\n
+            . What was committed is still on disk and what was staged in the ring. 'tollgate doctor' \
+            says which page it is: check the disk and restore journal/data.mdb from a backup.\n
             """)
         _ = Glibc.write(2, text.bytes.base, text.count)
+        // As for memory that cannot be read: damaged data, and starting again would find the same.
+        _exit(65)
     }
 }
 
@@ -336,6 +379,12 @@ struct WriteTransaction: ~Copyable {
                 raw, databases[Database.events.rawValue], &key, &value, UInt32(MDB_APPEND))
         }
         guard code == 0 else { throw LMDBError(code: code, action: "appending to the journal") }
+    }
+    /// How many leaves the events have, what this transaction added included.
+    var eventLeaves: Int {
+        var stat = MDB_stat()
+        mdb_stat(raw, databases[Database.events.rawValue], &stat)
+        return stat.ms_leaf_pages
     }
     /// Puts a row; one that is there already stays, unless it is to be replaced.
     func put(

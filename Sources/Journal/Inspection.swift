@@ -9,14 +9,20 @@ package final class Inspection {
     package let lastSeq: UInt64
     package let lastEpoch: UInt32
     package let lastTime: Instant
+    /// Pages of the journal's file that are neither used nor free.
+    package let lostPages: UInt64
     private let path: String
     private let log: Log
     private let end: LogEnd
 
     /// Opens the journal in a data directory and looks at its last event.
-    package init(directory: String) throws(JournalError) {
+    ///
+    /// - Parameter everyPage: whether every page of LMDB's is looked at before the library believes any.
+    ///   A daemon beside us uses no page again in this time, so its journal grows a little faster.
+    package init(directory: String, everyPage: Bool) throws(JournalError) {
         path = directory
-        log = try Log(inspecting: directory)
+        log = try Log(inspecting: directory, everyPage: everyPage)
+        lostPages = log.environment.lostPages
         end = try log.end()
         ledgerID = log.ledgerID
         lastSeq = end.seq

@@ -5,7 +5,8 @@ import Glibc
 /// The log of events in LMDB: pages of frames under their first seq, the names of what events only
 /// number, and what holds for the whole ledger.
 ///
-/// Unchecked: `environment` guards itself, the rest never changes after `open`.
+/// Unchecked: `environment` guards itself, `leaf` belongs to whoever appends, which one thread does
+/// at a time, and the rest never changes after `open`.
 final class Log: @unchecked Sendable {
     /// The layout of journal, ring and checkpoints together.
     static let format: UInt32 = 1
@@ -18,6 +19,9 @@ final class Log: @unchecked Sendable {
     let environment: Environment
     let ledgerID: LedgerID
     let isNew: Bool
+    /// What the last leaf has room for. The next batch begins by filling it: half a leaf left empty
+    /// behind each small commit was a fifth of the disk.
+    private var leaf = LeafRoom()
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
     init(
@@ -45,10 +49,10 @@ final class Log: @unchecked Sendable {
     }
 
     /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
-    init(inspecting path: String) throws(JournalError) {
+    init(inspecting path: String, everyPage: Bool) throws(JournalError) {
         environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
         isNew = false
-        guard try !environment.open(readOnly: true) else {
+        guard try !environment.open(readOnly: true, everyPage: everyPage) else {
             throw JournalError(
                 .damaged, "\(path)/journal/data.mdb holds no journal; restore it from a backup")
         }
@@ -112,6 +116,32 @@ final class Log: @unchecked Sendable {
     }
 }
 
+/// How full the last leaf of the events is, as far as is known: LMDB does not say, but it says how
+/// many leaves there are, and a value that began a new one is alone in it.
+private struct LeafRoom {
+    /// A leaf without its header.
+    private static let leafBytes = 4096 - 16
+    /// A row beside its value: its place in the leaf, its header and its key.
+    private static let rowBytes = 2 + 8 + 8
+    /// A value that stands in pages of its own leaves their number.
+    private static let numberBytes = 8
+
+    private var free = 0
+    private var leaves: Int?
+
+    /// What the next value is cut to; its first event's `frame` goes in whole wherever it fits.
+    func valueBytesMax(_ frame: Int) -> Int {
+        let most = min(free - LeafRoom.rowBytes, Log.inlineBytesMax)
+        return most >= frame ? most : Log.inlineBytesMax
+    }
+    mutating func note(_ valueBytes: Int, leaves now: Int) {
+        let stored = valueBytes <= Log.inlineBytesMax ? valueBytes : LeafRoom.numberBytes
+        let row = LeafRoom.rowBytes + (stored + 1) & ~1
+        if let leaves { free = (now == leaves ? free : LeafRoom.leafBytes) - row }
+        leaves = now
+    }
+}
+
 /// What one transaction added.
 struct Appended {
     var end: LogEnd
@@ -122,15 +152,19 @@ extension Log {
     /// Appends whole frames of consecutive events in one durable transaction, and the names that
     /// their events give.
     func append(_ frames: Bytes) throws(LMDBError) -> Appended {
-        try environment.write { txn throws(LMDBError) in
+        var leaf = self.leaf
+        // Of a transaction that fails nothing is known any more.
+        self.leaf = LeafRoom()
+        let appended = try environment.write { txn throws(LMDBError) in
             var at = 0
             var count: UInt64 = 0
             var last: Frame?
             while at < frames.count {
                 let rest = frames.count - at
-                let most = rest >= Log.pageBytesMax ? Log.pageBytesMax : Log.inlineBytesMax
                 let start = at
                 let first = Log.frame(frames, at)
+                let most =
+                    rest >= Log.pageBytesMax ? Log.pageBytesMax : leaf.valueBytesMax(first.count)
                 var next = first
                 repeat {
                     if Log.givesName(next.rawType) { try Log.putName(next, txn) }
@@ -141,9 +175,12 @@ extension Log {
                     next = Log.frame(frames, at)
                 } while at - start + next.count <= most
                 try txn.appendPage(first: first.seq, frames.slice(start, at))
+                leaf.note(at - start, leaves: txn.eventLeaves)
             }
             return Appended(end: LogEnd(last!), count: count)
         }
+        self.leaf = leaf
+        return appended
     }
     /// The same, with a larger map each time the map is full.
     func appendGrowing(_ frames: Bytes) throws(LMDBError) -> Appended {

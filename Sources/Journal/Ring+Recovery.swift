@@ -150,6 +150,40 @@ extension Ring {
             at += frame.count
             seq += 1
         }
+        let rest = UnsafeRawBufferPointer(
+            start: records.base + at, count: min(records.count - at, 2 * Frame.bytesMax))
+        if let later = intactSeq(in: rest, after: seq, epoch) {
+            recovery.notes.append(
+                "the ring is damaged at event \(seq): it and what stood behind it, event \(later) among it, "
+                    + "are lost unless they are in the journal, which ends at seq \(end.seq). Settled "
+                    + "charges are; check the disk")
+        } else if let frame = Frame(records.base + at, count: rest.count), frame.seq == seq,
+            !frame.isIntact
+        {
+            recovery.notes.append(
+                "event \(seq), the last in the ring, is not whole: the process ended while it wrote it, or "
+                    + "it is damaged")
+        }
+    }
+    /// Where the walk ends, an event that must come later tells damage from the ring's true end: a short
+    /// look ahead, since more than one longest event is seldom damaged at once.
+    private static func intactSeq(
+        in rest: UnsafeRawBufferPointer, after seq: UInt64, _ epoch: UInt32
+    ) -> UInt64? {
+        guard let base = rest.baseAddress else { return nil }
+        var at = 0
+        while rest.count - at >= Frame.bytesMin {
+            let found = Frame.u64(base + at + 12)
+            // A record of an earlier lap has an earlier seq.
+            if found > seq, found - seq <= UInt64(Frame.bytesMax / Frame.bytesMin),
+                let frame = Frame(base + at, count: rest.count - at), frame.epoch >= epoch,
+                frame.isIntact
+            {
+                return found
+            }
+            at += 1
+        }
+        return nil
     }
     /// Adds the next piece of the records as they stand from the head on, once around. What a short
     /// file lacks reads as zeros, and no event has a length of zero.

@@ -5,6 +5,8 @@ import Events
 struct AccountRow: BitwiseCopyable {
     var name: NameRef
     var tier: Tier
+    /// What makes a request of this account a special one; one test of the three tells that none is.
+    var flags = AccountFlags()
     /// A bit for each limit that is set; the amounts stand apart, since most keys have few.
     var limitMask: UInt32 = 0
     var limits: UInt32 = .max
@@ -47,6 +49,25 @@ struct AccountRow: BitwiseCopyable {
     }
 }
 
+/// What may be said of an account in one bit.
+struct AccountFlags: OptionSet, BitwiseCopyable {
+    var rawValue: UInt8
+    /// An admin has disabled it; its keys may ask for nothing.
+    static let disabled = AccountFlags(rawValue: 1)
+    /// The key has been revoked, for ever.
+    static let revoked = AccountFlags(rawValue: 2)
+    /// Some limit of it is replaced until an instant.
+    static let overridden = AccountFlags(rawValue: 4)
+    /// The org has been granted credit, so that spend draws it down.
+    static let prepaid = AccountFlags(rawValue: 8)
+    /// Org or team with a routing policy.
+    static let routes = AccountFlags(rawValue: 16)
+    /// Charges are billed in another currency or with a markup.
+    static let billed = AccountFlags(rawValue: 32)
+    /// With any of these a request is decided by the ordered path.
+    static let special: AccountFlags = [.disabled, .revoked]
+}
+
 /// An account's limits, by their stored number.
 struct LimitAmounts: BitwiseCopyable {
     private var values = InlineArray<19, Int64>(repeating: 0)
@@ -66,6 +87,15 @@ struct LimitAmounts: BitwiseCopyable {
 struct SecretRow: BitwiseCopyable {
     var digest: InlineArray<32, UInt8>
     var key: UInt32
+}
+
+extension AccountChain {
+    /// The flags of all three.
+    @inline(__always) var flags: AccountFlags {
+        AccountFlags(
+            rawValue: key.pointee.flags.rawValue | team.pointee.flags.rawValue
+                | org.pointee.flags.rawValue)
+    }
 }
 
 /// A key's three accounts, as pointers into their rows: found once a command, indexed never again.

@@ -5,7 +5,7 @@ import Events
 /// What a model's name means to the price book.
 enum ResolvedModel {
     case priced(model: UInt32, price: UInt32)
-    /// Well-formed, but without a price.
+    /// Well-formed, but without a price in force.
     case unpriced
     case malformed
 }
@@ -32,6 +32,17 @@ private let requestsMinute = LimitGroup(reason: .requestsPerMinute, mask: 1 << 1
 private let tokensMinute = LimitGroup(reason: .tokensPerMinute, mask: 1 << 6)
 private let slots = LimitGroup(reason: .concurrency, mask: 1 << 18)
 
+/// The limits of key, team and org that are asked, as bits.
+private struct LimitMasks {
+    var masks: SIMD4<UInt32>
+    var all: UInt32 { masks[0] | masks[1] | masks[2] }
+    init(_ chain: AccountChain) {
+        masks = SIMD4(
+            chain.key.pointee.limitMask, chain.team.pointee.limitMask, chain.org.pointee.limitMask,
+            0)
+    }
+}
+
 extension Book {
     /// The key a caller means.
     @inline(__always)
@@ -51,16 +62,24 @@ extension Book {
     @inline(__always)
     func resolve(model name: Bytes) -> ResolvedModel {
         if let model = prices.requestedModel(named: name, in: names) {
-            return .priced(model: model, price: prices.models.pointer(model).pointee.price)
+            let price = prices.models.pointer(model).pointee.price
+            return price == .max ? .unpriced : .priced(model: model, price: price)
         }
         if name.firstIndex(of: UInt8(ascii: "/")) == nil {
             guard let alias = prices.alias(named: name, in: names) else { return .malformed }
             let model = prices.aliases.pointer(alias).pointee.model
-            return .priced(model: model, price: prices.models.pointer(model).pointee.price)
+            let price = prices.models.pointer(model).pointee.price
+            return price == .max ? .unpriced : .priced(model: model, price: price)
         }
         return ModelName.isQualified(name) ? .unpriced : .malformed
     }
 
+    /// Why a key may spend nothing more, and the account that says so; nil while it may.
+    func barring(
+        _ chain: AccountChain, at now: Instant
+    ) -> (reason: Refusal, account: UnsafeMutablePointer<AccountRow>)? {
+        now.nanoseconds >= chain.key.pointee.expires ? (.keyExpired, chain.key) : nil
+    }
     /// The first of key, team and org whose scopes lack the scope.
     func lacking(
         scope: Bytes, _ chain: AccountChain
@@ -114,9 +133,8 @@ extension Book {
     func bindingLimit(
         _ chain: AccountChain, usd: Int64, tokens: Int64, at now: Instant
     ) -> BindingLimit? {
-        let set =
-            chain.key.pointee.limitMask | chain.team.pointee.limitMask | chain.org.pointee.limitMask
-        if set == 0 { return nil }
+        let set = LimitMasks(chain)
+        if set.all == 0 { return nil }
         if let binding = first(budgetLimits, set, chain, asked: usd, now) { return binding }
         if let binding = first(tokenLimits, set, chain, asked: tokens, now) { return binding }
         if let binding = first(requestLimits, set, chain, asked: 1, now) { return binding }
@@ -124,14 +142,47 @@ extension Book {
         if let binding = first(tokensMinute, set, chain, asked: tokens, now) { return binding }
         return first(slots, set, chain, asked: 1, now)
     }
+    /// The first limit that has no room for what an open hold is to grow by.
+    func bindingLimit(
+        _ chain: AccountChain, growing row: UnsafeMutablePointer<HoldRow>, usd: Int64,
+        tokens: Int64, at now: Instant
+    ) -> BindingLimit? {
+        var set = LimitMasks(chain)
+        for i in 0..<3 { set.masks[i] &= counting(row, chain[i], chain.orgRow, at: now) }
+        if let binding = first(budgetLimits, set, chain, asked: usd, now) { return binding }
+        if let binding = first(tokenLimits, set, chain, asked: tokens, now) { return binding }
+        return first(tokensMinute, set, chain, asked: tokens, now)
+    }
+    /// The limits, as bits, in which an account counts an open hold.
+    private func counting(
+        _ row: UnsafeMutablePointer<HoldRow>, _ account: UnsafeMutablePointer<AccountRow>,
+        _ org: UnsafeMutablePointer<OrgRow>, at now: Instant
+    ) -> UInt32 {
+        var windows: UInt32 = 0
+        for window in Window.allCases where window != .minute {
+            let cell = WindowCell.index(window)
+            if org.pointee.isOpen(cell, at: now),
+                org.pointee.windows(holding: row.pointee.placedAt) >> UInt8(cell) & 1 == 1
+            {
+                windows |= 1 << UInt32(window.rawValue)
+            }
+        }
+        let placed = Instant(nanoseconds: row.pointee.placedAt).second
+        if account.pointee.minute != .max, now.second - placed < MinuteRing.seconds,
+            row.pointee.seq > accounts.minutes.pointer(account.pointee.minute).pointee.sinceSeq
+        {
+            windows |= 1
+        }
+        return windows | windows << 6
+    }
 
     private func first(
-        _ group: LimitGroup, _ set: UInt32, _ chain: AccountChain, asked: Int64, _ now: Instant
+        _ group: LimitGroup, _ set: LimitMasks, _ chain: AccountChain, asked: Int64, _ now: Instant
     ) -> BindingLimit? {
-        guard set & group.mask != 0 else { return nil }
+        guard set.all & group.mask != 0 else { return nil }
         for i in 0..<3 {
             let account = chain[i]
-            var mask = account.pointee.limitMask & group.mask
+            var mask = set.masks[i] & group.mask
             while mask != 0 {
                 let bit = mask.trailingZeroBitCount
                 mask &= mask - 1
@@ -249,11 +300,22 @@ extension Book {
     }
 
     /// When the limit has room again by itself; nil where time alone changes nothing.
+    ///
+    /// - Parameter growing: the open hold that asks for more, if it is one.
     func resets(
-        _ binding: BindingLimit, asked: Int64, _ org: UnsafeMutablePointer<OrgRow>, at now: Instant,
+        _ binding: BindingLimit, asked: Int64, _ org: UnsafeMutablePointer<OrgRow>,
+        growing hold: UnsafeMutablePointer<HoldRow>? = nil, at now: Instant,
         calendar: ZoneCalendar
     ) -> Instant? {
         guard let unit = binding.kind.unit, let window = binding.kind.window else { return nil }
+        if window == .minute, let hold {
+            // At the latest when the second has gone in which it counts.
+            let placed = Instant(nanoseconds: hold.pointee.placedAt).second
+            let gone = Instant(seconds: placed + MinuteRing.seconds)
+            let opens = resets(
+                binding, asked: asked, org, at: now, calendar: calendar)
+            return min(opens ?? gone, gone)
+        }
         if window == .minute {
             // What is larger than the limit itself never fits: no instant to wait for.
             if asked > binding.amount { return nil }

@@ -35,6 +35,14 @@ extension Book {
         case .holdRefused, .refusalsSummed:
             // A refusal moves nothing; it stands in the log for the audit.
             advance(event.header)
+        case .holdExtended:
+            let extended = try HoldExtended(event)
+            let slot = try open(extended.hold)
+            let row = holds.row(slot).pointee
+            guard extended.input >= row.input, extended.output >= row.output,
+                extended.usd.raw >= row.usd, extended.until >= row.until
+            else { throw .malformed("growth") }
+            apply(extended, to: slot)
         case .holdReleased:
             let released = try HoldReleased(event)
             apply(released, to: try open(released.hold))
@@ -200,6 +208,27 @@ extension Book {
         row.pointee.isLate = isLate
         row.pointee.settled = fingerprint
         row.pointee.left = left(chain) ?? .min
+    }
+    mutating func apply(_ event: HoldExtended, to slot: UInt32) {
+        advance(event.header)
+        let row = holds.row(slot)
+        holds.rememberPlacing(slot)
+        let chain = accounts.chain(ofKey: row.pointee.key)
+        // What it grows by is given back the other way round, where and when the hold counts.
+        let growth = Ending(
+            heldUSD: row.pointee.usd - event.usd.raw,
+            heldTokens: row.pointee.tokens - event.input - event.output, moreUSD: 0, moreTokens: 0,
+            holds: 0, windows: chain.orgRow.pointee.windows(holding: row.pointee.placedAt),
+            seq: row.pointee.seq, placed: Instant(nanoseconds: row.pointee.placedAt).second)
+        let ordinals = chain.orgRow.pointee.ordinals
+        let bucket = MinuteRing.bucket(growth.placed)
+        for i in 0..<3 { end(growth, chain[i], ordinals, time.second, bucket) }
+        row.pointee.input = event.input
+        row.pointee.output = event.output
+        row.pointee.usd = event.usd.raw
+        if event.until > row.pointee.until {
+            holds.move(slot, until: event.until, by: event.header.seq)
+        }
     }
     mutating func apply(_ event: HoldReleased, to slot: UInt32) {
         advance(event.header)

@@ -168,6 +168,6 @@ extension Book {
             lists.addModel(names[prices.models.pointer(model).pointee.name], names: names)
         }
         guard model == event.number else { throw .malformed("model") }
-        prices.addPrice(set, model: model)
+        prices.addPrice(set, model: model, at: event.header.time, names: &names)
     }
 }

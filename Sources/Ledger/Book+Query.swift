@@ -178,7 +178,10 @@ extension Book {
         b.append(UInt8(ascii: "}"))
     }
 
-    package func writePrice(_ model: Bytes, into b: inout ByteBuffer) throws(Failure) {
+    /// - Parameter version: nil for the one in force.
+    package func writePrice(
+        _ model: Bytes, version: UInt32?, into b: inout ByteBuffer
+    ) throws(Failure) {
         let name = model.string.lowercased()
         let number = name.withBytes { bytes in
             prices.model(named: bytes, in: names)
@@ -189,14 +192,44 @@ extension Book {
         guard let number else {
             throw Failure(.error, "no price for \"\(name)\"; append price.set or run price import")
         }
-        write(price: number, into: &b)
-    }
-    private func write(price model: UInt32, into b: inout ByteBuffer) {
-        let row = prices.models.pointer(model)
-        let price = prices.prices.pointer(row.pointee.price)
+        guard let version else { return write(model: number, into: &b) }
+        guard let price = prices.row(model: number, version: version) else {
+            let latest = prices.prices.pointer(prices.models.pointer(number).pointee.latest)
+            throw Failure(
+                .error, "\"\(name)\" has price versions 1 to \(latest.pointee.version)")
+        }
         var object = ObjectWriter(opening: &b)
-        object.field("model", names[row.pointee.name], into: &b)
+        write(price, &object, into: &b)
+        b.append(UInt8(ascii: "}"))
+    }
+    /// The version in force, and those that are to come; before the first is in force, that one.
+    private func write(model: UInt32, into b: inout ByteBuffer) {
+        let upcoming = prices.upcoming.filter { prices.prices.pointer($0).pointee.model == model }
+        let current = prices.models.pointer(model).pointee.price
+        var object = ObjectWriter(opening: &b)
+        write(current == .max ? upcoming[0] : current, &object, into: &b)
+        let later = current == .max ? upcoming[1...] : upcoming[...]
+        if !later.isEmpty {
+            object.name("scheduled", into: &b)
+            b.append(UInt8(ascii: "["))
+            for (i, price) in later.enumerated() {
+                if i > 0 { b.append(UInt8(ascii: ",")) }
+                var inner = ObjectWriter(opening: &b)
+                write(price, &inner, into: &b)
+                b.append(UInt8(ascii: "}"))
+            }
+            b.append(UInt8(ascii: "]"))
+        }
+        b.append(UInt8(ascii: "}"))
+    }
+    private func write(
+        _ number: UInt32, _ object: inout ObjectWriter, into b: inout ByteBuffer
+    ) {
+        let price = prices.prices.pointer(number)
+        object.field(
+            "model", names[prices.models.pointer(price.pointee.model).pointee.name], into: &b)
         object.field("version", Int64(price.pointee.version), into: &b)
+        object.field("from", Instant(nanoseconds: price.pointee.from), into: &b)
         write(price.pointee.classes, &object, into: &b)
         if price.pointee.maxOutput > 0 {
             object.field("max_out", price.pointee.maxOutput, into: &b)
@@ -216,7 +249,12 @@ extension Book {
             }
             b.append(UInt8(ascii: "]"))
         }
-        b.append(UInt8(ascii: "}"))
+        if price.pointee.capabilityCount > 0 {
+            object.name("capabilities", into: &b)
+            let first = price.pointee.firstCapability
+            let range = first..<first + price.pointee.capabilityCount
+            b.append(.strings(range.map { names[prices.capabilities.pointer($0).pointee].string }))
+        }
     }
     private func write(
         _ amounts: PriceAmounts, _ object: inout ObjectWriter, into b: inout ByteBuffer
@@ -285,7 +323,7 @@ extension Book {
             let start = try position(after) { prices.model(named: $0, in: names) }
             var i = start
             while i < prices.models.count, page.begin(into: &b) {
-                write(price: UInt32(i), into: &b)
+                write(model: UInt32(i), into: &b)
                 page.last = names[prices.models.pointer(i).pointee.name].string
                 i += 1
             }

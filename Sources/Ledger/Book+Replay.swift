@@ -74,7 +74,7 @@ extension Book {
             holds.prefetch(id)
             return id
         case EventType.holdSettled.rawValue, EventType.holdReleased.rawValue,
-            EventType.holdLapsed.rawValue:
+            EventType.holdLapsed.rawValue, EventType.holdExtended.rawValue:
             guard event.count >= 44 else { return .none }
             holds.prefetch(
                 HoldName(epoch: at.field(UInt32.self, 32), seq: at.field(UInt64.self, 36)))

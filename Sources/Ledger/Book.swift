@@ -42,6 +42,8 @@ package struct Book: ~Copyable {
         nonmutating unsafeMutableAddress { holdsStorage }
     }
 
+    /// What the daemon must append by itself at an instant; rebuilt when a checkpoint is read.
+    var schedule = Schedule()
     var operators: [OperatorRow] = []
     /// Where each epoch began, in order; tells a hold that ended long ago from one that was lost.
     var epochs: [EpochStart] = []

@@ -42,6 +42,8 @@ struct HoldRow: BitwiseCopyable {
     private var nameLength: UInt32 = 0
     var placedAt: Int64 = 0
     var until: UInt32 = 0
+    /// Where it stands what an extended hold was when it was placed; `.max` for one never extended.
+    fileprivate(set) var placing = UInt32.max
     var input: Int64 = 0
     var output: Int64 = 0
 
@@ -79,6 +81,16 @@ struct HoldRow: BitwiseCopyable {
     var tokens: Int64 { input + output }
 }
 
+/// What an extended hold was when it was placed, since the same RESERVE has the same answer.
+struct PlacedHold: BitwiseCopyable {
+    var input: Int64
+    var output: Int64
+    var usd: Int64
+    var until: UInt32
+    /// The event that moved its deadline last; 0 when none did.
+    var movedBy: UInt64 = 0
+}
+
 /// A caller's id, hashed together with its key and the kind of verb.
 struct IDHash: BitwiseCopyable, Equatable {
     enum Kind: UInt64 {
@@ -113,6 +125,8 @@ struct HoldTable: ~Copyable {
 
     private(set) var rows = Rows<HoldRow>()
     private var free = SlotStack()
+    private var placings = Rows<PlacedHold>()
+    private var freePlacings = SlotStack()
     private(set) var ended = SlotQueue()
     /// Charges and settlements of unknown holds, in a queue of their own: nothing but their memory
     /// tells a repeat, so ended holds must not crowd them out.
@@ -122,7 +136,7 @@ struct HoldTable: ~Copyable {
     private var foreignNames = 0
     private var byName = SlotIndex(capacity: 1_024)
     private var byID = SlotIndex(capacity: 1_024)
-    /// First and last open hold of each second's list, in placing order.
+    /// First and last open hold of each second's list, in the order in which they came to it.
     private var wheelFirst: UnsafeMutablePointer<UInt32>
     private var wheelLast: UnsafeMutablePointer<UInt32>
     /// Every open hold's deadline is at or after this second.
@@ -210,6 +224,39 @@ struct HoldTable: ~Copyable {
         remember(slot)
     }
 
+    /// Takes down what a hold was, before it grows; once in its life.
+    mutating func rememberPlacing(_ slot: UInt32) {
+        let row = rows.pointer(slot)
+        guard row.pointee.placing == .max else { return }
+        keep(
+            PlacedHold(
+                input: row.pointee.input, output: row.pointee.output, usd: row.pointee.usd,
+                until: row.pointee.until), for: row)
+    }
+    /// What a hold was when it was placed.
+    func placing(of row: UnsafeMutablePointer<HoldRow>) -> PlacedHold {
+        if row.pointee.placing != .max { return placings.pointer(row.pointee.placing).pointee }
+        return PlacedHold(
+            input: row.pointee.input, output: row.pointee.output, usd: row.pointee.usd,
+            until: row.pointee.until)
+    }
+    /// Moves the deadline of an extended hold to a later second, behind those that are there.
+    mutating func move(_ slot: UInt32, until: UInt32, by seq: UInt64) {
+        let row = rows.pointer(slot)
+        unlink(slot)
+        row.pointee.until = until
+        link(slot)
+        placings.pointer(row.pointee.placing).pointee.movedBy = seq
+    }
+    private mutating func keep(_ placed: PlacedHold, for row: UnsafeMutablePointer<HoldRow>) {
+        if let reused = freePlacings.pop() {
+            placings.pointer(reused).pointee = placed
+            row.pointee.placing = reused
+        } else {
+            row.pointee.placing = placings.append(placed)
+        }
+    }
+
     @inline(__always) private mutating func nameByID(_ slot: UInt32, _ probe: SlotIndex.Probe) {
         let id = rows.pointer(slot).pointee.id
         if id.isNone { return }
@@ -235,6 +282,10 @@ struct HoldTable: ~Copyable {
         let row = rows.pointer(slot)
         if row.pointee.isNamed { byName.remove(HoldTable.hash(row.pointee.name), slot) }
         if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
+        if row.pointee.placing != .max {
+            freePlacings.push(row.pointee.placing)
+            row.pointee.placing = .max
+        }
         row.pointee.state = .free
         free.push(slot)
     }
@@ -280,7 +331,8 @@ struct HoldTable: ~Copyable {
         row.pointee.wheelNext = .max
         row.pointee.wheelPrevious = .max
     }
-    /// An open hold whose deadline has come; the earliest deadline first, then the order of placing.
+    /// An open hold whose deadline has come; the earliest deadline first, then the order of the events
+    /// that set it.
     mutating func nextDue(at now: Instant) -> UInt32? {
         let second = UInt32(clamping: now.second)
         guard openCount > 0 else {
@@ -310,32 +362,59 @@ struct HoldTable: ~Copyable {
         return second + 64
     }
 
+    /// The event that gave an open hold its deadline.
+    private func deadlineSeq(_ slot: UInt32) -> UInt64 {
+        let row = rows.pointer(slot)
+        return max(row.pointee.seq, placing(of: row).movedBy)
+    }
+
     // MARK: Checkpoints
 
     /// The slots that nothing uses, the next to be given out last.
     var freeCount: Int { free.count }
     func freeSlot(_ i: Int) -> UInt32 { free[i] }
 
-    /// Builds the table from the rows of a checkpoint.
-    mutating func restore(
-        rows restored: [HoldRow], free: [UInt32], ended: [UInt32], charges: [UInt32]
-    ) {
-        precondition(rows.count == 0, "only an empty table is restored")
+    // A checkpoint's rows one after the other, then its lists; then what is not stored is built.
+
+    mutating func restore(_ row: HoldRow) { _ = rows.append(row) }
+    mutating func restore(free slot: UInt32) { free.push(slot) }
+    mutating func restore(ended slot: UInt32) { ended.append(slot) }
+    mutating func restore(charge slot: UInt32) { charges.append(slot) }
+    /// False where the row cannot have been extended, or once before.
+    mutating func restore(_ placed: PlacedHold, of slot: UInt32) -> Bool {
+        let row = rows.pointer(slot)
+        guard row.pointee.state != .free, row.pointee.placing == .max else { return false }
+        keep(placed, for: row)
+        return true
+    }
+    /// Builds the indexes and the deadlines of the rows. They are put where nothing stood before.
+    mutating func restoreIndexes() {
+        precondition(byName.count == 0, "only an empty table is restored")
+        // At their final size from the start: growing would move each cell several times.
+        byName = SlotIndex(holding: rows.count)
+        byID = SlotIndex(holding: rows.count)
         var open: [UInt32] = []
-        for row in restored {
-            let slot = rows.append(row)
-            guard row.state != .free else { continue }
-            if row.isNamed { byName.insert(HoldTable.hash(row.name), slot) }
-            // Some of these were only late; then a lookup is wasted now and then.
-            if row.isNamed, row.isLate { foreignNames += 1 }
-            if !row.id.isNone { byID.insert(row.id.low, slot) }
-            if row.state == .open { open.append(slot) }
+        for slot in 0..<rows.count {
+            // Cells lie anywhere: those of the rows to come arrive while these are filled.
+            if slot &+ HoldTable.restoreAhead < rows.count {
+                let ahead = rows.pointer(slot &+ HoldTable.restoreAhead)
+                prefetch(ahead.pointee.name)
+                byID.prefetch(ahead.pointee.id.low)
+            }
+            let row = rows.pointer(slot)
+            guard row.pointee.state != .free else { continue }
+            let slot = UInt32(truncatingIfNeeded: slot)
+            if row.pointee.isNamed {
+                byName.insert(HoldTable.hash(row.pointee.name), slot)
+                // Some of these were only late; then a lookup is wasted now and then.
+                if row.pointee.isLate { foreignNames += 1 }
+            }
+            if !row.pointee.id.isNone { byID.insert(row.pointee.id.low, slot) }
+            if row.pointee.state == .open { open.append(slot) }
         }
-        for slot in free { self.free.push(slot) }
-        for slot in ended { self.ended.append(slot) }
-        for slot in charges { self.charges.append(slot) }
-        open.sort { rows.pointer($0).pointee.seq < rows.pointer($1).pointee.seq }
+        open.sort { deadlineSeq($0) < deadlineSeq($1) }
         for slot in open { link(slot) }
         openCount = open.count
     }
+    private static let restoreAhead = 16
 }

@@ -62,9 +62,9 @@ extension Machine {
                 listViolations("models", payload.list("models"), above, \.models)
                     + listViolations("scopes", payload.list("scopes"), above, \.scopes))
         case .priceSet(let set):
-            number =
-                set.model.withBytes { book.prices.model(named: $0, in: book.names) }
-                ?? UInt32(book.modelCount)
+            let known = set.model.withBytes { book.prices.model(named: $0, in: book.names) }
+            try check(set, of: known)
+            number = known ?? UInt32(book.modelCount)
         case .aliasSet(let set):
             guard set.model.withBytes({ book.prices.model(named: $0, in: book.names) }) != nil
             else {
@@ -198,6 +198,25 @@ extension Machine {
                 + listViolations("scopes", created.scopes, above, \.scopes))
     }
 
+    private func check(_ set: PriceSet, of model: UInt32?) throws(Failure) {
+        if let from = set.from, from <= now {
+            throw Failure(
+                .error,
+                "from \(from) is past: leave it out and the price holds from now on; "
+                    + "charge.corrected (tollgate price rerate) changes what was charged before")
+        }
+        guard let model, !set.isForced else { return }
+        let old = book.prices.inForce(model, at: set.from ?? now)
+        let leaps = old == .max ? [] : book.prices.leaps(set, from: old)
+        guard leaps.isEmpty else {
+            throw Failure(
+                .error,
+                "the price of \(set.model) would change more than a hundredfold: "
+                    + "\(leaps.joined(separator: ", ")); say \"force\":true (--force) if it is meant"
+            )
+        }
+    }
+
     private func refuse(_ violations: [String]) throws(Failure) {
         guard violations.isEmpty else { throw Failure(.error, violations.joined(separator: "; ")) }
     }
@@ -217,7 +236,7 @@ extension Machine {
             }
             guard let tightest, amount > tightest.amount else { return nil }
             return
-                "\(change.kind.name) \(text(amount, change.kind)) exceeds \(describe(tightest.account))'s "
+                "\(change.kind.name) \(text(amount, change.kind)) exceeds \(describe(tightest.account))'s limit of "
                 + text(tightest.amount, change.kind)
         }
     }
@@ -228,18 +247,18 @@ extension Machine {
     ) -> [String] {
         guard let entries else { return [] }
         var violations: [String] = []
-        if what == "models" {
-            let bad = entries.filter { !$0.withBytes { ModelName.isPattern($0) } }
-            if !bad.isEmpty {
-                violations.append(
-                    "models [\(bad.joined(separator: ", "))] are neither provider/model, provider/*, "
-                        + "* nor known aliases")
-            }
+        let bad =
+            what == "models" ? entries.filter { !$0.withBytes { ModelName.isPattern($0) } } : []
+        if !bad.isEmpty {
+            violations.append(
+                "models [\(bad.joined(separator: ", "))] are neither provider/model, provider/*, "
+                    + "* nor known aliases")
         }
         for account in ancestors {
             let number = book.accounts.rows.pointer(account).pointee[keyPath: list]
             let outside = entries.filter { entry in
-                !entry.withBytes { book.lists.matches(number, $0, book.names) }
+                !bad.contains(entry)
+                    && !entry.withBytes { book.lists.matches(number, $0, book.names) }
             }
             guard !outside.isEmpty else { continue }
             violations.append(
@@ -250,7 +269,9 @@ extension Machine {
     }
     private func describe(_ account: UInt32) -> String {
         let row = book.accounts.rows.pointer(account)
-        return "\(row.pointee.tier.name) \(book.names[row.pointee.name].string)"
+        // The last name does: an ancestor of the account that is spoken of needs no path.
+        let name = book.names[row.pointee.name].string.split(separator: "/").last ?? ""
+        return "\(row.pointee.tier.name) \(name)"
     }
     private func text(_ amount: Int64, _ kind: LimitKind) -> String {
         kind.isMoney ? Nanodollars(amount).description : String(amount)

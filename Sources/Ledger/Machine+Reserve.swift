@@ -17,6 +17,7 @@ extension Machine {
         let scope = request.scope
         guard case .priced(let model, let price) = book.resolve(model: request.model),
             now.nanoseconds < chain.key.pointee.expires,
+            chain.flags.isDisjoint(with: .special),
             scope.isEmpty || book.lacking(scope: scope, chain) == nil,
             book.allows(model: model, chain)
         else { return decide(request, placing: true) }
@@ -44,7 +45,7 @@ extension Machine {
     }
 
     /// What is being asked for, as far as it is understood.
-    private struct Asked {
+    struct Asked {
         var key: UInt32 = .max
         var model = ModelNumber.none
         var price: UInt32 = .max
@@ -57,7 +58,7 @@ extension Machine {
 
     /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
     @inline(__always)
-    private func asked(
+    func asked(
         _ request: borrowing ReserveRequest, _ price: UInt32
     ) -> (input: Int64, output: Int64) {
         var input: Int64 = 0
@@ -100,8 +101,8 @@ extension Machine {
         guard let key else { return refuse(.keyUnknown, request, asked, placing: placing) }
         asked.key = key
         let chain = book.accounts.chain(ofKey: key)
-        if now.nanoseconds >= chain.key.pointee.expires {
-            return refuse(.keyExpired, request, asked, by: chain.key, placing: placing)
+        if let (reason, account) = book.barring(chain, at: now) {
+            return refuse(reason, request, asked, by: account, placing: placing)
         }
         switch resolved {
         case .priced: break
@@ -156,14 +157,12 @@ extension Machine {
     ) -> Answer {
         var ttl = Bounds.holdSecondsDefault
         if let wanted = request.ttl { ttl = wanted }
-        // Rounded up to a whole second, so that a hold never lives shorter than it was promised.
-        let until = (now.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
         var header = header(.holdPlaced, AccountNumber(key))
         header.flags = request.tier.rawValue
         let event = Book.Placing(
             seq: header.seq, epoch: header.epoch, time: now, key: key, model: model, price: price,
             modelText: model == .max ? name : .empty, tier: request.tier, input: input,
-            output: output, usd: usd, until: UInt32(clamping: until), id: id)
+            output: output, usd: usd, until: deadline(ttl, after: now), id: id)
         HoldPlaced.encode(
             header, model: model,
             price: price == .max ? 0 : book.prices.prices.pointer(price).pointee.version,
@@ -175,6 +174,12 @@ extension Machine {
             usd: Nanodollars(usd), until: Instant(seconds: Int64(event.until)))
     }
 
+    /// Rounded up to a whole second, so that a hold never lives shorter than it was promised.
+    @inline(__always)
+    func deadline(_ ttl: Int64, after start: Instant) -> UInt32 {
+        let until = (start.nanoseconds + ttl * 1_000_000_000 + 999_999_999) / 1_000_000_000
+        return UInt32(clamping: until)
+    }
     private func isMalformed(_ resolved: ResolvedModel) -> Bool {
         if case .malformed = resolved { true } else { false }
     }
@@ -188,8 +193,16 @@ extension Machine {
             name = fold(asked)
             resolved = book.resolve(model: name)
         }
-        if case .priced(let model, _) = resolved {
+        switch resolved {
+        case .priced(let model, _):
             name = book.names[book.prices.models.pointer(model).pointee.name]
+        case .unpriced:
+            // An alias of a model whose first price is still to come.
+            if let alias = book.prices.alias(named: name, in: book.names) {
+                let model = book.prices.aliases.pointer(alias).pointee.model
+                name = book.names[book.prices.models.pointer(model).pointee.name]
+            }
+        case .malformed: break
         }
         return (resolved, name)
     }
@@ -218,9 +231,10 @@ extension Machine {
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
         let (model, tier, name) = (asked.model, request.tier, asked.name)
         let (input, output) = (asked.input, asked.output)
+        let placed = book.holds.placing(of: row)
         let same =
             !malformed && row.pointee.model == model.raw && row.pointee.tier == tier
-            && row.pointee.input == input && row.pointee.output == output
+            && placed.input == input && placed.output == output
             && (model != .none || book.names[row.pointee.modelName] == name)
         guard same else {
             return .failed(
@@ -231,13 +245,12 @@ extension Machine {
         }
         return .allowed(
             hold: row.pointee.name, model: book.modelName(of: row),
-            usd: Nanodollars(row.pointee.usd),
-            until: Instant(seconds: Int64(row.pointee.until)))
+            usd: Nanodollars(placed.usd), until: Instant(seconds: Int64(placed.until)))
     }
 
     // MARK: Refusals
 
-    private mutating func refuse(
+    mutating func refuse(
         _ reason: Refusal, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
         by account: UnsafeMutablePointer<AccountRow>? = nil, placing: Bool
     ) -> Answer {
@@ -252,9 +265,10 @@ extension Machine {
         return .denied(denial)
     }
 
-    private mutating func refuse(
+    /// - Parameter growing: the open hold that asks for more, if it is one.
+    mutating func refuse(
         _ binding: BindingLimit, _ chain: AccountChain, _ request: borrowing ReserveRequest,
-        _ asked: borrowing Asked, placing: Bool
+        _ asked: borrowing Asked, growing hold: UnsafeMutablePointer<HoldRow>? = nil, placing: Bool
     ) -> Answer {
         var denial = Denial(binding.reason, now: now)
         denial.scope = book.names[binding.account.pointee.name]
@@ -269,7 +283,7 @@ extension Machine {
             case .requests, nil: 1
             }
         denial.resets = book.resets(
-            binding, asked: amount, chain.orgRow, at: now, calendar: calendar)
+            binding, asked: amount, chain.orgRow, growing: hold, at: now, calendar: calendar)
         if placing { log(denial, request, asked, tier: binding.account.pointee.tier) }
         return .denied(denial)
     }

@@ -52,7 +52,7 @@ extension Machine {
             hold: row.pointee.name, usd: Nanodollars(row.pointee.spentUSD),
             left: row.pointee.leftMoney, late: row.pointee.isLate)
     }
-    @inline(__always) private func version(_ price: UInt32) -> UInt32 {
+    @inline(__always) func version(_ price: UInt32) -> UInt32 {
         price == .max ? 0 : book.prices.prices.pointer(price).pointee.version
     }
     private static func overflow(_ usage: TokenUsage) -> Failure {
@@ -88,7 +88,7 @@ extension Machine {
 
     /// A name that the log has given out, but whose hold is no longer remembered, must not be
     /// charged a second time; nil for a name the log does not know.
-    private mutating func explainMissing(_ hold: HoldName) -> Failure? {
+    mutating func explainMissing(_ hold: HoldName) -> Failure? {
         guard let i = book.epochs.firstIndex(where: { $0.epoch == hold.epoch }) else { return nil }
         let end = i + 1 < book.epochs.count ? book.epochs[i + 1].seq : book.seq + 1
         guard hold.seq < end else {

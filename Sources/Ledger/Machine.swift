@@ -28,6 +28,7 @@ package struct Machine: ~Copyable {
         epoch = book.epoch
         self.book = book
         self.calendar = calendar
+        self.book.prices.bring(to: now)
     }
     deinit { folded.deallocate() }
 
@@ -59,8 +60,10 @@ package struct Machine: ~Copyable {
         to wall: Instant, mayWrite: Bool = true, lapsesMax: Int = 4_096
     ) -> Bool {
         now = max(now, wall)
+        if now.nanoseconds >= book.prices.nextChange { book.prices.bring(to: now) }
         guard mayWrite else { return false }
         if floods.second < now.second { writeRefusalSums() }
+        while let due = book.schedule.takeDue(at: now) { perform(due) }
         var lapses = 0
         while let slot = book.holds.nextDue(at: now) {
             if lapses == lapsesMax { return true }
@@ -75,7 +78,11 @@ package struct Machine: ~Copyable {
     package var nextDeadline: Instant? {
         var second = book.holds.nextDeadline(after: now)
         if floods.hasSums { second = min(second ?? .max, floods.second + 1) }
-        return second.map { Instant(seconds: $0) }
+        var deadline = second.map { Instant(seconds: $0) }
+        if book.schedule.next != .max {
+            deadline = min(deadline ?? .distantFuture, Instant(nanoseconds: book.schedule.next))
+        }
+        return deadline
     }
 
     // MARK: Events

@@ -12,6 +12,10 @@ struct PriceRow: BitwiseCopyable {
     var context: Int64
     var firstVariant: UInt32
     var variantCount: UInt32
+    var firstCapability: UInt32
+    var capabilityCount: UInt32
+    /// The instant from which it holds.
+    var from: Int64
 }
 
 struct PriceAmounts: BitwiseCopyable {
@@ -88,8 +92,11 @@ struct VariantRow: BitwiseCopyable {
 
 struct ModelRow: BitwiseCopyable {
     var name: NameRef
-    /// The version in force.
+    /// The version in force at the instant to which the book was brought; `.max` while the first is
+    /// still to come.
     var price: UInt32
+    /// The version that was set last, in force or not.
+    var latest: UInt32
 }
 
 struct AliasRow: BitwiseCopyable {
@@ -102,6 +109,9 @@ struct PriceBook: ~Copyable {
     var models = Rows<ModelRow>()
     var prices = Rows<PriceRow>()
     var variants = Rows<VariantRow>()
+    var capabilities = Rows<NameRef>()
+    /// Versions that are not in force yet, the earliest first.
+    var upcoming: [UInt32] = []
     var aliases = Rows<AliasRow>()
     private var modelIndex = SlotIndex()
     /// The model that was asked for last: the next request often means it again.
@@ -147,7 +157,7 @@ struct PriceBook: ~Copyable {
         return ref
     }
     mutating func addModel(_ name: NameRef, in names: borrowing NameArena) -> UInt32 {
-        let number = models.append(ModelRow(name: name, price: .max))
+        let number = models.append(ModelRow(name: name, price: .max, latest: .max))
         modelIndex.insert(Hash128(names[name]).low, number)
         return number
     }
@@ -155,26 +165,38 @@ struct PriceBook: ~Copyable {
         let number = aliases.append(AliasRow(name: name, model: model))
         aliasIndex.insert(Hash128(names[name]).low, number)
     }
-    mutating func addPrice(_ set: PriceSet, model: UInt32) {
-        let before = models.pointer(model).pointee.price
+    /// Adds a version that an event of this time sets.
+    mutating func addPrice(
+        _ set: PriceSet, model: UInt32, at time: Instant, names: inout NameArena
+    ) {
+        let before = models.pointer(model).pointee.latest
         let version = before == .max ? 1 : prices.pointer(before).pointee.version + 1
         let row = PriceRow(
             model: model, version: version, previous: before,
             classes: PriceAmounts(set.prices), maxOutput: set.maxOutput ?? 0,
             context: set.context ?? 0, firstVariant: UInt32(variants.count),
-            variantCount: UInt32(set.variants.count))
+            variantCount: UInt32(set.variants.count), firstCapability: UInt32(capabilities.count),
+            capabilityCount: UInt32(set.capabilities.count),
+            from: max(set.from ?? time, time).nanoseconds)
+        for capability in set.capabilities { _ = capabilities.append(names.add(capability)) }
         for variant in set.variants {
             _ = variants.append(
                 VariantRow(
                     tier: variant.tier, above: variant.above, classes: PriceAmounts(variant.prices))
             )
         }
-        models.pointer(model).pointee.price = prices.append(row)
+        let number = prices.append(row)
+        models.pointer(model).pointee.latest = number
+        schedule(number, at: time)
     }
     /// The row of a model's version; nil when there is none.
     func row(model: UInt32, version: UInt32) -> UInt32? {
         guard model < UInt32(models.count) else { return nil }
         var at = models.pointer(model).pointee.price
+        // Nearly always it is the one in force.
+        if at == .max || prices.pointer(at).pointee.version < version {
+            at = models.pointer(model).pointee.latest
+        }
         while at != .max, prices.pointer(at).pointee.version != version {
             at = prices.pointer(at).pointee.previous
         }

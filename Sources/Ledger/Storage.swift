@@ -85,6 +85,12 @@ struct SlotIndex: ~Copyable {
         cells.initialize(repeating: 0, count: size)
         mask = UInt32(size - 1)
     }
+    /// With room for so many before it grows.
+    init(holding count: Int) {
+        var capacity = 1_024
+        while count * 8 >= capacity * 5 { capacity *= 2 }
+        self.init(capacity: capacity)
+    }
     deinit { Table.deallocate(cells) }
 
     @inline(__always)

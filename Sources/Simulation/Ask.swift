@@ -6,6 +6,7 @@ struct Ask {
     enum Kind {
         case reserve(key: String, input: Int64, output: Int64, id: String)
         case check
+        case extend(HoldName, input: Int64, output: Int64)
         case settle(HoldName, TokenUsage, outcome: Outcome, tier: ServiceTier?, isChargeable: Bool)
         case release(HoldName)
         case charge(key: String, TokenUsage, id: String)

@@ -30,13 +30,14 @@ final class Catalog {
     private static let asks: [Maker] = [
         (40, { $0.reserve($1, &$2) }),
         (4, { $0.check(&$2) }),
+        (8, { $0.extend($1, &$2) }),
         (30, { $0.settle($1, &$2) }),
         (8, { $0.release($1, &$2) }),
         (8, { $0.charge($1, &$2) }),
         (6, { $0.repeated($1, &$2) }),
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
-        (2, { $0.price(&$2) }),
+        (2, { $0.price($1, &$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
         (2, { $0.events($1, &$2) }),
@@ -151,7 +152,7 @@ final class Catalog {
             ["\"account\":\"\(path)\"", "\"models\":\(models)"],
             mayFail: true)
     }
-    private func price(_ random: inout SeededRandom) -> Ask? {
+    private func price(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         var fields = [
             "\"model\":\"\(random.pick(models))\"",
             "\"in\":\"\(random.between(0...9)).\(random.between(0...99))\"",
@@ -160,7 +161,15 @@ final class Catalog {
         if random.chance(400) { fields.append("\"cached\":\"0.\(random.between(1...999))\"") }
         if random.chance(300) { fields.append("\"reasoning\":\"\(random.between(0...50))\"") }
         if random.chance(300) { fields.append("\"request\":\"0.000\(random.between(1...99))\"") }
-        return append(.priceSet, id: newID("price"), fields)
+        if random.chance(200) {
+            let from = Instant(
+                seconds: client.world.wall / 1_000_000_000 + Int64(random.between(1...400)))
+            fields.append("\"from\":\"\(from)\"")
+        }
+        // Without the word a change of more than a hundredfold is refused.
+        let isForced = random.chance(800)
+        if isForced { fields.append("\"force\":true") }
+        return append(.priceSet, id: newID("price"), fields, mayFail: true)
     }
     private func alias(_ random: inout SeededRandom) -> Ask? {
         append(
@@ -204,6 +213,21 @@ final class Catalog {
     }
     private func check(_ random: inout SeededRandom) -> Ask? {
         Ask(words: ["CHECK", random.pick(keys), random.pick(models), "in=100"], kind: .check)
+    }
+    private func extend(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        guard let hold = client.someHold(&random, keeping: true) else { return nil }
+        let output = Int64(random.below(2_500))
+        var words = ["EXTEND", "\(hold.name)", "out=\(output)"]
+        var input: Int64 = 0
+        if random.chance(300) {
+            input = Int64(random.below(3_000))
+            words.append("in=\(input)")
+        }
+        if random.chance(400) { words.append("ttl=\(random.pick([1, 2, 60, 600, 86_400]))") }
+        let onDisk = random.chance(250)
+        if onDisk { words.append("ack=disk") }
+        return Ask(
+            words: words, kind: .extend(hold.name, input: input, output: output), onDisk: onDisk)
     }
     private func usage(_ random: inout SeededRandom) -> (TokenUsage, [String]) {
         var usage = TokenUsage(
@@ -283,6 +307,8 @@ final class Catalog {
         switch ask.kind {
         case .reserve(let key, _, let output, let id):
             ask.kind = .reserve(key: key, input: other, output: output, id: id)
+        case .extend(let hold, _, let output):
+            ask.kind = .extend(hold, input: other, output: output)
         case .settle(let hold, var usage, let outcome, let tier, let isChargeable):
             usage.input = other
             ask.kind = .settle(

@@ -23,6 +23,8 @@ final class Checker {
     private var toldDisk: (seq: UInt64, what: String) = (0, "nothing")
     /// Refusals that clients were told of, as the oracle counts them.
     private var toldRefusals: [String: Int64] = [:]
+    /// The last event whose accounts were compared.
+    private var watched: UInt64 = 0
     private(set) var answers = 0
     private(set) var lost = 0
 
@@ -192,12 +194,19 @@ final class Checker {
 
     // MARK: Sums
 
-    /// Compares what the daemon says with what the oracle reckons: a random account, or all.
+    /// Compares what the daemon says with what the oracle reckons: after every event its key, team and
+    /// org, now and then a random account, or all.
     func watch(
         _ daemon: SteppedDaemon, isThorough: Bool, random: inout SeededRandom
     ) throws {
         guard !oracle.accounts.isEmpty else { return }
         guard isThorough else {
+            if watched != oracle.seq, oracle.seq == daemon.seq {
+                watched = oracle.seq
+                for account in oracle.lastChain {
+                    _ = try usage(oracle.accounts[Int(account)].path, daemon)
+                }
+            }
             if random.chance(60) { _ = try usage(random.pick(oracle.accounts).path, daemon) }
             return
         }

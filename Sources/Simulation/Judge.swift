@@ -28,6 +28,8 @@ struct Judge {
             switch ask.kind {
             case .reserve(let key, let input, let output, let id):
                 try reserve(words, key, input, output, id)
+            case .extend(let hold, let input, let output):
+                try extended(words, hold, input, output)
             case .settle(let hold, let usage, let outcome, let tier, _):
                 guard words[0] == "+SETTLED" else { throw wrong(reply) }
                 let spend = try ended(words, hold)
@@ -76,6 +78,30 @@ struct Judge {
             spend.asked.output == output, spend.id == id, spend.placedUSD == money(words, "usd")
         else { throw Violation(text: "\(ask.text) → \(words[1]), which is another hold") }
         try checker.promise(spend.seq, onDisk: ask.onDisk, mark, ask.text)
+    }
+    private func extended(
+        _ words: [String], _ hold: HoldName, _ input: Int64, _ output: Int64
+    ) throws {
+        let line = words.joined(separator: " ")
+        if words[0] == "+DENY" {
+            if words[2] == "paused" { return try requireTrouble(line) }
+            guard let spend = oracle.spends[hold] else {
+                throw Violation(text: "\(ask.text) → \(line), of a hold that is not in the log")
+            }
+            return checker.noteRefusal("\(oracle.accounts[Int(spend.key)].path) \(words[2])")
+        }
+        guard words[0] == "+EXTENDED" else { throw wrong(.line(line)) }
+        let spend = try known(words[1])
+        // As it was placed or as one of its extensions left it; any covers what was asked.
+        let placed = Oracle.Growth(
+            seq: spend.seq, wanted: spend.asked, usd: spend.placedUSD, until: spend.until)
+        let grown = ([placed] + spend.growths).first {
+            $0.usd == money(words, "usd") && $0.wanted.input >= input && $0.wanted.output >= output
+        }
+        guard spend.name == hold, let grown else {
+            throw Violation(text: "\(ask.text) → \(line), which the log does not say")
+        }
+        try checker.promise(grown.seq, onDisk: ask.onDisk, mark, ask.text)
     }
     /// The hold that the answer says has ended.
     private func ended(_ words: [String], _ hold: HoldName) throws -> Oracle.Spend {
@@ -151,8 +177,10 @@ struct Judge {
         case ("-NOHOLD", .settle(let hold, _, _, _, let isChargeable)):
             if !isChargeable, isUnknown(hold) { return }
         case ("-NOHOLD", .release(let hold)), ("-GONE", .settle(let hold, _, _, _, _)),
-            ("-GONE", .release(let hold)):
+            ("-GONE", .release(let hold)), ("-NOHOLD", .extend(let hold, _, _)):
             if isUnknown(hold) { return }
+        case ("-GONE", .extend(let hold, _, _)):
+            if isUnknown(hold) || oracle.spends[hold]?.state != .open { return }
         default: break
         }
         throw Violation(text: "\(ask.text) → \(line)")

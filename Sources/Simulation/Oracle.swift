@@ -20,7 +20,11 @@ final class Oracle {
         let price: Price?
         let asked: TokenUsage
         let tier: ServiceTier
-        let until: Instant
+        /// As it was placed, or extended last.
+        var until: Instant
+        var wanted: TokenUsage
+        /// The events that extended it.
+        var growths: [Growth] = []
         let id: String
         var state: State
         /// As it was placed, or charged.
@@ -46,17 +50,25 @@ final class Oracle {
             self.model = model
             self.price = price
             self.asked = asked
+            wanted = asked
             self.tier = tier
             self.until = until
             self.id = id
             self.state = state
         }
     }
+    struct Growth {
+        var seq: UInt64
+        var wanted: TokenUsage
+        var usd: Int64
+        var until: Instant
+    }
     struct Price {
         /// Pico-dollars a token: in, cached, cache_write, out, reasoning.
         var classes: [Int64]
         /// Pico-dollars a request.
         var request: Int64
+        var from: Instant
     }
     struct Counts {
         var usd: Int64 = 0
@@ -86,6 +98,8 @@ final class Oracle {
     private(set) var seq: UInt64 = 0
     private(set) var time = Instant(nanoseconds: 0)
     private(set) var epoch: UInt32 = 0
+    /// The accounts that the last event which has one is about: itself and what is above it.
+    private(set) var lastChain: [UInt32] = []
     private(set) var accounts: [Account] = []
     private(set) var byPath: [String: UInt32] = [:]
     private(set) var models: [String] = []
@@ -126,6 +140,7 @@ final class Oracle {
             switch header.type {
             case .holdPlaced: try placed(try HoldPlaced(event))
             case .holdRefused: try refused(try HoldRefused(event))
+            case .holdExtended: try extended(try HoldExtended(event))
             case .holdSettled: try settled(try HoldSettled(event))
             case .holdReleased:
                 let released = try HoldReleased(event)
@@ -137,6 +152,9 @@ final class Oracle {
                 let sum = try RefusalsSummed(event)
                 refusals[refusalKey(header.account, sum.reason), default: 0] += Int64(sum.refusals)
             default: try document(try DocumentEvent(event))
+            }
+            if header.account.raw < UInt32(accounts.count) {
+                lastChain = accounts[Int(header.account.raw)].chain
             }
         } catch let error as Fault {
             throw error
@@ -157,7 +175,7 @@ final class Oracle {
     private func placed(_ event: HoldPlaced) throws {
         let tokens = event.input + event.output
         let usage = TokenUsage(input: event.input, output: event.output)
-        let price = price(event.model, event.price)
+        let price = try price(event.model, event.price)
         let chain = try chain(event.header)
         try require(
             event.usd.raw == Oracle.cost(price, usage),
@@ -200,6 +218,64 @@ final class Oracle {
                         + "\(used) + \(held) > \(limit)")
             }
         }
+    }
+
+    private func extended(_ event: HoldExtended) throws {
+        let spend = try open(event.hold, event.header)
+        let chain = try chain(event.header)
+        let wanted = TokenUsage(input: event.input, output: event.output)
+        try require(
+            event.input >= spend.wanted.input && event.output >= spend.wanted.output
+                && event.untilInstant >= spend.until && event.tier == spend.tier,
+            "extension \(event.header.seq) takes from \(event.hold)")
+        let usd = max(spend.heldUSD, Oracle.cost(spend.price, wanted))
+        try require(
+            event.usd.raw == usd,
+            "extension \(event.header.seq) holds \(event.usd), not \(Nanodollars(usd))")
+        try require(
+            event.untilInstant.second <= spend.placed.second + 86_401,
+            "hold \(event.hold) may live longer than a day")
+        if let expires = accounts[Int(spend.key)].expires {
+            try require(event.header.time < expires, "\(event.hold) grows on an expired key")
+        }
+        let grows = wanted != spend.wanted
+        grow(spend, to: wanted, usd: usd)
+        spend.until = event.untilInstant
+        spend.growths.append(
+            Growth(seq: event.header.seq, wanted: wanted, usd: usd, until: spend.until))
+        // Where it grew, it still fits. Who only asked for time may be over a limit that was lowered.
+        for account in chain where grows {
+            for kind in LimitKind.all where counts(spend, kind, account) {
+                guard let limit = accounts[Int(account)].limits[kind] else { continue }
+                let (used, held) = taken(account, kind, at: time)
+                try require(
+                    used + held <= limit,
+                    "\(event.hold) grows and takes \(accounts[Int(account)].path) over \(kind.name): "
+                        + "\(used) + \(held) > \(limit)")
+            }
+        }
+    }
+    /// Whether a hold's money or tokens count for a limit now.
+    private func counts(_ spend: Spend, _ kind: LimitKind, _ account: UInt32) -> Bool {
+        guard let unit = kind.unit, unit != .requests, let window = kind.window else {
+            return false
+        }
+        if window == .minute {
+            return time.second - spend.placed.second < 60
+                && accounts[Int(account)].recent.contains { $0 === spend }
+        }
+        return Oracle.start(of: window, at: spend.placed) == Oracle.start(of: window, at: time)
+    }
+    private func grow(_ spend: Spend, to wanted: TokenUsage, usd: Int64) {
+        for account in accounts[Int(spend.key)].chain.map(Int.init) {
+            for key in Oracle.windows(of: spend.placed) {
+                accounts[account].windows[key]!.heldUSD += usd - spend.heldUSD
+                accounts[account].windows[key]!.heldTokens += wanted.total - spend.heldTokens
+            }
+        }
+        spend.heldUSD = usd
+        spend.heldTokens = wanted.total
+        spend.wanted = wanted
     }
 
     private func refused(_ event: HoldRefused) throws {
@@ -255,10 +331,10 @@ final class Oracle {
         var tokens: Int64 = 0
         switch accounts[Int(org)].onLapse {
         case "charge_input":
-            tokens = spend.asked.input
-            usd = Oracle.cost(spend.price, TokenUsage(input: spend.asked.input, output: 0))
+            tokens = spend.wanted.input
+            usd = Oracle.cost(spend.price, TokenUsage(input: spend.wanted.input, output: 0))
         case "charge_hold":
-            tokens = spend.asked.total
+            tokens = spend.wanted.total
             usd = spend.heldUSD
         default: break
         }
@@ -269,7 +345,7 @@ final class Oracle {
     }
     private func charged(_ event: ChargeRecorded) throws {
         _ = try chain(event.header)
-        let price = price(event.model, event.price)
+        let price = try price(event.model, event.price)
         let cost = Oracle.cost(price, event.usage)
         try require(
             event.usd.raw == cost, "charge \(event.header.seq) costs \(event.usd), not \(cost)")
@@ -401,9 +477,17 @@ final class Oracle {
         case .total: return 0
         }
     }
-    private func price(_ model: ModelNumber, _ version: UInt32) -> Price? {
+    /// The price an event names, which must be the one that holds at its time.
+    private func price(_ model: ModelNumber, _ version: UInt32) throws(Fault) -> Price? {
         guard model != .none, version > 0 else { return nil }
-        return prices[Int(model.raw)][Int(version) - 1]
+        let versions = prices[Int(model.raw)]
+        let begun = versions.indices.filter { versions[$0].from <= time }
+        let last = begun.map { versions[$0].from }.max()
+        let inForce = begun.last { versions[$0].from == last }
+        try require(
+            inForce == Int(version) - 1,
+            "event \(seq) is priced by version \(version) of \(models[Int(model.raw)])")
+        return versions[Int(version) - 1]
     }
     static func cost(_ price: Price?, _ usage: TokenUsage) -> Int64 {
         guard let price else { return 0 }
@@ -486,7 +570,9 @@ final class Oracle {
                     classes: [
                         input, each("cached") ?? input, each("cache_write") ?? input, output,
                         each("reasoning") ?? output,
-                    ], request: request * 1_000))
+                    ], request: request * 1_000,
+                    from: json["from"]?.string.flatMap { $0.withBytes { Instant(parsing: $0) } }
+                        ?? event.header.time))
         default: break
         }
     }

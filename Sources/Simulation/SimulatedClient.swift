@@ -30,14 +30,14 @@ final class SimulatedClient {
     var isAtRest: Bool { asked.isEmpty && unsure.isEmpty && unwritten.isEmpty }
     var oldestAsk: String { (asked.first ?? unsure.first)?.text ?? "its bytes are not read" }
 
-    func someHold(_ random: inout SeededRandom) -> KnownHold? {
+    func someHold(_ random: inout SeededRandom, keeping: Bool = false) -> KnownHold? {
         guard !holds.isEmpty else { return nil }
         // Mostly a young one.
         let i =
             random.chance(700)
             ? holds.count - 1 - random.below(min(holds.count, 4)) : random.below(holds.count)
         let hold = holds[i]
-        if random.chance(600) { holds.remove(at: i) }
+        if !keeping, random.chance(600) { holds.remove(at: i) }
         return hold
     }
     func someOldAsk(_ random: inout SeededRandom) -> Ask? {
@@ -82,7 +82,8 @@ final class SimulatedClient {
     private func ask() {
         var next: Ask?
         if !unsure.isEmpty {
-            next = unsure.removeFirst()
+            // In any order: what was asked last may be the first to be heard of again.
+            next = unsure.remove(at: world.random.below(unsure.count))
         } else if !isTired {
             next = world.catalog.ask(self, &world.random)
         }

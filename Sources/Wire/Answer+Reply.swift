@@ -24,6 +24,15 @@ extension ByteBuffer {
                 $0.write(" usd=")
                 $0.write(usd)
             }
+        case .extended(let hold, let usd, let until):
+            line {
+                $0.write("+EXTENDED ")
+                $0.write(hold)
+                $0.write(" usd=")
+                $0.write(usd)
+                $0.write(" until=")
+                $0.write(seconds.text(of: until))
+            }
         case .denied(let denial):
             line(foreign: denial.scope.count + denial.model.count) { $0.write(denial) }
         case .settled(let hold, let usd, let left, let late):

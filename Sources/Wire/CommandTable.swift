@@ -7,7 +7,7 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .settle, .release, .get, .list, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .explain, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
         case .events, .info, .hello, .ping, .quit, .command: -1
@@ -19,6 +19,7 @@ extension Verb {
         switch self {
         case .reserve, .check:
             "<key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
+        case .extend: "<hold> out= [in= ttl= ack=]"
         case .settle:
             "<hold> in= out= [cached= cache_write= reasoning= tier= ms= outcome= key= model= ack=]"
         case .release: "<hold> [why= ack=]"
@@ -28,10 +29,15 @@ extension Verb {
             project= env= ip= ua= ack=]
             """
         case .append: "<type> <json>"
-        case .get: "<account> | account|hold|price|alias|operator <name>"
+        case .get: "<account> | account|hold|price|alias|operator <name> [<version>]"
         case .list: "orgs|teams|keys|prices|aliases|operators [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .explain:
+            """
+            <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=] | \
+            <hold>|<seq> [from=]
+            """
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"
         case .ping: "[text]"
@@ -52,6 +58,7 @@ extension Verb {
         switch self {
         case .reserve: "Asks whether a request may be sent, and sets its cost aside if so."
         case .check: "Answers as RESERVE would, and sets nothing aside."
+        case .extend: "Grows a hold while its answer is still coming, or says why not."
         case .settle: "Ends a hold with the usage the provider reported."
         case .release: "Ends a hold of which nothing was spent."
         case .charge: "Records usage that had no hold."
@@ -60,6 +67,8 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .explain:
+            "Tells why a request would be allowed or refused, or what became of one, as JSON."
         case .info: "Shows counters and state of the daemon."
         case .hello: "Chooses the protocol version; may authenticate and name the connection."
         case .auth: "Authenticates the connection as an operator."
@@ -78,18 +87,18 @@ extension Verb {
     /// Redis's group; `redis-cli` lists a group's commands with `help @group`.
     package var group: StaticString {
         switch self {
-        case .reserve, .check, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .info, .command, .config: "server"
+        case .reserve, .check, .extend, .settle, .release, .charge: "generic"
+        case .append, .get, .list, .usage, .events, .explain, .info, .command, .config: "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
     }
     /// Redis's flags, as far as they mean something here.
     package var flags: [StaticString] {
         switch self {
-        case .reserve, .settle, .release, .charge: ["write", "denyoom", "fast"]
+        case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
-        case .get, .list, .usage, .events: ["readonly"]
+        case .get, .list, .usage, .events, .explain: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

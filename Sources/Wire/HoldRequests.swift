@@ -1,7 +1,7 @@
 import Events
 
-// The requests of the hot path: what RESERVE, CHECK, SETTLE, RELEASE and CHARGE ask. Everything
-// they borrow points into the parser's arguments.
+// The requests of the hot path: what RESERVE, CHECK, EXTEND, SETTLE, RELEASE and CHARGE ask.
+// Everything they borrow points into the parser's arguments.
 
 extension ReserveRequest {
     /// Reads `RESERVE` or `CHECK`.
@@ -38,6 +38,29 @@ extension ReserveRequest {
             default: try text.read(field, from: &fields)
             }
         }
+    }
+}
+
+extension ExtendRequest {
+    /// Reads `EXTEND`; `acknowledgement` becomes what `ack=` asks for, else `ring`.
+    package init(
+        _ arguments: Arguments, acknowledgement: inout Acknowledgement
+    ) throws(Failure) {
+        self.init()
+        acknowledgement = .ring
+        try arguments.checkCount(.extend)
+        hold = try Arguments.hold(arguments[1])
+        var fields = FieldCursor(arguments, of: .extend, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .output: output = try fields.tokens()
+            case .input: input = try fields.tokens()
+            case .ttl: ttl = try fields.number(1...Bounds.holdSecondsMax)
+            case .ack: acknowledgement = try fields.acknowledgement()
+            default: throw fields.unknown()
+            }
+        }
+        try fields.require(.output)
     }
 }
 

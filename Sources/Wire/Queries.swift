@@ -2,11 +2,12 @@ import Events
 
 // What the reading verbs and APPEND ask. Borrowed bytes point into the parser's arguments.
 
-/// `GET <account>` or `GET account|hold|price|alias|operator <name>`.
+/// `GET <account>` or `GET account|hold|price|alias|operator <name>`, a price with `[<version>]`.
 package enum GetQuery {
     case account(Bytes)
     case hold(HoldName)
-    case price(model: Bytes)
+    /// The version in force, or the one that is named.
+    case price(model: Bytes, version: UInt32?)
     case alias(Bytes)
     case `operator`(Bytes)
 
@@ -16,14 +17,16 @@ package enum GetQuery {
             self = .account(try arguments.path(1))
             return
         }
-        guard arguments.count == 3 else { throw Failure.wrongCount(Verb.get.commandName) }
         let kind = arguments[1]
+        guard arguments.count == 3 || arguments.count == 4 && kind == "price" else {
+            throw Failure.wrongCount(Verb.get.commandName)
+        }
         if kind == "account" {
             self = .account(try arguments.path(2))
         } else if kind == "hold" {
             self = .hold(try Arguments.hold(arguments[2]))
         } else if kind == "price" {
-            self = .price(model: try arguments.name(2))
+            self = .price(model: try arguments.name(2), version: try arguments.version(3))
         } else if kind == "alias" {
             self = .alias(try arguments.name(2))
         } else if kind == "operator" {
@@ -98,6 +101,48 @@ package struct EventsQuery {
             case .limit: limit = Int(try fields.number(1...Int64(WireLimits.eventsLimitMax)))
             case .type: type = try fields.eventType()
             case .account: account = try fields.path()
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `EXPLAIN <hold>|<seq> [from=]`: the life of one request. With a key and a model in front EXPLAIN is
+/// read as a `ReserveRequest`.
+package struct LifeQuery {
+    /// What the request is known by: its hold's or charge's name, or an event about it.
+    package enum Name: Sendable {
+        case hold(HoldName)
+        case event(seq: UInt64)
+    }
+    package var name: Name
+    /// The event with which to go on; nil to begin with the request.
+    package var from: UInt64?
+
+    /// Whether EXPLAIN asks for a life rather than for a decision.
+    package static func isMeant(by arguments: Arguments) -> Bool {
+        // No key's path looks like a hold or a number, nor does any secret of ours.
+        arguments.count == 2
+            || arguments.count > 2
+                && (HoldName(parsing: arguments[1]) != nil || arguments[1].unsignedDecimal != nil)
+    }
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.explain)
+        let word = arguments[1]
+        if let hold = HoldName(parsing: word) {
+            name = .hold(hold)
+        } else if let seq = word.unsignedDecimal, seq >= 1, seq <= UInt64(WireLimits.sequenceMax) {
+            name = .event(seq: seq)
+        } else {
+            throw Failure(
+                .error,
+                "'\(echo(word))' is neither a hold such as 3-184467 nor an event's number; to ask "
+                    + "about a request name key and model: \(Verb.explain.syntax)")
+        }
+        var fields = FieldCursor(arguments, of: .explain, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
             default: throw fields.unknown()
             }
         }
@@ -199,6 +244,15 @@ extension Arguments {
             throw Failure(.error, "'\(echo(self[i]))' is no account: \(AccountPath.rule)")
         }
         return self[i]
+    }
+    /// A price's version that may be missing.
+    fileprivate func version(_ i: Int) throws(Failure) -> UInt32? {
+        guard i < count else { return nil }
+        guard let number = self[i].unsignedDecimal, number >= 1, number < UInt64(UInt32.max) else {
+            throw Failure(
+                .error, "'\(echo(self[i]))' is no version: GET price <model> 2 shows the second")
+        }
+        return UInt32(number)
     }
     fileprivate func name(_ i: Int) throws(Failure) -> Bytes {
         guard self[i].count >= 1, self[i].count <= WireLimits.nameBytesMax, self[i].isPlainText

@@ -2,8 +2,8 @@ import Events
 
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
-    case reserve, check, settle, release, charge
-    case append, get, list, usage, events
+    case reserve, check, extend, settle, release, charge
+    case append, get, list, usage, events, explain
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
     /// The verb as the syntax lines spell it.
@@ -11,6 +11,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         switch self {
         case .reserve: "RESERVE"
         case .check: "CHECK"
+        case .extend: "EXTEND"
         case .settle: "SETTLE"
         case .release: "RELEASE"
         case .charge: "CHARGE"
@@ -19,6 +20,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case .list: "LIST"
         case .usage: "USAGE"
         case .events: "EVENTS"
+        case .explain: "EXPLAIN"
         case .info: "INFO"
         case .hello: "HELLO"
         case .auth: "AUTH"
@@ -51,6 +53,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         switch word {
         case 0x65_7672_6573_6572: .reserve
         case 0x6B_6365_6863: .check
+        case 0x646E_6574_7865: .extend
         case 0x656C_7474_6573: .settle
         case 0x65_7361_656C_6572: .release
         case 0x6567_7261_6863: .charge
@@ -59,6 +62,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case 0x7473_696C: .list
         case 0x65_6761_7375: .usage
         case 0x7374_6E65_7665: .events
+        case 0x6E_6961_6C70_7865: .explain
         case 0x6F66_6E69: .info
         case 0x6F_6C6C_6568: .hello
         case 0x6874_7561: .auth

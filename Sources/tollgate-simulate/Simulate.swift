@@ -32,11 +32,14 @@ struct Simulate: ParsableCommand {
 
     #if TOLLGATE_PLANTED_BUGS
     @Option(
-        help: "Plant a mistake: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")).")
+        help: """
+            Plant a mistake: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")); or all, \
+            one after the other.
+            """)
     var planted: String?
 
     func validate() throws {
-        guard let planted else { return }
+        guard let planted, planted != "all" else { return }
         guard let bug = PlantedBug(rawValue: planted) else {
             throw ValidationError("no planted bug is called \(planted)")
         }

@@ -48,6 +48,11 @@ struct Bench: ParsableCommand {
     var smoke = false
     @Flag(help: "What takes longer than a coffee, too: what that is, each row says.")
     var long = false
+    @Option(
+        help: ArgumentHelp(
+            "With --long: keep restart's log in this directory, 11 GB, and use it again.",
+            valueName: "dir"))
+    var log: String?
     @Option(help: ArgumentHelp("Write the table to this file, too.", valueName: "file"))
     var markdown: String?
     @OptionGroup var format: FormatOptions
@@ -76,6 +81,9 @@ struct Bench: ParsableCommand {
         guard !(smoke && long) else {
             throw ValidationError("--smoke and --long: say one of them")
         }
+        guard log == nil || long else {
+            throw ValidationError("--log is of the long log: say --long, too")
+        }
     }
 
     func run() throws {
@@ -83,9 +91,10 @@ struct Bench: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let context = try BenchContext(
             under: directory, scale: smoke ? .smoke : long ? .long : .usual,
-            rounds: rounds ?? (smoke ? 1 : 5))
+            rounds: rounds ?? (smoke ? 1 : 5), log: log)
         defer { context.removeDirectory() }
-        context.note("in \(context.directory), \(context.rounds) rounds, \(BenchMachine.line)")
+        let rounds = context.rounds == 1 ? "1 round" : "\(context.rounds) rounds"
+        context.note("in \(context.directory), \(rounds), \(BenchMachine.line)")
         #if DEBUG
         context.note("a debug build: its figures say nothing, build with -c release")
         #endif
@@ -104,8 +113,15 @@ struct Bench: ParsableCommand {
             }
         }
         // What was measured before something went wrong took minutes: it is shown all the same.
-        if format.json { report.json.print() } else { Console.print(report.markdown) }
-        if let markdown { try BenchProcess.File.write(report.markdown + "\n", to: markdown) }
+        if format.json {
+            report.json.print()
+        } else if !report.rows.isEmpty {
+            Console.print(report.markdown)
+        }
+        // A table that is there already is better than an empty one.
+        if let markdown, !report.rows.isEmpty {
+            try BenchProcess.File.write(report.markdown + "\n", to: markdown)
+        }
         try context.checkInterrupt()
         guard failed.isEmpty else {
             throw CommandFailure(.failure, "not measured: \(failed.joined(separator: ", "))")
@@ -130,8 +146,10 @@ struct BenchChild: ParsableCommand {
     func run() throws {
         tg_die_with_parent(SIGKILL)
         switch words.first {
-        case "echo" where words.count == 2:
-            let code = tg_echo_serve(words[1])
+        case "echo" where words.count == 2 || words.count == 4:
+            let logs = words.count == 4
+            let code = tg_echo_serve(
+                words[1], logs ? words[2] : nil, logs ? words[3] : nil)
             throw CommandFailure(.cannotCreate, "\(words[1]): \(String(cString: strerror(code)))")
         case "keys" where words.count == 2:
             try Console.print(String(BenchMemory.residentBytesAfter(keys: Int(words[1]) ?? 0)))

@@ -10,11 +10,16 @@ final class BenchContext {
     let directory: String
     let scale: Scale
     let rounds: Int
+    /// Where the long log is kept from run to run.
+    let log: String?
     private let parent: String
     /// Directories beside the run's own, for peers that run as another user.
     private var foreign: [String] = []
 
-    init(under parent: String?, scale: Scale, rounds: Int) throws(CommandFailure) {
+    init(
+        under parent: String?, scale: Scale, rounds: Int, log: String? = nil
+    ) throws(CommandFailure) {
+        self.log = log
         self.scale = scale
         self.rounds = rounds
         self.parent = parent ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"

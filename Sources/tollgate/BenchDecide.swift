@@ -14,6 +14,7 @@ struct BenchDecide: BenchTest {
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let directory = try context.makeDirectory("decide")
         defer { context.removeDirectory(directory) }
+        let small = try runSmall(context)
         var ledger = try BenchLedger.make(keys: Self.keys, directory: directory)
         let bursts = context.count(25, smoke: 1)
         let warmUp = context.count(Self.steadyRequests / Self.burst, smoke: 1)
@@ -29,17 +30,43 @@ struct BenchDecide: BenchTest {
             replied.append(full.reserve)
         }
         func row(
-            _ name: String, _ what: String, _ values: [Double], _ budget: BenchBudget?
+            _ name: String, _ what: String, _ values: [Double], _ budget: BenchBudget?,
+            _ note: String = "a million ended holds remembered"
         ) -> BenchRow {
             BenchRow(
                 name: "decide.\(name)", what: what, measure: .nanoseconds, ours: Spread(values),
-                budget: budget)
+                budget: budget, note: note)
         }
+        let young = "a young ledger, \(LoadReport.grouped(2 * Self.burst)) holds"
         return [
             row("reserve", "RESERVE: parse + decide + apply + stage", reserve, .atMost(350)),
             row("replied", "the same and its answer written", replied, nil),
             row("settle", "SETTLE: parse + decide + apply + stage", settle, nil),
+            row(
+                "young.reserve", "RESERVE: parse + decide + apply + stage", small.reserve,
+                .atMost(350), young),
+            row("young.settle", "SETTLE: parse + decide + apply + stage", small.settle, nil, young),
         ]
+    }
+
+    /// The same in a ledger that remembers little, so that the caches hold most of it: what is left is
+    /// the work, and the difference is memory.
+    private func runSmall(
+        _ context: BenchContext
+    ) throws(CommandFailure) -> (reserve: [Double], settle: [Double]) {
+        var values = (reserve: [Double](), settle: [Double]())
+        for round in 0...context.rounds {
+            let directory = try context.makeDirectory("decide-young-\(round)")
+            defer { context.removeDirectory(directory) }
+            var ledger = try BenchLedger.make(keys: Self.keys, directory: directory)
+            // The ring's pages and the tables' first chunks are touched before anything is timed.
+            _ = try run(&ledger, 1, replying: false, context)
+            let times = try run(&ledger, 1, replying: false, context)
+            guard round > 0 else { continue }
+            values.reserve.append(times.reserve)
+            values.settle.append(times.settle)
+        }
+        return values
     }
 
     /// Nanoseconds a command.

@@ -74,8 +74,11 @@ final class BenchProcess {
         }
         hasEnded = true
         guard status == 0 else {
-            throw CommandFailure(
-                .software, "a peer ended with status \(status): \(File.text(output + ".err"))")
+            let signal = status & 0x7F
+            let how =
+                signal == 0 ? "ended with status \(status >> 8)" : "was ended by signal \(signal)"
+            let said = File.text(output + ".err").trimmingCharacters(in: .whitespacesAndNewlines)
+            throw CommandFailure(.software, "a peer \(how): \(said)")
         }
     }
 
@@ -140,7 +143,7 @@ struct BenchUser {
 
 /// The servers that are measured, started in the run's directory.
 enum BenchPeers {
-    static let echoSuffix = "/echo.sock"
+    static let echoSuffix = "echo.sock"
 
     /// A running server and its socket.
     struct Server {
@@ -148,11 +151,16 @@ enum BenchPeers {
         let socket: String
     }
 
-    /// The C echo server.
-    static func echo(_ context: BenchContext) throws(CommandFailure) -> Server {
-        let socket = context.path("echo.sock")
+    /// The C echo server; one that logs what it answers, as any ledger must, decides nothing either.
+    static func echo(
+        _ context: BenchContext, logging: Bool = false
+    ) throws(CommandFailure) -> Server {
+        let name = logging ? "logging-" : ""
+        let socket = context.path(name + echoSuffix)
         unlink(socket)
-        let process = try BenchProcess(["echo", socket], output: context.path("echo.log"))
+        let files = logging ? [context.path("echo.bytes"), context.path("echo.ring")] : []
+        let process = try BenchProcess(
+            ["echo", socket] + files, output: context.path(name + "echo.log"))
         try process.waitFor(socket, context)
         return Server(process: process, socket: socket)
     }

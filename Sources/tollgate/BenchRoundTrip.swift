@@ -8,6 +8,9 @@ struct BenchRoundTrip: BenchTest {
     /// The sides take turns several times a round: a neighbour's burst then falls on all of them.
     private static let turns = 8
 
+    /// What no server that logs can fall below here, whatever it decides.
+    private static let floor = "C echo that logs (the floor)"
+
     private struct Side {
         var name: String
         var link: BenchLink
@@ -22,6 +25,7 @@ struct BenchRoundTrip: BenchTest {
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let daemon = try BenchPeers.tollgate(context, in: context.makeDirectory("roundtrip"))
         let echo = try BenchPeers.echo(context)
+        let logging = try BenchPeers.echo(context, logging: true)
         let redis = try BenchPeers.redis(context)
         try BenchLedgerSetup.create(Client(.unix(daemon.socket)))
         var holds = try BenchHolds(daemon.socket)
@@ -31,6 +35,8 @@ struct BenchRoundTrip: BenchTest {
             Side(
                 name: "Tollgate", link: try BenchLink(daemon.socket), message: BenchMessage(line)),
             Side(name: "C echo", link: try BenchLink(echo.socket), message: BenchMessage(line)),
+            Side(
+                name: Self.floor, link: try BenchLink(logging.socket), message: BenchMessage(line)),
         ]
         if let redis {
             sides.append(
@@ -69,9 +75,15 @@ struct BenchRoundTrip: BenchTest {
     private func rows(_ sides: [Side], hasRedis: Bool) -> [BenchRow] {
         var rows: [BenchRow] = []
         for peer in sides.dropFirst() {
+            let key =
+                switch peer.name {
+                case "C echo": "echo"
+                case Self.floor: "floor"
+                default: "redis"
+                }
             for (q, quantile) in Self.quantiles.enumerated() {
                 var row = BenchRow(
-                    name: "roundtrip.\(peer.name == "C echo" ? "echo" : "redis").\(quantile.name)",
+                    name: "roundtrip.\(key).\(quantile.name)",
                     what: "RESERVE round trip, Unix socket, \(quantile.name)",
                     measure: .nanoseconds, ours: Spread(sides[0].quantiles[q]),
                     peer: (peer.name, Spread(peer.quantiles[q])))

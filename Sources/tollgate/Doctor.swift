@@ -13,10 +13,10 @@ struct Doctor: ParsableCommand {
               tollgate doctor --data /var/lib/tollgate --socket /run/tollgate/tollgate.sock
               tollgate doctor --json
 
-            It only looks, but for a small file that it writes and removes to time the disk,
-            and may run beside the daemon; run it as root or as the daemon's user. Every
-            event's checksum is verified, unless --quick. The exit code is 1 when something
-            fails, and 0 otherwise.
+            It only looks, but for a small file that it writes and removes to time the
+            disk, and may run beside the daemon; run it as root or as the daemon's user.
+            Unless --quick, every page of the journal and every event's checksum is
+            verified. The exit code is 1 when something fails, and 0 otherwise.
             """
     )
 
@@ -87,6 +87,8 @@ struct Examination {
     /// Each finding at once, so that what ends us early does not take the earlier ones along.
     let prints: Bool
     private(set) var findings: [Finding] = []
+    /// Whether the data directory is there and can be looked into.
+    var isInside = false
     /// The daemon that holds the directory's lock, once that was looked at.
     var daemon: Int32?
 

@@ -22,6 +22,15 @@ extension Examination {
                 "data directory", "\(directory) is no directory",
                 fix: "say --data with the daemon's directory")
         }
+        // Whoever cannot look inside must not report that nothing is there.
+        guard access(directory, R_OK | X_OK) == 0 else {
+            return fail(
+                "data directory",
+                "\(directory), owner \(Self.name(info.st_uid)): \(String(cString: strerror(errno))); "
+                    + "nothing in it was looked at",
+                fix: "run the doctor as root or as the daemon's user")
+        }
+        isInside = true
         lookAtRights(info)
         lookAtFileSystem()
         lookAtLock()
@@ -135,39 +144,51 @@ extension Examination {
             return ok("journal", "none yet: the first start makes it")
         }
         do throws(JournalError) {
-            let inspection = try Inspection(directory: directory)
+            let inspection = try Inspection(directory: directory, everyPage: reads)
             lookAtClock(inspection)
-            try lookAtJournal(inspection, reads: reads)
-            try lookAtCheckpoints(inspection)
-            try lookAtRing(inspection)
+            lookAtJournal(inspection, reads: reads)
+            lookAtCheckpoints(inspection)
+            lookAtRing(inspection)
         } catch {
-            if access(directory + "/journal/data.mdb", R_OK) != 0 {
-                return warn(
-                    "journal", error.message,
-                    fix: "run the doctor as root or as the daemon's user")
-            }
-            fail(
-                "journal", error.message,
-                fix: "stop the daemon, keep the directory as it is, and restore it from a backup")
+            journalFails(error)
         }
     }
-    private mutating func lookAtJournal(
-        _ inspection: Inspection, reads: Bool
-    ) throws(JournalError) {
+    private mutating func journalFails(_ error: JournalError) {
+        guard access(directory + "/journal/data.mdb", R_OK) == 0 else {
+            return warn(
+                "journal", error.message,
+                fix: "run the doctor as root or as the daemon's user")
+        }
+        fail(
+            "journal", error.message,
+            fix: "stop the daemon, keep the directory as it is, and restore it from a backup")
+    }
+    private mutating func lookAtJournal(_ inspection: Inspection, reads: Bool) {
+        if inspection.lostPages > 0 {
+            warn(
+                "pages", "\(inspection.lostPages) of the journal's are neither used nor free",
+                fix:
+                    "nothing is missing, so there is time: a copy by 'mdb_copy -c' while no daemon runs "
+                    + "has none of them. Tell us, for LMDB should lose none")
+        }
         guard reads else {
             return ok(
                 "journal",
                 "ends at seq \(inspection.lastSeq), epoch \(inspection.lastEpoch); not read")
         }
-        let began = ContinuousClock.now
-        let walk = try inspection.walk()
-        let took = ContinuousClock.now - began
-        ok(
-            "journal",
-            "\(walk.events) events in \(walk.pages) pages and \(walk.names) names are whole "
-                + "(\(Self.text(took)))")
+        do throws(JournalError) {
+            let began = ContinuousClock.now
+            let walk = try inspection.walk()
+            let took = ContinuousClock.now - began
+            ok(
+                "journal",
+                "\(walk.events) events in \(walk.pages) pages and \(walk.names) names are whole "
+                    + "(\(Self.text(took)))")
+        } catch {
+            journalFails(error)
+        }
     }
-    private mutating func lookAtCheckpoints(_ inspection: Inspection) throws(JournalError) {
+    private mutating func lookAtCheckpoints(_ inspection: Inspection) {
         let found: [Inspection.CheckpointFinding]
         do throws(JournalError) {
             found = try inspection.checkpoints()
@@ -189,8 +210,16 @@ extension Examination {
             ok("checkpoints", "\(newest.seq).book is whole, \(behind) events behind the journal")
         }
     }
-    private mutating func lookAtRing(_ inspection: Inspection) throws(JournalError) {
-        switch try inspection.ring() {
+    private mutating func lookAtRing(_ inspection: Inspection) {
+        let found: Inspection.RingFinding
+        do throws(JournalError) {
+            found = try inspection.ring()
+        } catch {
+            return fail(
+                "ring", error.message,
+                fix: "stop the daemon, keep the directory as it is, and restore it from a backup")
+        }
+        switch found {
         case .none: ok("ring", "none: the next start makes it")
         case .damaged(let flaw) where daemon == nil:
             fail(
@@ -200,7 +229,7 @@ extension Examination {
         // A daemon stages and frees while we look: what does not fit may only be younger.
         case .damaged(let flaw): ok("ring", "in use by process \(daemon ?? 0) (\(flaw))")
         case .whole(let capacity, let waiting):
-            let size = "\(capacity >> 10) KiB"
+            let size = "\(capacity >> 20) MiB"
             if daemon != nil {
                 ok("ring", "\(size), in use")
             } else if waiting == 0 {

@@ -7,8 +7,10 @@ import Journal
 /// The machine under the daemon, and the daemon itself.
 extension Examination {
     mutating func lookAtMachine() {
-        lookAtDiskSpace()
-        lookAtSync()
+        if isInside {
+            lookAtDiskSpace()
+            lookAtSync()
+        }
         lookAtLimits()
         lookAtKernel()
         ok("liblmdb", Journal.lmdbVersion)
@@ -102,9 +104,6 @@ extension Examination {
                 "address space", "limited to \(space) bytes; the journal's map is larger",
                 fix: "remove LimitAS= or ulimit -v, or serve with a smaller --map-gib")
         }
-        if let locked = hard("Max locked memory") {
-            ok("locked memory", "\(shown(locked)); none is needed, nothing is locked")
-        }
     }
 
     private mutating func lookAtKernel() {
@@ -155,6 +154,10 @@ extension Examination {
                 "socket",
                 "\(socket) answers PING in \(Self.text(times[times.count / 2])), at worst "
                     + "\(Self.text(times[times.count - 1])) of \(times.count)")
+        case .refused(let reason) where !isInside:
+            warn(
+                "socket", "\(socket): \(reason)",
+                fix: "say --data or --socket with the daemon's; a user needs the right to connect")
         case .refused(let reason) where daemon == nil:
             warn(
                 "socket", "\(socket): \(reason); no daemon runs on this directory",

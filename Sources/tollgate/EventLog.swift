@@ -133,7 +133,7 @@ enum EventLine {
     }
 
     /// The fields that tell the story, in its order; every other event says all it has.
-    private static func summary(_ event: JSON) -> String {
+    static func summary(_ event: JSON) -> String {
         let names: [String]
         switch event.cell("type") {
         case "hold.placed": names = ["hold", "model", "in", "out", "usd", "id", "user"]

@@ -97,9 +97,10 @@ struct PolicyPlan {
     }
 
     private mutating func describe(_ entry: PolicyFile.Entry, _ now: JSON) {
-        let changed = ["name", "owner", "labels"].compactMap { field -> JSON.Member? in
-            guard let wanted = entry[field], wanted.canonical != (now[field] ?? .null).canonical
-            else { return nil }
+        let changed = ["name", "owner", "labels"].compactMap { (field: String) -> JSON.Member? in
+            guard let wanted = entry[field], wanted.settled != (now[field] ?? .null).settled else {
+                return nil
+            }
             return JSON.Member(field, wanted)
         }
         if !changed.isEmpty { describe(entry.name, changed) }
@@ -356,5 +357,6 @@ extension PriceSet {
     func isSame(as other: PriceSet) -> Bool {
         prices == other.prices && maxOutput == other.maxOutput && context == other.context
             && Set(variants) == Set(other.variants)
+            && Set(capabilities) == Set(other.capabilities)
     }
 }

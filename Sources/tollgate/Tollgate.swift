@@ -34,9 +34,9 @@ struct Tollgate: ParsableCommand {
         subcommands: [
             Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
-            Apply.self, Export.self, Limits.self, Permissions.self, Price.self, Alias.self,
-            Operator.self,
-            Usage.self, EventLog.self, Load.self, Demo.self, Bench.self,
+            Apply.self, Export.self,
+            Limits.self, Permissions.self, Price.self, Alias.self, Operator.self,
+            Usage.self, Explain.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )
 

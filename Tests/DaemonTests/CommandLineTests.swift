@@ -648,6 +648,34 @@ private final class RunningDaemon: Sendable {
         #expect(json["limits"]?["usd.day"]?["limit"] == .string("500"))
     }
 
+    @Test func `explain tells of a decision and of a life`() throws {
+        try daemon.ok("key", "create", "acme/ml/prod")
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8")
+        let asked = ["explain", "acme/ml/prod", "openai/gpt-4.1", "out=0"]
+        func explain(_ words: String...) throws -> [String] {
+            try Program.run(asked + words, ["TOLLGATE_DATA": daemon.data.path]).lines
+        }
+        let yes = try explain("in=1000000")
+        #expect(
+            yes.first == "allowed: 150 such requests fit before concurrency of acme/ml refuses")
+        #expect(yes.contains { $0.hasPrefix("31  budget_exhausted  ") && $0.contains("passes") })
+        let no = try explain("in=1000000000")
+        #expect(no.first?.hasPrefix("refused: 402 budget_exhausted: ") == true)
+        #expect(no.contains { $0.hasPrefix("no ") && $0.contains("usd.day") })
+        let json = try JSON(reply: try explain("in=1", "--json").joined())
+        #expect(json["answer"] == .string("allowed"))
+
+        let allow = try daemon.ok("call", "RESERVE acme/ml/prod openai/gpt-4.1 in=5 out=5").output
+        let hold = String(allow.split(separator: " ")[1])
+        try daemon.ok("call", "SETTLE \(hold) in=5 out=1")
+        let life = try daemon.ok("explain", hold).lines
+        #expect(life.contains("state    settled"))
+        #expect(life.last?.contains(" hold.settled ") == true)
+        let told = try JSON(reply: try daemon.ok("explain", hold, "--json").output)
+        #expect(told["events"]?.array?.count == 2 && told["state"] == .string("settled"))
+        #expect(try daemon.run("explain", "9-999999").status == 1)
+    }
+
     @Test func `prices and aliases are set, listed and shown`() throws {
         try daemon.ok(
             "price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8", "--cached", "0.5",

@@ -62,12 +62,15 @@ extension ThroughTheSocket {
                 "SETTLE": "SETTLE 1-1 in=1 out=1",
                 "RELEASE": "RELEASE 1-1", "USAGE": "USAGE acme", "LIST orgs": "LIST orgs",
                 "LIST keys": "LIST keys", "GET": "GET \(key)", "EVENTS": "EVENTS",
+                "EXPLAIN": "EXPLAIN \(key) \(model)", "EXPLAIN life": "EXPLAIN 1-1",
                 "APPEND": #"APPEND alias.set '{"alias":"a","model":"openai/gpt-4.1"}'"#,
             ]
             let may: [String: Set<String>] = [
                 "admin": Set(lines.keys),
                 "relay": ["RESERVE", "CHECK", "CHARGE", "SETTLE", "RELEASE"],
-                "auditor": ["USAGE", "LIST orgs", "LIST keys", "GET", "EVENTS"],
+                "auditor": [
+                    "USAGE", "LIST orgs", "LIST keys", "GET", "EVENTS", "EXPLAIN", "EXPLAIN life",
+                ],
                 "finance": ["USAGE", "LIST orgs"],
             ]
             for (role, verbs) in may {

@@ -35,6 +35,9 @@ private func header(
 private func dollars(_ text: StaticString) -> Nanodollars {
     try! Nanodollars(parsing: Bytes(text))
 }
+private func billed(_ amount: Nanodollars, _ currency: StaticString) -> Extras.Billed {
+    Extras.Billed(amount: amount, currency: Currency(Bytes(currency))!)
+}
 private func instant(_ text: StaticString) -> Instant { Instant(parsing: Bytes(text))! }
 /// Ten to the twelfth: needs all forty bits of a count.
 private let most = Bounds.tokensMax
@@ -61,7 +64,8 @@ struct GoldenEvent: Sendable {
         }
     }
 
-    static let all: [GoldenEvent] = documents + holds + refusals + ends + charges
+    static let all: [GoldenEvent] =
+        documents + holds + refusals + ends + charges + prices + growths
 
     private static let documents = [
         document(
@@ -141,6 +145,16 @@ struct GoldenEvent: Sendable {
             #"{"operator": "relay-1", "id": "revoke-1"}"#),
     ]
 
+    private static let prices = [
+        document(
+            "price.set from an instant on", header(.priceSet, 60, .none, root),
+            """
+            {"model": "openai/gpt-4.1", "in": "0.01", "out": "24", \
+            "from": "2027-01-01T00:00:00Z", "capabilities": ["vision", "function_calling"], \
+            "force": true, "reason": "the new year's list"}
+            """)
+    ]
+
     private static let holds = [
         GoldenEvent("hold.placed least") { buffer in
             HoldPlaced(
@@ -169,6 +183,20 @@ struct GoldenEvent: Sendable {
                 model: .none, price: 0, input: most, output: most, usd: .zero, until: .max)
             event.modelText = Bytes("nobody/knows-it")
             event.text.id = Bytes("a")
+            event.encode(into: &buffer)
+        },
+        GoldenEvent("hold.placed after waiting, by a routing rule") { buffer in
+            var event = HoldPlaced(
+                header: header(.holdPlaced, 23, key, relay, flags: ServiceTier.flex.rawValue),
+                model: gpt, price: 1, input: 1_200, output: 400, usd: dollars("0.0192"),
+                until: 1_795_342_201)
+            event.text.id = Bytes("r-7")
+            var writer = Extras.Writer()
+            writer.add(Extras.Came(at: instant("2026-11-22T09:59:58.5Z"), priority: 3))
+            writer.add(askedModel: Bytes("auto"))
+            writer.add(
+                Extras.Routing(saved: -dollars("0.0021").raw, rule: Bytes("simple-summaries")))
+            event.extras = writer.extras
             event.encode(into: &buffer)
         },
     ]
@@ -258,6 +286,16 @@ struct GoldenEvent: Sendable {
                 usd: Nanodollars(.max), price: 7, milliseconds: 0
             ).encode(into: &buffer)
         },
+        GoldenEvent("hold.settled and billed") { buffer in
+            var event = HoldSettled(
+                header: header(.holdSettled, 49, key, relay), hold: HoldName(epoch: 3, seq: 23),
+                usage: TokenUsage(input: 1_200, output: 300), usd: dollars("0.0108"), price: 1,
+                milliseconds: 842)
+            var writer = Extras.Writer()
+            writer.add(billed(dollars("0.01242"), "CNY"))
+            event.extras = writer.extras
+            event.encode(into: &buffer)
+        },
         GoldenEvent("hold.released") { buffer in
             HoldReleased(
                 header: header(.holdReleased, 42, key, relay), hold: HoldName(epoch: 3, seq: 21),
@@ -282,6 +320,15 @@ struct GoldenEvent: Sendable {
                 tokens: 2 * most, usd: dollars("0.123456789")
             ).encode(into: &buffer)
         },
+        GoldenEvent("hold.lapsed, charged and billed") { buffer in
+            var event = HoldLapsed(
+                header: header(.holdLapsed, 50, key, .daemon), hold: HoldName(epoch: 3, seq: 22),
+                tokens: 12, usd: dollars("0.2"))
+            var writer = Extras.Writer()
+            writer.add(billed(dollars("0.23"), "EUR"))
+            event.extras = writer.extras
+            event.encode(into: &buffer)
+        },
     ]
 
     private static let charges = [
@@ -296,6 +343,17 @@ struct GoldenEvent: Sendable {
             event.text.environment = Bytes("prod")
             event.text.address = Bytes("192.0.2.7")
             event.text.userAgent = Bytes("batch/1")
+            event.encode(into: &buffer)
+        },
+        GoldenEvent("charge.recorded and billed") { buffer in
+            var event = ChargeRecorded(
+                header: header(.chargeRecorded, 51, key, relay), model: gpt, price: 2,
+                usage: TokenUsage(input: 100, output: 20), usd: dollars("0.00128"),
+                milliseconds: 95, hold: nil)
+            event.text.id = Bytes("c-3")
+            var writer = Extras.Writer()
+            writer.add(billed(dollars("0.00128"), "CNY"))
+            event.extras = writer.extras
             event.encode(into: &buffer)
         },
         GoldenEvent("charge.recorded for an unknown hold") { buffer in
@@ -315,6 +373,23 @@ struct GoldenEvent: Sendable {
             event.modelText = Bytes("nobody/knows-it")
             event.text.id = Bytes("c-2")
             event.encode(into: &buffer)
+        },
+    ]
+
+    private static let growths = [
+        GoldenEvent("hold.extended") { buffer in
+            HoldExtended(
+                header: header(.holdExtended, 49, key, relay), hold: HoldName(epoch: 3, seq: 20),
+                input: 1_200, output: 900, usd: dollars("0.0312"), until: 1_795_342_201, price: 1
+            ).encode(into: &buffer)
+        },
+        GoldenEvent("hold.extended as far as it goes") { buffer in
+            HoldExtended(
+                header: header(
+                    .holdExtended, 50, key, .uid(1_000), flags: ServiceTier.batch.rawValue),
+                hold: HoldName(epoch: 2, seq: 1 << 62 - 1), input: most, output: most,
+                usd: Nanodollars(.max), until: .max, price: 0
+            ).encode(into: &buffer)
         },
     ]
 }

@@ -36,6 +36,7 @@ func reencoded(_ bytes: Bytes) throws -> [UInt8] {
     case .holdRefused: try HoldRefused(event).encode(into: &buffer)
     case .refusalsSummed: try RefusalsSummed(event).encode(into: &buffer)
     case .holdSettled: try HoldSettled(event).encode(into: &buffer)
+    case .holdExtended: try HoldExtended(event).encode(into: &buffer)
     case .holdReleased: try HoldReleased(event).encode(into: &buffer)
     case .holdLapsed: try HoldLapsed(event).encode(into: &buffer)
     case .chargeRecorded: try ChargeRecorded(event).encode(into: &buffer)

@@ -40,7 +40,8 @@ private let payloads: [(type: EventType, text: String)] = [
         .priceSet,
         """
         {"model":"a/b","in":"2.5","out":"10.000001","cached":"0","cache_write":"1","reasoning":"2",\
-        "request":"0.000000001","max_out":1,"context":2,"variants":[{"tier":"batch","above":5,\
+        "request":"0.000000001","max_out":1,"context":2,"from":"2027-01-01T00:00:00+01:00",\
+        "capabilities":["vision","function_calling"],"force":true,"variants":[{"tier":"batch","above":5,\
         "in":"1","out":"2","cached":"3","cache_write":"4","reasoning":"5","request":"6"}]}
         """
     ),

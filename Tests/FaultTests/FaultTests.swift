@@ -41,6 +41,11 @@ import Testing
         let said = try rig(["full-disk", "--times", Self.isLong ? "4" : "1"])
         #expect(said.contains("skipped") || said.contains("0 lost"))
     }
+    @Test func `a bit that flips on the disk is never served`() throws {
+        let times = Self.isLong ? 2_000 : 24
+        let said = try rig(["bit-flip", "--times", String(times)])
+        #expect(count("flips", in: said) == times)
+    }
     @Test func `kill -9 in front of any call to the disk loses nothing that was answered`() throws {
         let said = try rig(["kill", "--each-call", "--times", Self.isLong ? "0" : "8"])
         #expect(count("kills", in: said) >= 8)

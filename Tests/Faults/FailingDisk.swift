@@ -184,13 +184,13 @@ final class FaultyRun {
         if told.isEmpty {
             let asking = Asking {
                 guard let client = try? daemon.client() else { return [] }
-                return Furniture.lines.compactMap { Furniture.ask($0, client) }
+                return Furniture.insist(client)
             }
             isReadOnly = try watch(daemon, asking)
             if isReadOnly { try daemon.kill() }
             told = asking.result()
         }
-        if !isReadOnly, told.count == Furniture.lines.count {
+        if !isReadOnly, Furniture.isPlaced(told) {
             let seed = seed
             let asking = Asking {
                 let all = try? concurrently(2) { index in

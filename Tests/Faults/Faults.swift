@@ -11,5 +11,7 @@ import ArgumentParser
             --seed runs it again. TOLLGATE_BINARY names the daemon, which is otherwise the
             one beside this program.
             """,
-        subcommands: [PowerCut.self, FailingDisk.self, FullDisk.self, Kills.self, Reopen.self])
+        subcommands: [
+            PowerCut.self, FailingDisk.self, FullDisk.self, BitFlips.self, Kills.self, Reopen.self,
+        ])
 }

@@ -200,6 +200,24 @@ enum Furniture {
         guard let reply = try? client.ask(line) else { return nil }
         return Traffic.Exchange(verb: .append, line: line, name: "", reply: reply)
     }
+    /// All of it, and again what a daemon without its disk refuses for a moment. Each refusal is part of
+    /// what was told; it ends where no answer comes.
+    static func insist(_ client: Client) -> [Traffic.Exchange] {
+        var told: [Traffic.Exchange] = []
+        for line in lines {
+            let isDone = try? poll("a disk that takes \(line)") { () -> Bool? in
+                guard let exchange = ask(line, client) else { return false }
+                told.append(exchange)
+                return exchange.reply?.text.hasPrefix("-READONLY") == true ? nil : true
+            }
+            guard isDone == true else { break }
+        }
+        return told
+    }
+    /// Whether the daemon said of each line that it is stored.
+    static func isPlaced(_ told: [Traffic.Exchange]) -> Bool {
+        told.count { $0.verb == .append && $0.reply?.json != nil } == lines.count
+    }
     /// Refusals, too many for each to be written; until the daemon is gone.
     static func flood(_ client: Client) {
         for _ in 0..<60 {

@@ -306,6 +306,32 @@ import Testing
     }
 }
 
+/// LMDB's own lock tells other processes that there are readers here.
+@Suite struct `The lock of LMDB` {
+    @Test func `is held as long as a journal is open`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        #expect(try isLocked(scratch), "who opens the journal beside us must not be the first")
+        journal.shutdown()
+        #expect(try !isLocked(scratch))
+    }
+    /// Asked for an open file description, of which even our own process's locks are another's.
+    private func isLocked(_ scratch: Scratch) throws -> Bool {
+        let file = open(scratch.data + "/journal/lock.mdb", O_RDWR | O_CLOEXEC)
+        try #require(file >= 0)
+        // To close it ends the lock, so it is the last that is asked.
+        defer { close(file) }
+        var wanted = flock()
+        wanted.l_type = Int16(F_WRLCK)
+        wanted.l_whence = Int16(SEEK_SET)
+        // The first byte says that somebody is here; further ones stand for processes that read.
+        wanted.l_len = 1
+        let getLock: Int32 = 36  // F_OFD_GETLK, which Glibc's module does not show.
+        try #require(fcntl(file, getLock, &wanted) == 0)
+        return wanted.l_type != Int16(F_UNLCK)
+    }
+}
+
 @Suite struct `A flipped bit in the journal` {
     /// Every event's frame is hit once; reading must name exactly that event.
     @Test func `is found and named`() throws {

@@ -158,6 +158,12 @@ import Testing
         ("open", "RELEASE $", "+RELEASED $"),
         ("open", dollar + " id=r1", "+ALLOW $"),
         ("open", "RESERVE acme/ml/prod gpt-4.1 in=1 out=0 id=r1", "-CONFLICT"),
+        ("open", "EXTEND $ out=50000", "+EXTENDED $ usd=2 until=2026-11-22T12:01:00Z"),
+        ("settled", "EXTEND $ out=50000", "-GONE"),
+        ("released", "EXTEND $ out=50000", "-GONE"),
+        ("lapsed", "EXTEND $ out=50000", "-GONE"),
+        ("none", "EXTEND 9-77 out=50000", "-NOHOLD"),
+        ("none", "EXTEND 1-5 out=50000", "-GONE"),
         ("settled", "SETTLE $ in=50000 out=0", "+SETTLED $ usd=0.5"),
         ("settled", "SETTLE $ in=50001 out=0", "-CONFLICT"),
         ("settled", "SETTLE $ in=50000 out=0 outcome=partial", "-CONFLICT"),
@@ -316,20 +322,20 @@ import Testing
         // payload appended below an org of $10 a day, openai/* and a team of $5 a day, [openai/a, openai/b]
         (
             #"team.created {"account":"acme/x","limits":{"usd.day":"11"}}"#,
-            "-ERR usd.day 11 exceeds org acme's 10"
+            "-ERR usd.day 11 exceeds org acme's limit of 10"
         ),
         (#"team.created {"account":"acme/x","limits":{"usd.day":"10"}}"#, "{"),
         (
             #"key.created {"account":"acme/ml/x","limits":{"usd.day":"6","usd.month":"99"}}"#,
-            "-ERR usd.day 6 exceeds team acme/ml's 5"
+            "-ERR usd.day 6 exceeds team ml's limit of 5"
         ),
         (
             #"key.created {"account":"acme/ml/x","models":["openai/a","openai/c","mistral/d"],"limits":{"usd.day":"6"},"scopes":["admin"]}"#,
-            "-ERR usd.day 6 exceeds team acme/ml's 5; cannot assign models [openai/c, mistral/d]: not in team acme/ml's allow-list; cannot assign models [mistral/d]: not in org acme's allow-list; cannot assign scopes [admin]: not in team acme/ml's allow-list"
+            "-ERR usd.day 6 exceeds team ml's limit of 5; cannot assign models [openai/c, mistral/d]: not in team ml's allow-list; cannot assign models [mistral/d]: not in org acme's allow-list; cannot assign scopes [admin]: not in team ml's allow-list"
         ),
         (
             #"key.created {"account":"acme/ml/x","models":["openai/*"]}"#,
-            "-ERR cannot assign models [openai/*]: not in team acme/ml's allow-list"
+            "-ERR cannot assign models [openai/*]: not in team ml's allow-list"
         ),
         (#"key.created {"account":"acme/ml/x","models":[]}"#, "{"),
         (
@@ -339,7 +345,7 @@ import Testing
         (#"permissions.set {"account":"acme/ml","models":null}"#, "{"),
         (
             #"limits.set {"account":"acme/ml","limits":{"usd.day":"12"}}"#,
-            "-ERR usd.day 12 exceeds org acme's 10"
+            "-ERR usd.day 12 exceeds org acme's limit of 10"
         ),
         (#"limits.set {"account":"acme","limits":{"usd.day":"1"}}"#, "{"),
         (

@@ -23,6 +23,9 @@ import Testing
                 machine: \(answer)
                 naive:   \(expected)
                 """)
+            if line.hasPrefix("CHECK ") || line.hasPrefix("RESERVE ") && answer.hasPrefix("+DENY") {
+                try compareExplanation(of: line, machine, naive, answer, time, seed, number)
+            }
             generator.observe(expected)
             if number % 250 == 0 { try compareUsage(machine, naive, time, seed, number) }
         }
@@ -35,6 +38,60 @@ import Testing
         }
         if expected.hasPrefix("{") { return answer.hasPrefix("{") }
         return answer == expected
+    }
+
+    /// EXPLAIN tells of the answer that was given, of the check that refused as the first that does,
+    /// and of every limit what the naive model knows of it.
+    private func compareExplanation(
+        of line: String, _ machine: MachineDriver, _ naive: NaiveModel, _ answer: String,
+        _ time: Int64, _ seed: UInt64, _ number: Int
+    ) throws {
+        let words = line.split(separator: " ").map { String($0) }
+        let text = machine.answer(
+            (["EXPLAIN"] + words.dropFirst()).joined(separator: " "), at: time)
+        let place: Comment = "seed \(seed), line \(number), at \(time): \(line): \(answer): \(text)"
+        let said = answer.split(separator: " ").map { String($0) }
+        guard text.hasPrefix("{") else {
+            try #require(text == answer, place)
+            return
+        }
+        let explained = try text.withBytes { try JSON(parsing: $0) }
+        let checks = try #require(explained["checks"]?.array, place)
+        let refusing = checks.first { $0["passes"] == .bool(false) }
+        switch said[0] {
+        case "+ALLOW":
+            try #require(explained["answer"]?.string == "allowed" && refusing == nil, place)
+            try #require(said.contains("usd=\(explained["usd"]?.string ?? "?")"), place)
+        case "+DENY":
+            try #require(explained["reason"]?.string == said[2], place)
+            try #require(refusing?["check"]?.string == said[2], place)
+            if let scope = refusing?["scope"]?.string {
+                try #require(said.contains("scope=\(scope)"), place)
+            }
+        default: try #require(explained["answer"]?.string == "error", place)
+        }
+        guard naive.isKey(words[1]) else { return }
+        let limits = try #require(explained["limits"]?.array, place)
+        let standing = NaiveModel.lineage(words[1]).map { naive.usage($0, at: time) }
+        try #require(
+            limits.count == standing.flatMap(\.values).filter { $0.limit != nil }.count, place)
+        for limit in limits {
+            let depth = limit["account"]!.string!.split(separator: "/").count
+            let expected = try #require(standing[3 - depth][limit["limit"]!.string!], place)
+            let shown = ["amount", "used", "held"].map { name -> String? in
+                switch limit[name] {
+                case .string(let text), .number(let text): text
+                default: nil
+                }
+            }
+            try #require(shown == [expected.limit, expected.used, expected.held], place)
+        }
+        let binds = limits.first { $0["admits"] == .bool(false) }
+        try #require(
+            binds == nil
+                || explained["binds"]?["limit"] == binds?["limit"]
+                    && explained["binds"]?["account"] == binds?["account"],
+            place)
     }
 
     private func compareUsage(

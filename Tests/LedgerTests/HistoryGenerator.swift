@@ -18,6 +18,8 @@ struct HistoryGenerator {
     private var orgs: [String] = []
     private var teams: [String] = []
     private var keys: [String] = []
+    /// Instants at which a scheduled price begins.
+    private var scheduled: [Int64] = []
     /// How often an account's keys have been admitted.
     private var admitted: [String: Int] = [:]
     private var holds: [KnownHold] = []
@@ -38,10 +40,10 @@ struct HistoryGenerator {
     private struct KnownHold {
         let name: String
         let key: String
-        let input: Int
-        let output: Int
+        var input: Int
+        var output: Int
         let placed: Int64
-        let ttlSeconds: Int64
+        var ttlSeconds: Int64
         var isOpen = true
     }
 
@@ -161,6 +163,8 @@ struct HistoryGenerator {
         case ("+DENY", _):
             fitting = nil
             learnRefusal(words, asked)
+        case ("+EXTENDED", _):
+            rememberGrowth(words, asked)
         case ("+SETTLED", _), ("+RELEASED", _):
             for i in holds.indices where holds[i].name == words[1] {
                 holds[i].isOpen = false
@@ -199,6 +203,17 @@ struct HistoryGenerator {
                 ttlSeconds: Int64(Self.option("ttl", asked) ?? "") ?? 600))
         if holds.count > 150 {
             holds.removeFirst()
+        }
+    }
+
+    private mutating func rememberGrowth(_ words: [String], _ asked: [String]) {
+        for i in holds.indices where holds[i].name == words[1] {
+            holds[i].input = max(holds[i].input, Int(Self.option("in", asked) ?? "") ?? 0)
+            holds[i].output = max(holds[i].output, Int(Self.option("out", asked) ?? "") ?? 0)
+            if let ttl = Self.option("ttl", asked).flatMap({ Int64($0) }) {
+                let life = (now - holds[i].placed) / Self.second + ttl
+                holds[i].ttlSeconds = max(holds[i].ttlSeconds, min(life, 86_400))
+            }
         }
     }
 
@@ -338,8 +353,12 @@ struct HistoryGenerator {
         now = max(now, random.chance(35) ? end - 1 : end)
     }
 
-    /// To the deadline of a hold, or to the second in which it leaves the minute.
+    /// To the deadline of a hold, to the second in which it leaves the minute, or to a new price.
     private mutating func jumpToDeadline() {
+        if random.chance(40), let instant = random.pickAny(scheduled.suffix(3)) {
+            now = max(now, instant - (random.chance(35) ? 1 : 0))
+            return
+        }
         guard let hold = random.pickAny(holds.suffix(20)) else {
             return
         }
@@ -365,8 +384,9 @@ struct HistoryGenerator {
             }
         }
         switch random.below(1000) {
-        case ..<395: return reserveLine("RESERVE")
-        case ..<450: return reserveLine("CHECK")
+        case ..<355: return reserveLine("RESERVE")
+        case ..<400: return reserveLine("CHECK")
+        case ..<450: return extendLine()
         case ..<655: return settleLine()
         case ..<715: return releaseLine()
         case ..<780: return chargeLine()
@@ -446,6 +466,28 @@ struct HistoryGenerator {
         }
         if random.chance(10) {
             line += " user=u\(random.below(5)) project=p env=test ip=10.0.0.1 ua=relay/1"
+        }
+        return line
+    }
+
+    /// Mostly somewhat more, sometimes far more, the same, or less than the hold has.
+    private mutating func extendLine() -> String {
+        guard let hold = anyHold() else {
+            return reserveLine("RESERVE")
+        }
+        var output = hold.output
+        switch random.below(100) {
+        case ..<60: output += 1 + random.below(1500)
+        case ..<70: output += random.pick([20_000, 400_000_000, 1_000_000_000_000])
+        case ..<85: break
+        default: output = random.below(output + 1)
+        }
+        var line = "EXTEND \(anyHoldName(hold)) out=\(min(output, 1_000_000_000_000))"
+        if random.chance(25) {
+            line += " in=\(hold.input + random.below(3000) - min(hold.input, 200))"
+        }
+        if random.chance(35) {
+            line += " ttl=\(random.pick([1, 2, 30, 60, 600, 3600, 50_000, 86_400]))"
         }
         return line
     }
@@ -538,7 +580,8 @@ struct HistoryGenerator {
     /// An earlier line with the same identity and another content.
     private mutating func changedLine() -> String {
         let named = recent.filter { line in
-            line.hasPrefix("SETTLE ") || line.mentions(" id=") && !line.hasPrefix("CHECK ")
+            line.hasPrefix("SETTLE ") || line.hasPrefix("EXTEND ")
+                || line.mentions(" id=") && !line.hasPrefix("CHECK ")
                 || line.mentions(#""id":"#) && !line.mentions(#""reason":"#)
         }
         guard let line = random.pickAny(named) else {
@@ -548,7 +591,7 @@ struct HistoryGenerator {
         if words[0] == "APPEND" {
             return line.dropLast() + #","reason":"changed-\#(lineCount)"}"#
         }
-        if words[0] != "SETTLE", random.chance(25) {
+        if words[0] != "SETTLE", words[0] != "EXTEND", random.chance(25) {
             words[2] = random.pick(Self.pricedModels)
             return words.joined(separator: " ")
         }
@@ -688,6 +731,18 @@ struct HistoryGenerator {
         if random.chance(40) {
             line += #","max_out":\#(random.below(4000)),"context":128000"#
         }
+        if !queue.isEmpty || random.chance(40) {
+            // Random prices leap far; without this most changes were refused.
+            line += #","force":true"#
+        }
+        if random.chance(15), queue.isEmpty {
+            let second = now / Self.second + Int64(random.below(7_200)) - 20
+            scheduled.append(second * Self.second)
+            line += #","from":"\#(NaiveModel.instant(second: second))""#
+        }
+        if random.chance(15) {
+            line += #","capabilities":\#(random.pick(["[]", #"["vision","tools"]"#]))"#
+        }
         var variants: [String] = []
         // No two alike, and none that says what the base says.
         for (tier, aboves) in [
@@ -751,6 +806,12 @@ struct HistoryGenerator {
             "RESERVE \(key) fast in=5 tier=gold",
             "RESERVE no/such/key fast in=5 tier=gold",
             "CHECK \(key) fast out=many",
+            "EXTEND",
+            "EXTEND \(hold)",
+            "EXTEND \(hold) in=5",
+            "EXTEND \(hold) out=5 ttl=0",
+            "EXTEND \(hold) out=5 cached=2",
+            "EXTEND 8-8 out=5",
             "SETTLE",
             "SETTLE \(hold) in=5",
             "SETTLE \(hold) out=5",
@@ -805,6 +866,9 @@ struct HistoryGenerator {
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,
             #"APPEND price.set {"model":"bare","in":"1","out":"1"}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","from":"2026-01-01T00:00:00Z"}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","capabilities":["Vision"]}"#,
+            #"APPEND price.set {"model":"openai/x","in":"1","out":"1","force":"yes"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":1,"out":1}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","#
                 + #""variants":[{"tier":"gold","in":"1","out":"1"}]}"#,

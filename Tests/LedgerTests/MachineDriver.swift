@@ -54,12 +54,20 @@ final class MachineDriver {
         do throws(Failure) {
             let answer: Answer
             switch Verb(arguments[0]) {
+            case .explain:
+                machine.explain(
+                    try ReserveRequest(
+                        arguments, verb: .explain, acknowledgement: &acknowledgement), into: &reply)
+                return reply.string
             case .reserve:
                 answer = machine.reserve(
                     try ReserveRequest(arguments, acknowledgement: &acknowledgement))
             case .check:
                 answer = machine.check(
                     try ReserveRequest(arguments, verb: .check, acknowledgement: &acknowledgement))
+            case .extend:
+                answer = machine.extend(
+                    try ExtendRequest(arguments, acknowledgement: &acknowledgement))
             case .settle:
                 answer = machine.settle(
                     try SettleRequest(arguments, acknowledgement: &acknowledgement))

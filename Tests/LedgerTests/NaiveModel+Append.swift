@@ -13,7 +13,7 @@ extension NaiveModel {
         "permissions.set": ["account", "models", "scopes"],
         "price.set": [
             "model", "in", "out", "cached", "cache_write", "reasoning",
-            "request", "max_out", "context", "variants",
+            "request", "max_out", "context", "variants", "from", "capabilities", "force",
         ],
         "alias.set": ["alias", "model"],
     ]
@@ -41,7 +41,7 @@ extension NaiveModel {
         case "key.created": try createAccount(payload, depth: 3, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
-        case "price.set": try setPrice(payload)
+        case "price.set": try setPrice(payload, at: now)
         default: try setAlias(payload)
         }
         if let id {
@@ -217,7 +217,9 @@ extension NaiveModel {
 
     // MARK: Prices
 
-    private mutating func setPrice(_ payload: [String: JSON]) throws(Failure) {
+    private mutating func setPrice(
+        _ payload: [String: JSON], at now: Int64
+    ) throws(Failure) {
         guard let model = try Self.text(payload["model"])?.lowercased(), Self.isModel(model) else {
             throw .error
         }
@@ -232,8 +234,39 @@ extension NaiveModel {
                 variants.append(try variant(item, base: base))
             }
         }
-        prices[model] = Price(
-            rates: base, maxOut: try Self.count(payload["max_out"]), variants: variants)
+        var from = now
+        if let text = try Self.text(payload["from"]) {
+            guard let instant = Self.nanoseconds(parsing: text), instant > now else {
+                throw .error
+            }
+            from = instant
+        }
+        if let capabilities = payload["capabilities"] {
+            guard case .array(let items) = capabilities else {
+                throw .error
+            }
+            for item in items {
+                guard case .string(let name) = item, Self.isName(name) else {
+                    throw .error
+                }
+            }
+        }
+        guard [nil, .null, .bool(true), .bool(false)].contains(payload["force"]) else {
+            throw .error
+        }
+        if payload["force"] != .bool(true), let old = price(of: model, at: from) {
+            let changed = old.variants.flatMap { variant in
+                variants.filter { $0.tier == variant.tier && $0.above == variant.above }
+                    .map { (variant.rates, $0.rates) }
+            }
+            guard !([(old.rates, base)] + changed).contains(where: { Self.leaps($0, $1) }) else {
+                throw .error
+            }
+        }
+        prices[model, default: []].append(
+            Price(
+                from: from, rates: base, maxOut: try Self.count(payload["max_out"]),
+                variants: variants))
     }
 
     private func variant(_ json: JSON, base: Rates) throws(Failure) -> Variant {

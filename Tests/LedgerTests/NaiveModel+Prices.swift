@@ -18,6 +18,7 @@ extension NaiveModel {
     }
 
     struct Price {
+        let from: Int64
         let rates: Rates
         let maxOut: Amount?
         let variants: [Variant]
@@ -33,6 +34,27 @@ extension NaiveModel {
             }
             return rates
         }
+    }
+
+    /// The price that holds at an instant: of those that have begun the one that began last; of two
+    /// that began together the later one.
+    func price(of model: String, at now: Int64) -> Price? {
+        var best: Price?
+        for price in prices[model] ?? [] where price.from <= now {
+            if best == nil || price.from >= best!.from {
+                best = price
+            }
+        }
+        return best
+    }
+
+    /// Whether a price changes by more than a factor of a hundred, which wants a word.
+    static func leaps(_ old: Rates, _ new: Rates) -> Bool {
+        let pairs = [
+            (old.input, new.input), (old.cached, new.cached), (old.cacheWrite, new.cacheWrite),
+            (old.output, new.output), (old.reasoning, new.reasoning), (old.request, new.request),
+        ]
+        return pairs.contains { old, new in old > 0 && (new > 100 * old || 100 * new < old) }
     }
 
     /// Nano-dollars, rounded half up once.

@@ -33,7 +33,7 @@ extension NaiveModel {
 
     mutating func reserve(_ words: [String], at now: Int64) throws(Failure) -> String {
         let request = try parseRequest(words)
-        if let answer = try repeatedAnswer(to: request) {
+        if let answer = try repeatedAnswer(to: request, at: now) {
             return answer
         }
         switch try decide(request, at: now) {
@@ -66,13 +66,7 @@ extension NaiveModel {
             ])
         let input = try Self.tokens(options["in"])
         let bytes = try Self.tokens(options["bytes"])
-        var ttlSeconds: Amount = 600
-        if let ttl = options["ttl"] {
-            guard let seconds = Self.integer(ttl), (1...86_400).contains(seconds) else {
-                throw .error
-            }
-            ttlSeconds = seconds
-        }
+        let ttlSeconds = try Self.ttl(options["ttl"]) ?? 600
         return Request(
             key: words[1],
             model: words[2].lowercased(),
@@ -81,19 +75,19 @@ extension NaiveModel {
             scope: options["scope"],
             tier: try Self.tier(options["tier"]) ?? "standard",
             id: options["id"],
-            ttlSeconds: Int64(ttlSeconds))
+            ttlSeconds: ttlSeconds)
     }
 
     /// What the request asks of a model: its own `out`, else the model's largest, else 4096.
-    func usage(of request: Request, model: String) -> Usage {
+    func usage(of request: Request, model: String, at now: Int64) -> Usage {
         Usage(
             input: request.input,
-            output: request.output ?? prices[model]?.maxOut ?? 4096,
+            output: request.output ?? price(of: model, at: now)?.maxOut ?? 4096,
             tier: request.tier)
     }
 
     /// The answer of then, when the request's id names a hold that is open or settled.
-    func repeatedAnswer(to request: Request) throws(Failure) -> String? {
+    func repeatedAnswer(to request: Request, at now: Int64) throws(Failure) -> String? {
         guard isKey(request.key), let id = request.id,
             let name = holdOfID["\(request.key) \(id)"], let hold = holds[name],
             hold.state == .open || hold.state == .settled
@@ -101,7 +95,7 @@ extension NaiveModel {
             return nil
         }
         guard let model = resolve(request.model), model == hold.model,
-            usage(of: request, model: model) == hold.asked
+            usage(of: request, model: model, at: now) == hold.asked
         else {
             throw .conflict
         }
@@ -119,15 +113,15 @@ extension NaiveModel {
         }
         let lineage = Self.lineage(request.key)
         let org = accounts[lineage[2]]!
-        if let expires = accounts[request.key]!.expires, now >= expires {
-            return refused("key_expired", "401 key_expired scope=\(request.key)")
+        if let barred = barring(request.key, at: now) {
+            return .refused(barred)
         }
 
         // 20 to 23: the model and the rights.
         guard let model = resolve(request.model) else {
             return refused("model_malformed", "400 model_malformed model=\(request.model)")
         }
-        let price = prices[model]
+        let price = price(of: model, at: now)
         if price == nil && !org.allowsUnpriced {
             return refused("model_unpriced", "400 model_unpriced model=\(model)")
         }
@@ -138,14 +132,12 @@ extension NaiveModel {
                 }
             }
         }
-        for path in lineage {
-            if let list = accounts[path]!.models, !Self.allows(list, model) {
-                return refused("model_denied", "403 model_denied scope=\(path) model=\(model)")
-            }
+        if let denied = denial(of: model, key: request.key) {
+            return .refused(denied)
         }
 
         // What does not fit the engine's integers is an error, whatever the limits are.
-        let usage = usage(of: request, model: model)
+        let usage = usage(of: request, model: model, at: now)
         let usd = Self.cost(of: usage, price: price)
         try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
 
@@ -161,6 +153,24 @@ extension NaiveModel {
             }
         }
         return .admitted(Admission(model: model, price: price, usage: usage, usd: usd))
+    }
+
+    /// What the key's own standing says against any spending.
+    func barring(_ key: String, at now: Int64) -> Refusal? {
+        if let expires = accounts[key]!.expires, now >= expires {
+            return Refusal(reason: "key_expired", text: "401 key_expired scope=\(key)")
+        }
+        return nil
+    }
+
+    func denial(of model: String, key: String) -> Refusal? {
+        for path in Self.lineage(key) {
+            if let list = accounts[path]!.models, !Self.allows(list, model) {
+                return Refusal(
+                    reason: "model_denied", text: "403 model_denied scope=\(path) model=\(model)")
+            }
+        }
+        return nil
     }
 
     static let limitRules: [(status: Int, reason: String, limits: [String])] = [
@@ -190,7 +200,11 @@ extension NaiveModel {
     }
 
     /// The words of the refusal, when `used + held + asked` is more than the account's limit.
-    func exceeded(_ limit: String, of path: String, asked: Amount, at now: Int64) -> String? {
+    ///
+    /// - Parameter growing: the open hold that asks, when it is one; it counts at its own second.
+    func exceeded(
+        _ limit: String, of path: String, asked: Amount, growing hold: Hold? = nil, at now: Int64
+    ) -> String? {
         let account = accounts[path]!
         guard let amount = account.limits[limit] else {
             return nil
@@ -205,9 +219,17 @@ extension NaiveModel {
         switch Self.window(of: limit) {
         case "minute":
             // What is larger than the limit itself never fits.
-            guard asked <= amount else { break }
-            let reset = minuteReset(of: account, in: limit, asked: asked, limit: amount, at: now)
-            text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
+            var resets: [Int64] = []
+            if asked <= amount {
+                resets.append(
+                    minuteReset(of: account, in: limit, asked: asked, limit: amount, at: now))
+            }
+            if let hold {
+                resets.append((Self.second(hold.placed) + 60) * 1_000_000_000)
+            }
+            if let reset = resets.min() {
+                text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
+            }
         case "hour", "day", "week", "month":
             let reset = Self.bounds(of: Self.window(of: limit), at: now).end
             text += " retry_after=\(Self.secondsRoundedUp(reset - now))"
@@ -229,6 +251,7 @@ extension NaiveModel {
             model: admission.model,
             price: admission.price,
             asked: admission.usage,
+            wanted: admission.usage,
             placed: now,
             until: untilSecond * 1_000_000_000,
             allowLine: line,

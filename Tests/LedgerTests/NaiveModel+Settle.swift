@@ -54,7 +54,7 @@ extension NaiveModel {
         guard let key = options["key"], let asked = options["model"], isKey(key) else {
             throw .noHold
         }
-        let (model, price) = try chargeable(asked, org: Self.lineage(key)[2])
+        let (model, price) = try chargeable(asked, org: Self.lineage(key)[2], at: now)
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
@@ -64,7 +64,7 @@ extension NaiveModel {
         count(counts, name: eventName, key: key, at: now)
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
-            name: name, key: key, model: model, price: price, asked: usage,
+            name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
             placed: now, until: now, allowLine: "", state: .settled, counts: counts,
             settlement: Settlement(usage: usage, line: line))
         return line
@@ -142,7 +142,7 @@ extension NaiveModel {
     func countsAfterLapse(of hold: Hold) -> Counts {
         switch accounts[Self.lineage(hold.key)[2]]!.onLapse {
         case "charge_input":
-            var prompt = hold.asked
+            var prompt = hold.wanted
             prompt.output = 0
             return Counts(
                 usdUsed: Self.cost(of: prompt, price: hold.price),
@@ -197,7 +197,7 @@ extension NaiveModel {
             }
             return earlier.line
         }
-        let (model, price) = try chargeable(words[2], org: Self.lineage(key)[2])
+        let (model, price) = try chargeable(words[2], org: Self.lineage(key)[2], at: now)
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
@@ -213,13 +213,13 @@ extension NaiveModel {
 
     /// The model and its price, for what is charged without having been admitted.
     func chargeable(
-        _ asked: String, org: String
+        _ asked: String, org: String, at now: Int64
     ) throws(Failure) -> (model: String, price: Price?) {
         guard let model = resolve(asked.lowercased()),
-            prices[model] != nil || accounts[org]!.allowsUnpriced
+            price(of: model, at: now) != nil || accounts[org]!.allowsUnpriced
         else {
             throw .error
         }
-        return (model, prices[model])
+        return (model, price(of: model, at: now))
     }
 }

@@ -16,7 +16,7 @@ struct NaiveModel {
     var accounts: [String: Account] = [:]
     /// Every hold there ever was, by name; also the unknown ones that a settlement has charged.
     var holds: [String: Hold] = [:]
-    /// The names of the open ones, in the order in which they were placed.
+    /// The names of the open ones, in the order in which they got their deadlines.
     var openHolds: [String] = []
     /// `"<key> <id>"` → the hold that the id names now.
     var holdOfID: [String: String] = [:]
@@ -24,7 +24,8 @@ struct NaiveModel {
     var charges: [String: Charge] = [:]
     /// The `id` of an admin's event → what was appended under it.
     var appended: [String: Appended] = [:]
-    var prices: [String: Price] = [:]
+    /// By model, in the order in which they were set.
+    var prices: [String: [Price]] = [:]
     var aliases: [String: String] = [:]
     /// `"<key> <reason>"` → how many refusals were logged in which second.
     var logged: [String: (second: Int64, count: Int)] = [:]
@@ -89,9 +90,11 @@ struct NaiveModel {
         let model: String
         /// The version in force when the hold was placed; `nil` for a model without a price.
         let price: Price?
+        /// As it was placed, and as it is now that it may have been extended.
         let asked: Usage
+        var wanted: Usage
         let placed: Int64
-        let until: Int64
+        var until: Int64
         /// The answer to RESERVE.
         let allowLine: String
         var state: HoldState
@@ -139,6 +142,7 @@ struct NaiveModel {
             switch words.first ?? "" {
             case "RESERVE": return try reserve(words, at: now)
             case "CHECK": return try check(words, at: now)
+            case "EXTEND": return try extend(words, at: now)
             case "SETTLE": return try settle(words, at: now)
             case "RELEASE": return try release(words, at: now)
             case "CHARGE": return try charge(words, at: now)

@@ -97,10 +97,16 @@ package struct Overdue: Error, CustomStringConvertible {
     package let description: String
 }
 
+/// By how much every deadline is longer: `TOLLGATE_PATIENCE=20` on a machine that may stand still for
+/// minutes, where waiting in vain says nothing of the daemon.
+package let patienceFactor =
+    ProcessInfo.processInfo.environment["TOLLGATE_PATIENCE"].flatMap { Int($0) } ?? 1
+
 /// Asks until there is an answer, for conditions that nobody announces.
 package func poll<Value>(
     seconds: Int = 30, _ what: String, until condition: () throws -> Value?
 ) throws -> Value {
+    let seconds = seconds * patienceFactor
     let deadline = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < deadline {
         if let value = try condition() { return value }

@@ -11,7 +11,7 @@ package final class Client {
     private var at = 0
     private var isOpen = true
     /// How long one wait may take, in seconds.
-    package var patience = 30
+    package var patience = 30 * patienceFactor
 
     /// Connects to a Unix socket.
     package init(_ path: String) throws {

@@ -66,6 +66,7 @@ func outcome(_ line: String) -> String {
             switch verb {
             case .reserve, .check:
                 _ = try ReserveRequest(arguments, verb: verb, acknowledgement: &ack)
+            case .extend: _ = try ExtendRequest(arguments, acknowledgement: &ack)
             case .settle: _ = try SettleRequest(arguments, acknowledgement: &ack)
             case .release: _ = try ReleaseRequest(arguments, acknowledgement: &ack)
             case .charge: _ = try ChargeRequest(arguments, acknowledgement: &ack)

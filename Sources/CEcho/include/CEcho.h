@@ -4,7 +4,12 @@
 
 /// Answers every connection with the bytes it sent: one epoll_wait, one recv and one send a message,
 /// and nothing else. Serves until it is killed; returns an errno when it cannot begin.
-int tg_echo_serve(const char *_Nonnull unix_path);
+///
+/// With the other two paths it also logs: each message is stored in a mapped ring before it is
+/// answered, and a second thread appends the ring to a file and syncs it every two milliseconds. That
+/// is the least that a server which logs what it answers does, and it decides nothing.
+int tg_echo_serve(
+    const char *_Nonnull unix_path, const char *_Nullable log_path, const char *_Nullable ring_path);
 
 /// Has the kernel send this process a signal when the one that started it ends, however that ends.
 void tg_die_with_parent(int signal);

@@ -55,7 +55,8 @@ struct Desk: ~Copyable {
             #"APPEND operator.created '{"operator":"relay-1","role":"relay"}'"#,
             "RESERVE acme/ml/prod gpt in=100 out=200 id=r1 user=ann project=p env=e ip=1.2.3.4 ua=x",
             "SETTLE 1-@ in=100 out=20 cached=10 reasoning=5 ms=7", "RESERVE acme/ml/prod gpt in=5",
-            "RELEASE 1-@ why=cancelled", "RESERVE acme/ml/prod gpt in=7 out=1 ttl=2", "SELECT 5",
+            "RELEASE 1-@ why=cancelled", "RESERVE acme/ml/prod gpt in=7 out=1 ttl=2",
+            "EXTEND 1-@ out=30 in=9 ttl=4", "SELECT 5",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c1 tier=batch",
             "RESERVE acme/ml/prod openai/gpt-4.1 in=90000000 out=9",
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
@@ -65,6 +66,8 @@ struct Desk: ~Copyable {
             "RESERVE acme/ml/prod gpt in=1 out=1 scope=files",
             #"APPEND operator.revoked '{"operator":"relay-1"}'"#, "SELECT 90000",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c2",
+            "EXPLAIN acme/ml/prod GPT in=9 out=9 id=r1", "EXPLAIN acme/ml/prod mistral/large",
+            "EXPLAIN acme/ml/ghost gpt scope=chat", "EXPLAIN acme/ml/prod gpt in=90000000",
         ]
 
     /// One line, in which `@` stands for the number of the last event; returns what was asked.
@@ -104,6 +107,9 @@ struct Desk: ~Copyable {
             let request = try ReserveRequest(
                 arguments, verb: .check, acknowledgement: &acknowledgement)
             reply.reply(machine.check(request), &seconds)
+        case .extend:
+            let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+            reply.reply(machine.extend(request), &seconds)
         case .settle:
             let request = try SettleRequest(arguments, acknowledgement: &acknowledgement)
             reply.reply(machine.settle(request), &seconds)
@@ -115,6 +121,12 @@ struct Desk: ~Copyable {
             reply.reply(machine.charge(request), &seconds)
         case .append: try append(try AppendRequest(arguments))
         case .usage, .get, .list: try query(arguments)
+        case .explain where !LifeQuery.isMeant(by: arguments):
+            let request = try ReserveRequest(
+                arguments, verb: .explain, acknowledgement: &acknowledgement)
+            var json = ByteBuffer()
+            machine.explain(request, into: &json)
+            reply.reply(bulk: json.bytes)
         case .select:
             guard arguments.count == 2, let number = arguments[1].unsignedDecimal else { return }
             now += Int64(number % 1_000_000)
@@ -156,7 +168,8 @@ struct Desk: ~Copyable {
             switch try GetQuery(arguments) {
             case .account(let path): try machine.book.writeAccount(path, into: &json)
             case .hold(let name): try machine.book.writeHold(name, into: &json)
-            case .price(let model): try machine.book.writePrice(model, into: &json)
+            case .price(let model, let version):
+                try machine.book.writePrice(model, version: version, into: &json)
             case .alias(let alias): try machine.book.writeAlias(alias, into: &json)
             case .operator(let name): try machine.book.writeOperator(name, into: &json)
             }

@@ -46,6 +46,7 @@ enum StoredEvents {
         case .holdPlaced: try HoldPlaced(event).encode(into: &out)
         case .holdRefused: try HoldRefused(event).encode(into: &out)
         case .holdSettled: try HoldSettled(event).encode(into: &out)
+        case .holdExtended: try HoldExtended(event).encode(into: &out)
         case .holdReleased: try HoldReleased(event).encode(into: &out)
         case .holdLapsed: try HoldLapsed(event).encode(into: &out)
         case .chargeRecorded: try ChargeRecorded(event).encode(into: &out)

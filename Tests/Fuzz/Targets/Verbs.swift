@@ -59,6 +59,7 @@ struct Verbs: ~Copyable {
             denial.scope = request.scope
             denial.resets = Instant(nanoseconds: request.input ?? .max)
             out.reply(.denied(denial), &seconds)
+        case .extend: _ = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
         case .settle: _ = try SettleRequest(arguments, acknowledgement: &acknowledgement)
         case .release: _ = try ReleaseRequest(arguments, acknowledgement: &acknowledgement)
         case .charge: _ = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
@@ -67,6 +68,13 @@ struct Verbs: ~Copyable {
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .explain:
+            if LifeQuery.isMeant(by: arguments) {
+                _ = try LifeQuery(arguments)
+            } else {
+                _ = try ReserveRequest(
+                    arguments, verb: verb, acknowledgement: &acknowledgement)
+            }
         case .auth: _ = try Credentials(arguments)
         case .hello:
             _ = try HelloQuery(arguments)
@@ -106,6 +114,13 @@ private struct Asked {
                     try ReserveRequest(
                         arguments, verb: .check, acknowledgement: &acknowledgement))
                 usual = "ack=ring"
+            case .extend:
+                let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
+                add(request.hold)
+                add("out", request.output)
+                add("in", request.input)
+                add("ttl", request.ttl)
+                usual = "ack=ring"
             case .settle: add(try SettleRequest(arguments, acknowledgement: &acknowledgement))
             case .release:
                 let request = try ReleaseRequest(arguments, acknowledgement: &acknowledgement)
@@ -118,6 +133,20 @@ private struct Asked {
                 add("under", query.under)
                 add("after", query.after)
                 add("limit", Int64(query.limit))
+            case .explain:
+                guard LifeQuery.isMeant(by: arguments) else {
+                    add(
+                        try ReserveRequest(
+                            arguments, verb: .explain, acknowledgement: &acknowledgement))
+                    usual = "ack=ring"
+                    break
+                }
+                let query = try LifeQuery(arguments)
+                switch query.name {
+                case .hold(let hold): add(hold)
+                case .event(let seq): positions.append(Array("\(seq)".utf8))
+                }
+                add("from", query.from.map { Int64($0) })
             case .events:
                 let query = try EventsQuery(arguments)
                 add("from", Int64(query.from))

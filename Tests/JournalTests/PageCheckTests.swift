@@ -1,0 +1,124 @@
+import CLinux
+import Events
+import Glibc
+import Testing
+
+@testable import Journal
+
+/// What LMDB links its pages with has no checksum; here every bit of it gets its turn.
+@Suite struct `The journal's pages` {
+    /// Small commits and large ones, so that there are branches, values of their own pages, and a list
+    /// of free pages.
+    private func used(_ scratch: Scratch) throws -> [[UInt8]] {
+        let journal = try scratch.open()
+        try journal.startCommitter()
+        for last in stride(from: 20 as UInt64, through: 400, by: 20) {
+            journal.stage(through: last)
+            journal.waitDurable(last)
+        }
+        for last: UInt64 in [1_400, 2_400] {
+            journal.stage(through: last)
+            journal.waitDurable(last)
+        }
+        let events = try journal.allEvents()
+        journal.shutdown()
+        return events
+    }
+
+    @Test func `are each in one place, and none is lost`() throws {
+        let scratch = Scratch()
+        for round in 1...20 as ClosedRange<UInt64> {
+            let journal = try scratch.open()
+            try journal.startCommitter()
+            let last = journal.lastSeq + round * 13
+            journal.stage(through: last, urgently: round % 3 == 0)
+            journal.shutdown()
+            let inspection = try Inspection(directory: scratch.data, everyPage: true)
+            #expect(inspection.lostPages == 0)
+            #expect(try inspection.walk().events == last)
+        }
+    }
+
+    /// A bit flips where LMDB keeps its links. Either that is found, or it means nothing: then what was
+    /// there is there, and stays when more is written.
+    @Test func `tell of a flipped bit, or it changes nothing`() throws {
+        let scratch = Scratch()
+        let events = try used(scratch)
+        let path = scratch.data + "/journal/data.mdb"
+        let whole = readFile(path)
+        var random = SeededGenerator(seed: 23)
+        let bits = linkingBits(whole)
+        var found = 0
+        let isLong = getenv("TOLLGATE_LONG").map { String(cString: $0) == "1" } ?? false
+        for bit in bits.shuffled(using: &random).prefix(isLong ? 10_000 : 400) {
+            var broken = whole
+            broken[bit / 8] ^= 1 << UInt8(bit % 8)
+            writeFile(path, broken)
+            let flaw = failure { () throws(JournalError) in
+                _ = try Inspection(directory: scratch.data, everyPage: true).walk()
+            }
+            if let flaw {
+                found += 1
+                #expect(flaw.kind == .damaged || flaw.kind == .format, "bit \(bit): \(flaw)")
+                #expect(flaw.message.contains("backup") || flaw.kind == .format, "\(flaw)")
+                continue
+            }
+            let journal = try scratch.open()
+            try journal.startCommitter()
+            let last = journal.lastSeq + 30
+            journal.stage(through: last, urgently: true)
+            #expect(
+                try journal.allEvents() == events + (2_401...last).map { makeEvent($0) },
+                "bit \(bit) was passed over and did harm")
+            journal.shutdown()
+            // It goes on from there, and the journal goes back.
+            unlink(scratch.data + "/ring")
+        }
+        #expect(found > 100, "\(found) of \(bits.count)")
+    }
+
+    /// The tables that writing trusts are looked at before anything is written.
+    @Test func `keep a daemon from writing over what is in use`() throws {
+        let scratch = Scratch()
+        _ = try used(scratch)
+        let path = scratch.data + "/journal/data.mdb"
+        let whole = readFile(path)
+        let newest = u64(whole, 144) > u64(whole, 4_096 + 144) ? 0 : 4_096
+        for (offset, what) in [(136, "the last page"), (144, "the transaction"), (80, "the root")] {
+            var broken = whole
+            broken[newest + offset] ^= 8
+            writeFile(path, broken)
+            let error = failure { () throws(JournalError) in _ = try scratch.open() }
+            #expect(error?.kind == .damaged, "\(what): \(error?.message ?? "nothing")")
+        }
+        writeFile(path, whole)
+        #expect(try scratch.open().lastSeq == 2_400)
+    }
+
+    /// The bits of meta pages, of the headers of pages, of offsets and of the fronts of nodes, and of
+    /// the list of free pages; in pages that are in use or were.
+    private func linkingBits(_ bytes: [UInt8]) -> [Int] {
+        var places: Set<Int> = []
+        for page in stride(from: 0, to: bytes.count, by: 4_096) {
+            let flags = bytes[page + 10] & 15
+            if flags == 8 { places.formUnion(page..<page + 152) }
+            guard flags == 1 || flags == 2 || flags == 4 else { continue }
+            places.formUnion(page..<page + 16)
+            if flags == 4 { continue }
+            let lower = min(u16(bytes, page + 12), 4_096)
+            for at in stride(from: 16, to: lower, by: 2) {
+                let node = page + u16(bytes, page + at)
+                places.formUnion(page + at..<page + at + 2)
+                // A leaf's values carry checksums of their own, but for small ones: lists of free pages.
+                places.formUnion(node..<max(node, min(node + 32, page + 4_096)))
+            }
+        }
+        return places.sorted().flatMap { place in (0..<8).map { place * 8 + $0 } }
+    }
+    private func u16(_ bytes: [UInt8], _ at: Int) -> Int {
+        Int(bytes[at]) | Int(bytes[at + 1]) << 8
+    }
+    private func u64(_ bytes: [UInt8], _ at: Int) -> UInt64 {
+        (0..<8).reduce(0) { $0 | UInt64(bytes[at + $1]) << (8 * UInt64($1)) }
+    }
+}
