@@ -143,7 +143,7 @@ import Wire
         ("GET price openai/gpt", "ok"), ("GET operator relay-1", "ok"), ("GET account hold", "ok"),
         (
             "GET thing x",
-            "ERR GET knows no 'thing'; the syntax is GET <account> | account|hold|price|alias|operator <name>"
+            "ERR GET knows no 'thing'; the syntax is GET <account> | account|hold|price|alias|operator <name> [<version>]"
         ),
         ("USAGE Acme", "ERR 'Acme' is no account: \(AccountPath.rule)"),
         ("LIST keys under=acme after=acme/a limit=1000", "ok"),
