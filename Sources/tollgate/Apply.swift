@@ -45,6 +45,7 @@ struct Apply: ParsableCommand {
     @Flag(help: "Append without asking.") var yes = false
     @Flag(help: "Print the plan and stop.") var dryRun = false
     @Flag(help: "Also take away what the file leaves out of its orgs.") var prune = false
+    @Flag(help: "Take prices, too, that change more than a hundredfold.") var force = false
     @Option(help: ArgumentHelp("Why; it stands in every event.", valueName: "text"))
     var reason: String?
 
@@ -131,6 +132,7 @@ struct Apply: ParsableCommand {
         for step in steps {
             var step = step
             step.payload.set("reason", reason)
+            if force, step.type == "price.set" { step.payload["force"] = .bool(true) }
             requests.append(step.words)
         }
         var secrets: [(name: String, secret: String)] = []

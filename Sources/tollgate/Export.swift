@@ -95,13 +95,18 @@ private struct PolicyExport {
     var prices: JSON {
         .object(
             state.prices.sorted { $0.key < $1.key }.map { model, price in
-                JSON.Member(
-                    model,
-                    .object(
-                        (price.members ?? []).filter {
-                            $0.name != "model" && $0.name != "version" && !$0.value.isNull
-                        }))
+                JSON.Member(model, .object((price.members ?? []).filter { says($0, price) }))
             })
+    }
+    /// Whether a price's field says more than what it would be without it.
+    private func says(_ field: JSON.Member, _ price: JSON) -> Bool {
+        switch field.name {
+        case "model", "version", "from", "scheduled": false
+        case "cached", "cache_write": field.value != price["in"]
+        case "reasoning": field.value != price["out"]
+        case "request": field.value != .string("0")
+        default: !field.value.isNull && field.value != .array([])
+        }
     }
     var aliases: JSON {
         .object(

@@ -9,7 +9,7 @@ import Testing
 @testable import tollgate
 
 /// Runs of the built `tollgate`, as a person or a script starts it.
-private enum Program {
+enum Program {
     struct Run {
         var status: Int32
         var output: String
