@@ -20,7 +20,8 @@ package struct Denial: Sendable {
     package var reason: Refusal
     /// The account that refuses; empty where the reason has none.
     package var scope = Bytes.empty
-    /// The limit that binds, with its numbers in nano-dollars, tokens or requests.
+    /// The limit that binds, with its numbers in nano-dollars, tokens or requests; nil with those of
+    /// credit, too, which is no limit.
     package var limit: LimitKind?
     package var amount: Int64 = 0
     package var used: Int64 = 0

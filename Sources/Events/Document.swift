@@ -7,6 +7,11 @@ package enum Document: Sendable {
     case accountCreated(AccountCreated)
     case limitsSet(LimitsSet)
     case permissionsSet(PermissionsSet)
+    case overrideGranted(OverrideGranted)
+    case overrideEnded(OverrideEnded)
+    case creditGranted(CreditGranted)
+    case creditExpired(CreditExpired)
+    case billingSet(BillingSet)
     case priceSet(PriceSet)
     case aliasSet(AliasSet)
     case operatorCreated(OperatorCreated)
@@ -27,6 +32,11 @@ package enum Document: Sendable {
         case .keyCreated: self = .accountCreated(try AccountCreated(&fields, tier: .key))
         case .limitsSet: self = .limitsSet(try LimitsSet(&fields))
         case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
+        case .overrideGranted: self = .overrideGranted(try OverrideGranted(&fields))
+        case .overrideEnded: self = .overrideEnded(try OverrideEnded(&fields))
+        case .creditGranted: self = .creditGranted(try CreditGranted(&fields))
+        case .creditExpired: self = .creditExpired(try CreditExpired(&fields))
+        case .billingSet: self = .billingSet(try BillingSet(&fields))
         case .priceSet: self = .priceSet(try PriceSet(&fields))
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
@@ -40,6 +50,8 @@ package enum Document: Sendable {
         _ = try fields.optionalText("reason", max: Bounds.longTextBytesMax)
         guard strict else { return }
         try fields.refuseUnread()
+        if case .overrideGranted(let granted) = self { try granted.refuseUnclearEnd() }
+        if case .creditGranted(let granted) = self { try granted.refuseUnclearEnd() }
         // Stored, both may stand there: what was asked, and the instant the daemon made of it.
         if case .accountCreated(let created) = self, created.expires != nil,
             created.expiresInSeconds != nil
@@ -147,8 +159,8 @@ package struct AccountCreated: Sendable {
             _ = try fields.optionalText("owner")
             _ = try fields.optionalText("environment")
             expires = try fields.optionalInstant("expires")
-            // A hundred years, so that the instant stays one that can be written.
-            expiresInSeconds = try fields.optionalInteger("expires_in", 1...(100 * 366 * 86_400))
+            expiresInSeconds = try fields.optionalInteger(
+                "expires_in", 1...Bounds.relativeSecondsMax)
             secretDigest = try fields.optionalDigest("secret_sha256")
         }
     }
@@ -158,6 +170,10 @@ package struct AccountCreated: Sendable {
 package struct LimitChange: Hashable, Sendable {
     package var kind: LimitKind
     package var amount: Int64?
+    package init(kind: LimitKind, amount: Int64?) {
+        self.kind = kind
+        self.amount = amount
+    }
 }
 
 package struct LimitsSet: Sendable {

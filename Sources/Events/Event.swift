@@ -11,6 +11,11 @@ package enum EventType: UInt8, CaseIterable, Sendable {
 
     case limitsSet = 20
     case permissionsSet = 21
+    case overrideGranted = 22
+    case overrideEnded = 23
+    case creditGranted = 24
+    case creditExpired = 25
+    case billingSet = 26
 
     case priceSet = 30
     case aliasSet = 31
@@ -37,6 +42,11 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .keyCreated: "key.created"
         case .limitsSet: "limits.set"
         case .permissionsSet: "permissions.set"
+        case .overrideGranted: "override.granted"
+        case .overrideEnded: "override.ended"
+        case .creditGranted: "credit.granted"
+        case .creditExpired: "credit.expired"
+        case .billingSet: "billing.set"
         case .priceSet: "price.set"
         case .aliasSet: "alias.set"
         case .operatorCreated: "operator.created"
@@ -54,6 +64,13 @@ package enum EventType: UInt8, CaseIterable, Sendable {
     package init?(_ name: Bytes) {
         guard let found = EventType.allCases.first(where: { name == $0.name }) else { return nil }
         self = found
+    }
+    /// Whether somebody may append it: the documents, but for those that only the daemon writes.
+    package var isAppended: Bool {
+        switch self {
+        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired: false
+        default: carriesJSON
+        }
     }
     /// Whether the body is `u32 number` and then canonical JSON, rather than a fixed layout.
     package var carriesJSON: Bool { rawValue < EventType.holdPlaced.rawValue }

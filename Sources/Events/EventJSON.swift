@@ -87,10 +87,11 @@ package struct ObjectWriter {
         self.name(name, into: &b)
         b.append("null" as StaticString)
     }
-    /// An amount of a limit: money as a string, a count as a number.
+    /// An amount of a limit: money as a string, a count as a number, null for none.
     package mutating func field(
-        _ name: StaticString, amount: Int64, of kind: LimitKind, into b: inout ByteBuffer
+        _ name: StaticString, amount: Int64?, of kind: LimitKind, into b: inout ByteBuffer
     ) {
+        guard let amount else { return null(name, into: &b) }
         if kind.isMoney {
             field(name, Nanodollars(amount), into: &b)
         } else {
@@ -154,6 +155,10 @@ extension ObjectWriter {
             field("amount", amount: event.amount, of: limit, into: &b)
             field("used", amount: event.used, of: limit, into: &b)
             field("held", amount: event.held, of: limit, into: &b)
+        } else if event.reason == .creditExhausted {
+            field("amount", Nanodollars(event.amount), into: &b)
+            field("used", Nanodollars(event.used), into: &b)
+            field("held", Nanodollars(event.held), into: &b)
         }
         if let resets = event.resets { field("resets_at", resets, into: &b) }
         model(event.model, event.modelText, names, into: &b)

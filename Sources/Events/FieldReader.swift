@@ -172,23 +172,42 @@ struct FieldReader {
         var changes: [LimitChange] = []
         for member in members {
             guard let kind = member.name.withBytes({ LimitKind($0) }) else {
-                throw Failure(
-                    .error,
-                    "limit \"\(member.name)\" is not usd, tokens or requests with .minute, .hour, "
-                        + ".day, .week, .month or .total, nor concurrency")
+                throw FieldReader.noLimit(member.name)
             }
-            if member.value.isNull {
-                changes.append(LimitChange(kind: kind, amount: nil))
-            } else if kind.isMoney {
-                let money = try FieldReader.money(member.value, member.name)
-                changes.append(LimitChange(kind: kind, amount: money.raw))
-            } else {
-                guard let count = member.value.integer, count >= 0 else {
-                    throw Failure(.error, "\"\(member.name)\" must be a whole number, 0 or more")
-                }
-                changes.append(LimitChange(kind: kind, amount: count))
-            }
+            let amount =
+                member.value.isNull
+                ? nil : try FieldReader.amount(member.value, of: kind, member.name)
+            changes.append(LimitChange(kind: kind, amount: amount))
         }
         return changes.sorted { $0.kind.raw < $1.kind.raw }
+    }
+    mutating func limitName(_ name: String) throws(Failure) -> LimitKind {
+        let text = try self.text(name)
+        guard let kind = text.withBytes({ LimitKind($0) }) else {
+            throw FieldReader.noLimit(text)
+        }
+        return kind
+    }
+    mutating func amount(_ name: String, of kind: LimitKind) throws(Failure) -> Int64 {
+        guard let value = take(name), !value.isNull else {
+            throw Failure(.error, "\(type.name) needs \"\(name)\"")
+        }
+        return try FieldReader.amount(value, of: kind, name)
+    }
+    /// Money is a decimal string, everything else a whole number.
+    private static func amount(
+        _ value: JSON, of kind: LimitKind, _ name: String
+    ) throws(Failure) -> Int64 {
+        if kind.isMoney { return try money(value, name).raw }
+        guard let count = value.integer, count >= 0 else {
+            throw Failure(.error, "\"\(name)\" must be a whole number, 0 or more")
+        }
+        return count
+    }
+    private static func noLimit(_ name: String) -> Failure {
+        Failure(
+            .error,
+            "limit \"\(name)\" is not usd, tokens or requests with .minute, .hour, .day, .week, "
+                + ".month or .total, nor concurrency")
     }
 }

@@ -55,6 +55,9 @@ package enum Bounds {
     @inlinable package static var holdSecondsDefault: Int64 { 600 }
     /// The longest life a request may ask for, in seconds.
     @inlinable package static var holdSecondsMax: Int64 { 86_400 }
+    /// The longest that an expiry or an override may be away, in seconds: a hundred years, so that the
+    /// instant stays one that can be written.
+    @inlinable package static var relativeSecondsMax: Int64 { 100 * 366 * 86_400 }
     /// Output tokens held when neither the request nor the price book says how many there may be.
     @inlinable package static var outputTokensDefault: Int64 { 4_096 }
 }

@@ -255,6 +255,7 @@ extension GateLoop {
         case .prices: .prices
         case .aliases: .aliases
         case .operators: .operators
+        case .overrides: .overrides
         }
     }
     private mutating func events(

@@ -481,9 +481,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     // MARK: Back-pressure
 
-    /// Whether one more command's events surely fit the ring.
+    /// Whether one more command's events surely fit the ring, and what is due by itself stands there.
     mutating func hasRoom() -> Bool {
-        machine.outbox.count + GateLimits.commandEventBytesMax <= room
+        machine.outbox.count + GateLimits.commandEventBytesMax <= room && !machine.isBehind
     }
     private mutating func stall(_ session: UnsafeMutablePointer<Session>) {
         guard !session.pointee.isStalled else { return }

@@ -36,6 +36,10 @@ extension Readers {
             object.null("state", into: &json)
         }
         if let spent = life.spent { object.field("spent", spent, into: &json) }
+        if let billed = life.billed {
+            object.field("billed", billed.amount, into: &json)
+            object.field("currency", billed.currency.name, into: &json)
+        }
         object.name("events", into: &json)
         json.append(UInt8(ascii: "["))
         var at = 0
@@ -119,6 +123,8 @@ struct Life {
     let hold: HoldName
     private(set) var state: StaticString?
     private(set) var spent: Nanodollars?
+    /// Where its org is billed otherwise than list prices in dollars.
+    private(set) var billed: Extras.Billed?
 
     init(hold: HoldName) { self.hold = hold }
 
@@ -156,16 +162,19 @@ struct Life {
         case .holdRefused: state = "refused"
         case .holdSettled:
             state = "settled"
-            spent = (try? HoldSettled(event))?.usd
+            let settled = try? HoldSettled(event)
+            (spent, billed) = (settled?.usd, settled?.extras.billed)
         case .holdReleased:
             state = "released"
             spent = .zero
         case .holdLapsed:
             state = "lapsed"
-            spent = (try? HoldLapsed(event))?.usd
+            let lapsed = try? HoldLapsed(event)
+            (spent, billed) = (lapsed?.usd, lapsed?.extras.billed)
         case .chargeRecorded:
             state = "charged"
-            spent = (try? ChargeRecorded(event))?.usd
+            let charge = try? ChargeRecorded(event)
+            (spent, billed) = (charge?.usd, charge?.extras.billed)
         default: break
         }
     }

@@ -64,6 +64,8 @@ struct AccountFlags: OptionSet, BitwiseCopyable {
     static let routes = AccountFlags(rawValue: 16)
     /// Charges are billed in another currency or with a markup.
     static let billed = AccountFlags(rawValue: 32)
+    /// With one of these an org's charges are more than list prices.
+    static let charged: AccountFlags = [.prepaid, .billed]
     /// With any of these a request is decided by the ordered path.
     static let special: AccountFlags = [.disabled, .revoked]
 }

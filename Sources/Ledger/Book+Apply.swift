@@ -268,9 +268,10 @@ extension Book {
         #else
         end(ending, chain.org, ordinals, second, bucket)
         #endif
+        if wasOpen { holds.end(slot) }
+        if !chain.org.pointee.flags.isDisjoint(with: .charged) { bill(row, chain.orgRow, usd: usd) }
         row.pointee.spentUSD = usd
         row.pointee.spentTokens = tokens
-        if wasOpen { holds.end(slot) }
     }
     private struct Ending {
         var heldUSD: Int64
@@ -349,6 +350,9 @@ extension Book {
         row.pointee.input = event.usage.input
         row.pointee.output = event.usage.output
         row.pointee.usd = event.usd.raw
+        if !chain.org.pointee.flags.isDisjoint(with: .charged) {
+            bill(row, chain.orgRow, usd: event.usd.raw)
+        }
         row.pointee.spentUSD = event.usd.raw
         row.pointee.spentTokens = tokens
         row.pointee.settled = Book.fingerprint(

@@ -117,6 +117,8 @@ extension Book {
                 b.append(uint32: org.ordinals[cell])
             }
             b.append(int64: org.nextBoundary)
+            b.append(uint32: org.credit)
+            b.append(uint32: org.billing)
             b.append(org.onLapse.rawValue)
             b.append(org.allowsUnpriced ? 1 : 0)
         }
@@ -129,6 +131,17 @@ extension Book {
         for i in 0..<accounts.minutes.count { encode(accounts.minutes.pointer(i), into: &b) }
         b.append(uint32: UInt32(accounts.rows.count))
         for i in 0..<accounts.rows.count { encode(accounts.rows.pointer(i), into: &b) }
+        encodeFinances(into: &b)
+        b.append(uint32: UInt32(overrides.rows.count))
+        for row in overrides.rows {
+            b.append(uint32: row.account)
+            b.append(row.kind.raw)
+            b.append(row.base == nil ? 0 : 1)
+            b.append(int64: row.base ?? 0)
+            b.append(int64: row.amount)
+            b.append(int64: row.until)
+            b.append(text: row.reason)
+        }
         b.append(uint32: UInt32(accounts.secrets.count))
         for i in 0..<accounts.secrets.count {
             let secret = accounts.secrets.pointer(i)
@@ -175,7 +188,7 @@ extension Book {
             _ = lists.intern(entries, names: &names, prices: prices)
         }
         guard lists.count == listCount else { return false }
-        for _ in 0..<r.count(of: 90) {
+        for _ in 0..<r.count(of: 98) {
             var org = OrgRow(account: r.uint32())
             accounts.zones.append(r.text().string)
             for cell in 0..<WindowCell.calendarCount {
@@ -184,6 +197,8 @@ extension Book {
                 org.ordinals[cell] = r.uint32()
             }
             org.nextBoundary = r.int64()
+            org.credit = r.uint32()
+            org.billing = r.uint32()
             guard let policy = LapsePolicy(rawValue: r.uint8()) else { return false }
             org.onLapse = policy
             org.allowsUnpriced = r.uint8() != 0
@@ -203,6 +218,8 @@ extension Book {
             _ = accounts.minutes.append(ring)
         }
         for _ in 0..<r.count(of: 278) { guard decodeAccount(&r) else { return false } }
+        guard decodeFinances(&r) else { return false }
+        for _ in 0..<r.count(of: 34) { guard decodeOverride(&r) else { return false } }
         for _ in 0..<r.count(of: 36) {
             let digest = r.bytes(32)
             let key = r.uint32()
@@ -210,6 +227,84 @@ extension Book {
             accounts.addSecret((0..<32).map { digest[$0] }, key: key)
         }
         return !r.failed
+    }
+    private func encodeFinances(into b: inout ByteBuffer) {
+        b.append(uint32: UInt32(billings.count))
+        for terms in billings {
+            b.append(int64: terms.markup)
+            b.append(int64: terms.rate)
+            terms.currency.append(to: &b)
+        }
+        b.append(uint32: UInt32(credits.count))
+        for credit in credits {
+            b.append(uint32: credit.account)
+            for total in [credit.granted, credit.expired, credit.spent] { b.append(int64: total) }
+            b.append(uint32: UInt32(credit.grants.count))
+            for grant in credit.grants {
+                b.append(uint64: grant.seq)
+                for number in [grant.usd, grant.left, grant.expires] { b.append(int64: number) }
+                b.append(text: grant.source)
+                b.append(text: grant.reference ?? "")
+            }
+        }
+    }
+    private mutating func decodeFinances(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 19) {
+            let (markup, rate) = (r.int64(), r.int64())
+            guard let currency = Currency(r.bytes(3)), rate > 0, markup >= 0,
+                markup <= BillingSet.markupMax
+            else { return false }
+            billings.append(BillingTerms(markup: markup, rate: rate, currency: currency))
+        }
+        for i in 0..<r.count(of: 32) {
+            let account = r.uint32()
+            let (granted, expired, spent) = (r.int64(), r.int64(), r.int64())
+            var grants: [CreditGrant] = []
+            for _ in 0..<r.count(of: 40) {
+                let seq = r.uint64()
+                let (usd, left, expires) = (r.int64(), r.int64(), r.int64())
+                let source = r.text().string
+                let reference = r.text().string
+                grants.append(
+                    CreditGrant(
+                        seq: seq, usd: usd, left: left, expires: expires, source: source,
+                        reference: reference.isEmpty ? nil : reference))
+            }
+            guard !r.failed, account < UInt32(accounts.rows.count),
+                let ledger = CreditLedger(
+                    account: account, granted: granted, expired: expired, spent: spent, grants)
+            else { return false }
+            let row = accounts.rows.pointer(account)
+            guard row.pointee.tier == .org, row.pointee.orgRow.pointee.credit == UInt32(i) else {
+                return false
+            }
+            row.pointee.orgRow.pointee.creditLeft = ledger.left
+            credits.append(ledger)
+            for grant in ledger.grants { scheduleExpiry(grant.expires, of: account) }
+        }
+        for i in 0..<accounts.orgs.count {
+            let org = accounts.orgs.pointer(i).pointee
+            guard org.credit == .max || org.credit < UInt32(credits.count),
+                org.billing <= UInt32(billings.count)
+            else { return false }
+        }
+        return !r.failed
+    }
+    private mutating func decodeOverride(_ r: inout ByteReader) -> Bool {
+        let account = r.uint32()
+        guard let kind = LimitKind(stored: r.uint8()) else { return false }
+        let hasBase = r.uint8() != 0
+        let base = r.int64()
+        let row = OverrideRow(
+            account: account, kind: kind, base: hasBase ? base : nil, amount: r.int64(),
+            until: r.int64(), reason: r.text().string)
+        guard !r.failed, account < UInt32(accounts.rows.count),
+            accounts.limit(accounts.rows.pointer(account), kind) == row.amount,
+            overrides.position(account, kind) == overrides.rows.count
+        else { return false }
+        overrides.put(row)
+        schedule(row)
+        return true
     }
     private mutating func decodeAccount(_ r: inout ByteReader) -> Bool {
         let name = names.add(r.text())
@@ -366,6 +461,7 @@ extension Book {
         if row.pointee.model == .max { b.append(text: names[row.pointee.modelName]) }
         b.append(uint32: row.pointee.price)
         b.append(uint32: row.pointee.until)
+        b.append(uint32: row.pointee.terms.raw)
         for number in [
             row.pointee.placedAt, row.pointee.input, row.pointee.output, row.pointee.usd,
             row.pointee.spentUSD, row.pointee.spentTokens, row.pointee.left,
@@ -382,7 +478,7 @@ extension Book {
             guard let state = HoldState(rawValue: r.uint8()) else { return false }
             var row = HoldRow()
             if state != .free {
-                guard decode(&row, &r) else { return false }
+                guard decode(&row, &r), state != .open || row.terms.raw == 0 else { return false }
                 row.state = state
             }
             #if TOLLGATE_PLANTED_BUGS
@@ -423,20 +519,24 @@ extension Book {
         row.key = front.field(UInt32.self, 14)
         let model = r.uint32()
         let name = model == .max ? prices.intern(unpriced: r.text(), names: &names) : .none
-        guard let rest = r.next(88) else { return false }
+        guard let rest = r.next(92) else { return false }
         row.setModel(model, price: rest.field(UInt32.self, 0))
         if model == .max { row.setModel(unpriced: name) }
         row.until = rest.field(UInt32.self, 4)
-        row.placedAt = rest.field(Int64.self, 8)
-        row.input = rest.field(Int64.self, 16)
-        row.output = rest.field(Int64.self, 24)
-        row.usd = rest.field(Int64.self, 32)
-        row.spentUSD = rest.field(Int64.self, 40)
-        row.spentTokens = rest.field(Int64.self, 48)
-        row.left = rest.field(Int64.self, 56)
-        row.settled = rest.field(UInt64.self, 64)
-        row.id = .stored(low: rest.field(UInt64.self, 72), high: rest.field(UInt64.self, 80))
-        return row.key < UInt32(accounts.rows.count) && accounts.rows.pointer(row.key).pointee.isKey
+        row.terms = HoldTerms(raw: rest.field(UInt32.self, 8))
+        row.placedAt = rest.field(Int64.self, 12)
+        row.input = rest.field(Int64.self, 20)
+        row.output = rest.field(Int64.self, 28)
+        row.usd = rest.field(Int64.self, 36)
+        row.spentUSD = rest.field(Int64.self, 44)
+        row.spentTokens = rest.field(Int64.self, 52)
+        row.left = rest.field(Int64.self, 60)
+        row.settled = rest.field(UInt64.self, 68)
+        row.id = .stored(low: rest.field(UInt64.self, 76), high: rest.field(UInt64.self, 84))
+        guard row.key < UInt32(accounts.rows.count) else { return false }
+        let key = accounts.rows.pointer(row.key)
+        return key.pointee.isKey && row.terms.number <= UInt32(billings.count)
+            && (!row.terms.drawn || key.pointee.orgRow.pointee.credit != .max)
             && (row.model == .max || row.model < UInt32(prices.models.count))
             && (row.price == .max || row.price < UInt32(prices.prices.count))
     }

@@ -20,12 +20,12 @@ extension Book {
             epochs.append(EpochStart(epoch: header.epoch, seq: header.seq))
         case .windowOpened(let opened): try apply(opened, header)
         case .accountCreated(let created): try apply(created, event, json)
-        case .limitsSet(let set):
-            let account = try existing(header.account)
-            for change in set.limits {
-                accounts.setLimit(
-                    accounts.rows.pointer(account), change, at: header.time, seq: header.seq)
-            }
+        case .limitsSet(let set): try apply(set, header)
+        case .overrideGranted(let granted): try apply(granted, header)
+        case .overrideEnded(let ended): try apply(ended, header)
+        case .creditGranted(let granted): try apply(granted, header)
+        case .creditExpired(let gone): try apply(gone, header)
+        case .billingSet(let set): try apply(set, header)
         case .permissionsSet(let set):
             let account = try existing(header.account)
             if let list = intern(set.models) {
@@ -67,22 +67,24 @@ extension Book {
     }
 
     /// Of an admin's payload as the caller wrote it: without what the daemon added, which is a new
-    /// secret's digest and the instant of an `expires_in`.
+    /// secret's digest and the instant of an `expires_in` or a `for`.
     static func fingerprint(
         _ type: EventType, asked json: JSON, generatedSecret: Bool
     ) -> UInt64 {
         let members = json.members ?? []
-        let isRelative = json["expires_in"].map { !$0.isNull } ?? false
+        func isGiven(_ name: String) -> Bool { json[name].map { !$0.isNull } ?? false }
+        let isRelative = (expires: isGiven("expires_in"), until: isGiven("for"))
         let kept = members.filter {
             !($0.name == "secret_sha256" && generatedSecret)
-                && !($0.name == "expires" && isRelative)
+                && !($0.name == "expires" && isRelative.expires)
+                && !($0.name == "until" && isRelative.until)
         }
         var buffer = ByteBuffer()
         buffer.append(canonical: .object(kept))
         return Hash128(buffer.bytes, seed: UInt64(type.rawValue)).low
     }
 
-    private func existing(_ account: AccountNumber) throws(EventError) -> UInt32 {
+    func existing(_ account: AccountNumber) throws(EventError) -> UInt32 {
         guard account.raw < UInt32(accounts.rows.count) else { throw .malformed("account") }
         return account.raw
     }

@@ -19,10 +19,11 @@ package enum Listing: Sendable {
     case prices
     case aliases
     case operators
+    case overrides
 }
 
 extension Book {
-    private func account(_ path: Bytes) throws(Failure) -> UInt32 {
+    func account(_ path: Bytes) throws(Failure) -> UInt32 {
         guard AccountPath.tier(path) != nil else {
             throw Failure(.error, "an account is a path: \(AccountPath.rule)")
         }
@@ -56,10 +57,9 @@ extension Book {
             let (used, held) = taken(row, org, kind, at: now)
             limits.name(kind.name, into: &b)
             var entry = ObjectWriter(opening: &b)
-            if let limit {
-                entry.field("limit", amount: limit, of: kind, into: &b)
-            } else {
-                entry.null("limit", into: &b)
+            entry.field("limit", amount: limit, of: kind, into: &b)
+            if row.pointee.flags.contains(.overridden), let over = overrides.find(number, kind) {
+                write(over, amount: "override", &entry, into: &b)
             }
             entry.field("used", amount: used, of: kind, into: &b)
             let keepsHeld = kind.unit != .requests && kind.unit != nil && kind.window != .minute
@@ -78,6 +78,7 @@ extension Book {
         object.field("open_holds", row.pointee.openHolds, into: &b)
         object.field(
             "projected_month_end", projectedMonth(row, org, at: now, calendar: calendar), into: &b)
+        writeFinances(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
 
@@ -121,15 +122,20 @@ extension Book {
             object.field("zone", accounts.zones[Int(row.pointee.org)], into: &b)
             object.field("unpriced", org.pointee.allowsUnpriced ? "allow" : "deny", into: &b)
             object.field("on_lapse", org.pointee.onLapse.name, into: &b)
+            writeBilling(of: row, &object, into: &b)
         }
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)
         for kind in LimitKind.all {
-            if let limit = accounts.limit(row, kind) {
+            if let limit = baseLimit(number, kind) {
                 limits.field(kind.name, amount: limit, of: kind, into: &b)
             }
         }
         b.append(UInt8(ascii: "}"))
+        if row.pointee.flags.contains(.overridden) {
+            object.name("overrides", into: &b)
+            writeOverrides(of: number, into: &b)
+        }
         writeList("models", row.pointee.models, &object, into: &b)
         writeList("scopes", row.pointee.scopes, &object, into: &b)
         if row.pointee.expires != .max {
@@ -175,6 +181,7 @@ extension Book {
         if row.pointee.state != .open {
             object.field("spent", Nanodollars(row.pointee.spentUSD), into: &b)
         }
+        writeBill(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
 
@@ -310,11 +317,11 @@ extension Book {
         _ listing: Listing, under: Bytes, after: Bytes, limit: Int, into b: inout ByteBuffer
     ) throws(Failure) {
         var page = Page(limit: limit)
-        if !under.isEmpty, listing != .orgs, listing != .teams, listing != .keys {
+        if !under.isEmpty, [.prices, .aliases, .operators].contains(listing) {
             throw Failure(
                 .error,
-                "LIST \(listing) has no field under=; only orgs, teams and keys have a place "
-                    + "in the tree")
+                "LIST \(listing) has no field under=; only accounts and what they have "
+                    + "stand in the tree")
         }
         b.append("{\"items\":[" as StaticString)
         switch listing {
@@ -346,6 +353,7 @@ extension Book {
                 i += 1
             }
             page.hasMore = i < operators.count
+        case .overrides: try listOverrides(under: under, after: after, &page, into: &b)
         }
         b.append("],\"next\":" as StaticString)
         if page.hasMore {
@@ -356,7 +364,7 @@ extension Book {
         b.append(UInt8(ascii: "}"))
     }
 
-    private struct Page {
+    struct Page {
         let limit: Int
         var count = 0
         var last = ""
@@ -379,7 +387,7 @@ extension Book {
 
     /// Accounts that one page looks at besides those it shows: teams without keys must not keep the gate
     /// from deciding. A page that ends for it may be short, or empty, and still says what is next.
-    private static var listVisitsMax: Int { 4_096 }
+    static var listVisitsMax: Int { 4_096 }
 
     /// Walks the tree in creation order, resuming behind `after`.
     private func list(

@@ -44,6 +44,11 @@ package struct Book: ~Copyable {
 
     /// What the daemon must append by itself at an instant; rebuilt when a checkpoint is read.
     var schedule = Schedule()
+    var overrides = OverrideTable()
+    /// Of the orgs that have any, in the order of their first grants.
+    var credits: [CreditLedger] = []
+    /// Every org's terms, in the order in which they were set.
+    var billings: [BillingTerms] = []
     var operators: [OperatorRow] = []
     /// Where each epoch began, in order; tells a hold that ended long ago from one that was lost.
     var epochs: [EpochStart] = []

@@ -56,7 +56,8 @@ struct HoldRow: BitwiseCopyable {
     /// Tells the same settlement from one with other numbers.
     var settled: UInt64 = 0
     var id = IDHash.none
-    /// Neighbours in the deadline wheel's list of one second.
+    /// Neighbours in the deadline wheel's list of one second. Of a hold that has ended, the first says
+    /// by which terms it was charged: see `terms`.
     var wheelNext: UInt32 = .max
     var wheelPrevious: UInt32 = .max
 
@@ -79,6 +80,24 @@ struct HoldRow: BitwiseCopyable {
     var isNamed: Bool { state != .charge && state != .free && seq != 0 }
     var leftMoney: Nanodollars? { left == .min ? nil : Nanodollars(left) }
     var tokens: Int64 { input + output }
+    /// By which terms it was charged. Only what has ended was, and only what is open is on the wheel, so
+    /// both stand in one place.
+    var terms: HoldTerms {
+        get { state == .open ? .none : HoldTerms(raw: ~wheelNext) }
+        set { wheelNext = ~newValue.raw }
+    }
+}
+
+/// Which of an org's terms a charge was billed by, and whether it was drawn from credit; so that a late
+/// settlement or a correction knows what was billed before.
+struct HoldTerms: BitwiseCopyable {
+    fileprivate(set) var raw: UInt32
+    static let none = HoldTerms(raw: 0)
+
+    init(number: UInt32, drawn: Bool) { raw = number << 1 | (drawn ? 1 : 0) }
+    init(raw: UInt32) { self.raw = raw }
+    var number: UInt32 { raw >> 1 }
+    var drawn: Bool { raw & 1 == 1 }
 }
 
 /// What an extended hold was when it was placed, since the same RESERVE has the same answer.

@@ -11,8 +11,9 @@ package enum Appended: Sendable {
 extension Machine {
     /// The event types an admin may append.
     package static let appendable: [EventType] = [
-        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .priceSet, .aliasSet,
-        .operatorCreated, .operatorRevoked,
+        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted,
+        .overrideEnded, .creditGranted, .billingSet, .priceSet, .aliasSet, .operatorCreated,
+        .operatorRevoked,
     ]
 
     /// Validates an admin's payload against the book and appends it.
@@ -54,6 +55,19 @@ extension Machine {
             let target = try existing(set.account)
             account = AccountNumber(target)
             try refuse(limitViolations(set.limits, ancestors: ancestors(of: target)))
+        case .overrideGranted(let granted):
+            let target = try existing(granted.account)
+            account = AccountNumber(target)
+            try check(granted, of: target, &payload)
+        case .overrideEnded(let ended):
+            let target = try existing(ended.account)
+            account = AccountNumber(target)
+            guard book.overrides.find(target, ended.kind) != nil else {
+                throw Failure(
+                    .error,
+                    "no override of \(ended.kind.name) stands on \(ended.account); LIST overrides "
+                        + "shows those that do")
+            }
         case .permissionsSet(let set):
             let target = try existing(set.account)
             account = AccountNumber(target)
@@ -61,6 +75,11 @@ extension Machine {
             try refuse(
                 listViolations("models", payload.list("models"), above, \.models)
                     + listViolations("scopes", payload.list("scopes"), above, \.scopes))
+        case .creditGranted(let granted):
+            let target = try existing(granted.account)
+            account = AccountNumber(target)
+            try check(granted, of: target, &payload)
+        case .billingSet(let set): account = AccountNumber(try existing(set.account))
         case .priceSet(let set):
             let known = set.model.withBytes { book.prices.model(named: $0, in: book.names) }
             try check(set, of: known)
@@ -82,7 +101,7 @@ extension Machine {
                 throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
             }
             number = UInt32(i)
-        case .ledgerCreated, .epochStarted, .windowOpened:
+        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired:
             preconditionFailure("not appendable")
         }
         if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
@@ -144,9 +163,11 @@ extension Machine {
 
     private func complete(_ created: AccountCreated, _ payload: inout Payload) {
         guard let seconds = created.expiresInSeconds else { return }
-        let expires = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
-        payload["expires"] = .string(
-            Instant(nanoseconds: expires.overflow ? .max : expires.partialValue).description)
+        payload["expires"] = .string(instant(inSeconds: seconds).description)
+    }
+    private func instant(inSeconds seconds: Int64) -> Instant {
+        let then = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
+        return Instant(nanoseconds: then.overflow ? .max : then.partialValue)
     }
     private func hex(_ bytes: [UInt8]) -> String {
         precondition(bytes.count == 32, "a SHA-256")
@@ -198,6 +219,37 @@ extension Machine {
                 + listViolations("scopes", created.scopes, above, \.scopes))
     }
 
+    /// It may exceed the parents only as far as what is in force there allows, which may be an
+    /// override of their own.
+    private func check(
+        _ granted: OverrideGranted, of target: UInt32, _ payload: inout Payload
+    ) throws(Failure) {
+        if let seconds = granted.seconds {
+            payload["until"] = .string(instant(inSeconds: seconds).description)
+        } else if let until = granted.until, until <= now {
+            throw Failure(.error, "until \(until) is not in the future: it is \(now) now")
+        }
+        try refuse(
+            limitViolations(
+                [LimitChange(kind: granted.kind, amount: granted.amount)],
+                ancestors: ancestors(of: target), inForce: true))
+    }
+
+    private func check(
+        _ granted: CreditGranted, of target: UInt32, _ payload: inout Payload
+    ) throws(Failure) {
+        if let seconds = granted.expiresInSeconds {
+            payload["expires"] = .string(instant(inSeconds: seconds).description)
+        } else if let expires = granted.expires, expires <= now {
+            throw Failure(.error, "expires \(expires) is not in the future: it is \(now) now")
+        }
+        let org = book.accounts.rows.pointer(target).pointee.orgRow!
+        let before = org.pointee.credit == .max ? 0 : book.credits[Int(org.pointee.credit)].granted
+        guard !before.addingReportingOverflow(granted.usd.raw).overflow else {
+            throw Failure(
+                .error, "all the credit of \(describe(target)) would overflow; grant less")
+        }
+    }
     private func check(_ set: PriceSet, of model: UInt32?) throws(Failure) {
         if let from = set.from, from <= now {
             throw Failure(
@@ -222,17 +274,21 @@ extension Machine {
     }
 
     /// Limits above the tightest that an ancestor has.
-    private func limitViolations(_ changes: [LimitChange], ancestors: [UInt32]) -> [String] {
+    ///
+    /// - Parameter inForce: as its overrides have it just now; else what it has for good, since a
+    ///   limit that is set for good must not rest on one that is about to end.
+    private func limitViolations(
+        _ changes: [LimitChange], ancestors: [UInt32], inForce: Bool = false
+    ) -> [String] {
         changes.compactMap { change in
             guard let amount = change.amount else { return nil }
             var tightest: (amount: Int64, account: UInt32)?
             for account in ancestors {
-                let row = book.accounts.rows.pointer(account)
-                if let limit = book.accounts.limit(row, change.kind),
-                    limit < tightest?.amount ?? .max
-                {
-                    tightest = (limit, account)
-                }
+                let limit =
+                    inForce
+                    ? book.accounts.limit(book.accounts.rows.pointer(account), change.kind)
+                    : book.baseLimit(account, change.kind)
+                if let limit, limit < tightest?.amount ?? .max { tightest = (limit, account) }
             }
             guard let tightest, amount > tightest.amount else { return nil }
             return

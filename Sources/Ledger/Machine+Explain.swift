@@ -147,7 +147,7 @@ extension Machine {
             }
             return Check(reason: reason, passes: true, why: "it is \(path(key).string)")
         // No key can be in these states yet.
-        case .keyRevoked, .keyDisabled, .creditExhausted: return nil
+        case .keyRevoked, .keyDisabled: return nil
         default: break
         }
         guard let chain = asked.chain else {
@@ -178,6 +178,7 @@ extension Machine {
                 book.denying(model: asked.model, named: $0, chain)
             }
             return listed(reason, asked.name, denying, \.models)
+        case .creditExhausted: return credit(asked, chain)
         default: return limits(reason, asked, chain)
         }
     }
@@ -226,6 +227,23 @@ extension Machine {
             why: "\(what) is not in \(path(refusing))'s list, which "
                 + (entries.isEmpty
                     ? "is empty: it allows nothing" : "allows \(entries.joined(separator: ", "))"))
+    }
+    /// Nil for an org that is not prepaid.
+    private func credit(_ asked: borrowing Explained, _ chain: AccountChain) -> Check? {
+        let org = chain.orgRow
+        guard org.pointee.credit != .max else { return nil }
+        guard let usd = asked.usd, book.hasRoom(chain, usd: usd, tokens: asked.tokens),
+            let billed = book.terms(org.pointee.billing).usd(usd)
+        else {
+            return Check(
+                reason: .creditExhausted, passes: nil, why: "so many tokens overflow their price")
+        }
+        let left = Nanodollars(book.creditLeft(chain.org))
+        let lacks = book.creditShortfall(chain, usd: usd) != nil
+        return Check(
+            reason: .creditExhausted, passes: !lacks, scope: lacks ? path(chain.org) : nil,
+            why: "the credit of \(path(chain.org)) has \(left) left and \(Nanodollars(billed)) is "
+                + "asked for")
     }
     private func limits(
         _ reason: Refusal, _ asked: borrowing Explained, _ chain: AccountChain
@@ -351,6 +369,13 @@ extension Machine {
         entry.field("left", amount: limit.left, of: limit.kind, into: &b)
         entry.field("asked", amount: limit.asked, of: limit.kind, into: &b)
         entry.field("admits", limit.admits, into: &b)
+        if limit.account.pointee.flags.contains(.overridden),
+            let number = book.accounts.find(
+                book.names[limit.account.pointee.name], book.names),
+            let over = book.overrides.find(number, limit.kind)
+        {
+            book.write(over, amount: "override", &entry, into: &b)
+        }
         // A sliding minute resets bit by bit: it matters when what does not fit now will.
         if limit.kind.window != .minute || !limit.admits {
             let binding = BindingLimit(

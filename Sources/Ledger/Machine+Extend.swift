@@ -43,7 +43,8 @@ extension Machine {
         if grows {
             let wanted = TokenUsage(input: input, output: output)
             guard let cost = book.prices.cost(row.pointee.price, tier: row.pointee.tier, wanted),
-                book.hasRoom(chain, usd: max(cost, usd) - usd, tokens: more.input + more.output)
+                book.hasRoom(chain, usd: max(cost, usd) - usd, tokens: more.input + more.output),
+                book.canBill(chain, usd: max(cost, usd))
             else {
                 return .failed(
                     Failure(
@@ -86,6 +87,9 @@ extension Machine {
     ) -> Answer? {
         var more = more
         more.usd = usd
+        if let lack = book.creditShortfall(chain, usd: usd, holds: 0) {
+            return refuse(lack, chain, like, more, placing: true)
+        }
         guard
             let binding = book.bindingLimit(
                 chain, growing: row, usd: usd, tokens: more.input + more.output, at: now)

@@ -15,9 +15,10 @@ extension Machine {
         if !id.isNone { book.holds.prefetch(id) }
         let chain = book.accounts.chain(ofKey: key)
         let scope = request.scope
+        let flags = chain.flags
         guard case .priced(let model, let price) = book.resolve(model: request.model),
             now.nanoseconds < chain.key.pointee.expires,
-            chain.flags.isDisjoint(with: .special),
+            flags.isDisjoint(with: .special),
             scope.isEmpty || book.lacking(scope: scope, chain) == nil,
             book.allows(model: model, chain)
         else { return decide(request, placing: true) }
@@ -27,7 +28,8 @@ extension Machine {
                 price, tier: request.tier, TokenUsage(input: asked.input, output: asked.output)),
             book.hasRoom(chain, usd: usd, tokens: asked.input &+ asked.output),
             book.everyLimitHasRoom(
-                chain, usd: usd, tokens: asked.input &+ asked.output, at: now)
+                chain, usd: usd, tokens: asked.input &+ asked.output, at: now),
+            flags.isDisjoint(with: .charged) || book.mayBill(chain, usd: usd)
         else { return decide(request, placing: true) }
         var probe = SlotIndex.Probe.none
         if !id.isNone {
@@ -125,7 +127,7 @@ extension Machine {
             let usd = book.prices.cost(
                 asked.price, tier: request.tier,
                 TokenUsage(input: asked.input, output: asked.output)),
-            book.hasRoom(chain, usd: usd, tokens: tokens)
+            book.hasRoom(chain, usd: usd, tokens: tokens), book.canBill(chain, usd: usd)
         else {
             return .failed(
                 Failure(
@@ -133,6 +135,9 @@ extension Machine {
                     "in=\(asked.input) out=\(asked.output) would overflow; ask for fewer tokens"))
         }
         asked.usd = usd
+        if let lack = book.creditShortfall(chain, usd: usd) {
+            return refuse(lack, chain, request, asked, placing: placing)
+        }
         if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
             return refuse(binding, chain, request, asked, placing: placing)
         }
@@ -285,6 +290,19 @@ extension Machine {
         denial.resets = book.resets(
             binding, asked: amount, chain.orgRow, growing: hold, at: now, calendar: calendar)
         if placing { log(denial, request, asked, tier: binding.account.pointee.tier) }
+        return .denied(denial)
+    }
+
+    mutating func refuse(
+        _ lack: Book.CreditShortfall, _ chain: AccountChain, _ request: borrowing ReserveRequest,
+        _ asked: borrowing Asked, placing: Bool
+    ) -> Answer {
+        var denial = Denial(.creditExhausted, now: now)
+        denial.scope = book.names[chain.org.pointee.name]
+        denial.amount = lack.amount
+        denial.used = lack.used
+        denial.held = lack.held
+        if placing { log(denial, request, asked, tier: .org) }
         return .denied(denial)
     }
 

@@ -27,7 +27,8 @@ extension Machine {
         }
         let chain = book.accounts.chain(ofKey: row.pointee.key)
         guard let usd = book.prices.cost(row.pointee.price, tier: tier, request.usage),
-            book.hasRoom(chain, usd: usd, tokens: request.usage.total)
+            book.hasRoom(chain, usd: usd, tokens: request.usage.total),
+            book.canBill(chain, usd: usd)
         else { return .failed(Machine.overflow(request.usage)) }
 
         // The point of no return.
@@ -35,10 +36,11 @@ extension Machine {
         var header = header(.holdSettled, AccountNumber(row.pointee.key))
         header.flags = HoldSettled.flags(
             outcome: request.outcome, tier: tier, late: row.pointee.state != .open)
-        HoldSettled(
+        var event = HoldSettled(
             header: header, hold: request.hold, usage: request.usage, usd: Nanodollars(usd),
-            price: version(row.pointee.price), milliseconds: request.milliseconds
-        ).encode(into: &outbox)
+            price: version(row.pointee.price), milliseconds: request.milliseconds)
+        if chain.org.pointee.flags.contains(.billed) { event.extras = bill(chain, usd) }
+        event.encode(into: &outbox)
         book.advance(seq: header.seq, time: header.time, epoch: header.epoch)
         book.settle(
             slot, usd: usd, tokens: request.usage.total,
@@ -47,6 +49,12 @@ extension Machine {
         return settlement(row)
     }
 
+    /// What a charge's event says of its bill; valid until the next one is asked for.
+    @inline(never) mutating func bill(_ chain: AccountChain, _ usd: Int64) -> Extras {
+        extras.removeAll()
+        if let billed = book.billed(chain, usd: usd) { extras.add(billed) }
+        return extras.extras
+    }
     @inline(__always) private func settlement(_ row: UnsafeMutablePointer<HoldRow>) -> Answer {
         .settled(
             hold: row.pointee.name, usd: Nanodollars(row.pointee.spentUSD),
@@ -192,7 +200,8 @@ extension Machine {
                         + "unpriced models"))
         }
         guard let usd = book.prices.cost(model.price, tier: request.tier, request.usage),
-            book.hasRoom(chain, usd: usd, tokens: request.usage.total)
+            book.hasRoom(chain, usd: usd, tokens: request.usage.total),
+            book.canBill(chain, usd: usd)
         else { return .failure(Machine.overflow(request.usage)) }
 
         // The point of no return.
@@ -205,6 +214,7 @@ extension Machine {
             usd: Nanodollars(usd), milliseconds: request.milliseconds, hold: hold)
         if model.number == .none { event.modelText = model.name }
         event.text = request.text
+        if chain.org.pointee.flags.contains(.billed) { event.extras = bill(chain, usd) }
         event.encode(into: &outbox)
         book.apply(event)
         return .success(event)

@@ -19,6 +19,8 @@ package struct Machine: ~Copyable {
     let calendar: ZoneCalendar
     var epoch: UInt32
     var floods = RefusalFloods()
+    /// What the event says that is being written besides its layout.
+    var extras = Extras.Writer()
     /// A lower-case copy of the model that was asked for.
     var folded: UnsafeMutablePointer<UInt8> = .allocate(capacity: 256)
 
@@ -113,7 +115,8 @@ package struct Machine: ~Copyable {
 
     private mutating func lapse(_ slot: UInt32) {
         let row = book.holds.row(slot)
-        let org = book.accounts.chain(ofKey: row.pointee.key).orgRow
+        let chain = book.accounts.chain(ofKey: row.pointee.key)
+        let org = chain.orgRow
         var tokens: Int64 = 0
         var usd: Int64 = 0
         switch org.pointee.onLapse {
@@ -131,9 +134,10 @@ package struct Machine: ~Copyable {
         }
         let asker = actor
         actor = .daemon
-        let event = HoldLapsed(
+        var event = HoldLapsed(
             header: header(.holdLapsed, AccountNumber(row.pointee.key)), hold: row.pointee.name,
             tokens: tokens, usd: Nanodollars(usd))
+        if usd > 0, chain.org.pointee.flags.contains(.billed) { event.extras = bill(chain, usd) }
         event.encode(into: &outbox)
         book.apply(event, to: slot)
         actor = asker

@@ -74,6 +74,12 @@ struct OrgRow: BitwiseCopyable {
     var ordinals = SIMD4<UInt32>(repeating: 0)
     /// The earliest end: one comparison tells that all windows are current.
     var nextBoundary: Int64 = .min
+    /// Which of the credits is its own; `.max` for none.
+    var credit: UInt32 = .max
+    /// Which terms it is billed by, from 1; 0 for list prices.
+    var billing: UInt32 = 0
+    /// What its grants have left; `.max` where it has none.
+    var creditLeft: Int64 = .max
     var onLapse: LapsePolicy = .release
     var allowsUnpriced = false
 

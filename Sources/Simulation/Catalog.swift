@@ -37,6 +37,9 @@ final class Catalog {
         (6, { $0.repeated($1, &$2) }),
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
+        (3, { $0.overrides(&$2) }),
+        (3, { $0.credit(&$2) }),
+        (1, { $0.billing(&$2) }),
         (2, { $0.price($1, &$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
@@ -63,7 +66,8 @@ final class Catalog {
                 .priceSet, id: "create-\(model)", creates: model,
                 [
                     "\"model\":\"\(model)\"", "\"in\":\"2.5\"", "\"out\":\"10\"",
-                    "\"cached\":\"0.31\"",
+                    // Somebody else may have set another one, far from this, before it was heard of.
+                    "\"cached\":\"0.31\"", "\"force\":true",
                 ])
         }
         for path in orgs + teams + keys where !there.contains(path) {
@@ -134,6 +138,42 @@ final class Catalog {
         return append(
             .limitsSet, id: newID("limits"), ["\"account\":\"\(path)\"", "\"limits\":{\(fields)}"],
             mayFail: true)
+    }
+    private func overrides(_ random: inout SeededRandom) -> Ask? {
+        let path = random.pick(orgs + teams + keys)
+        let limits = randomLimits(&random, depth: path.split(separator: "/").count)
+        guard let member = limits.split(separator: ",").first else { return nil }
+        let parts = member.split(separator: ":")
+        var fields = ["\"account\":\"\(path)\"", "\"limit\":\(parts[0])"]
+        if random.chance(200) {
+            return append(.overrideEnded, id: newID("end"), fields, mayFail: true)
+        }
+        fields += [
+            "\"amount\":\(parts[1])", "\"for\":\(random.pick([1, 1, 2, 5, 60, 3_600]))",
+            "\"reason\":\"drill\"",
+        ]
+        return append(.overrideGranted, id: newID("override"), fields, mayFail: true)
+    }
+    /// Most orgs never get any; the first has to live on it.
+    private func credit(_ random: inout SeededRandom) -> Ask? {
+        var fields = [
+            "\"account\":\"\(orgs[0])\"", "\"source\":\"card\"",
+            "\"usd\":\"0.\(random.between(100...999))\(random.between(0...999_999))\"",
+        ]
+        if random.chance(600) {
+            fields.append("\"expires_in\":\(random.pick([1, 2, 30, 3_600]))")
+        }
+        return append(.creditGranted, id: newID("credit"), fields, mayFail: true)
+    }
+    private func billing(_ random: inout SeededRandom) -> Ask? {
+        let markup = random.pick([0, 1, 150_000, 333_333])
+        return append(
+            .billingSet, id: newID("billing"),
+            [
+                "\"account\":\"\(random.pick(orgs))\"", "\"markup_ppm\":\(markup)",
+                "\"currency\":\"\(random.pick(["CNY", "EUR"]))\"",
+                "\"rate\":\"\(random.pick(["1", "7.3", "0.861234567"]))\"",
+            ], mayFail: true)
     }
     private func permissions(_ random: inout SeededRandom) -> Ask? {
         let path = random.pick(orgs + teams + keys)

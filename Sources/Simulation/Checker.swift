@@ -253,7 +253,8 @@ final class Checker {
             }
             let (used, held) = oracle.taken(account, kind, at: at)
             guard amount("used") == used, amount("held") ?? held == held,
-                amount("limit") == oracle.accounts[Int(account)].limits[kind]
+                amount("limit") == oracle.accounts[Int(account)].limit(kind),
+                isRight(member.value, oracle.accounts[Int(account)], kind, amount)
             else {
                 throw Violation(
                     text: "\(path) \(kind.name): USAGE says \(member.value.compact), reckoned "
@@ -264,7 +265,29 @@ final class Checker {
         guard json["open_holds"]?.integer == oracle.accounts[Int(account)].open else {
             throw Violation(text: "\(path) has \(oracle.accounts[Int(account)].open) open holds")
         }
+        guard isRight(json["credit"], account) else {
+            throw Violation(
+                text: "\(path): USAGE says \(json["credit"]?.compact ?? "nothing") of its credit")
+        }
         return total
+    }
+    /// Whether a limit's override is shown as it stands, or none where none does.
+    private func isRight(
+        _ shown: JSON, _ account: Oracle.Account, _ kind: LimitKind, _ amount: (String) -> Int64?
+    ) -> Bool {
+        guard let over = account.overrides[kind] else { return shown["override"] == nil }
+        return amount("override") == over.amount && amount("base") == account.limits[kind]
+            && shown["until"]?.string?.withBytes { Instant(parsing: $0) } == over.until
+            && shown["reason"]?.string?.isEmpty == false
+    }
+    private func isRight(_ shown: JSON?, _ account: UInt32) -> Bool {
+        guard let credit = oracle.accounts[Int(account)].credit else { return shown == nil }
+        let money = { (name: String) in shown?[name]?.string.flatMap { Oracle.scaled($0, 9) } }
+        let (least, slack) = oracle.creditHeld(by: account)
+        guard let held = money("held"), held >= least, held <= least + slack else { return false }
+        return money("granted") == credit.granted && money("expired") == credit.expired
+            && money("spent") == credit.spent && money("overdrawn") == credit.overdrawn
+            && money("left") == max(0, credit.left - held)
     }
 }
 

@@ -33,6 +33,8 @@ final class Oracle {
         var heldTokens: Int64 = 0
         var usd: Int64 = 0
         var tokens: Int64 = 0
+        /// What credit it has drawn.
+        var drawn: Int64 = 0
         var usage: TokenUsage?
         var outcome = Outcome.exact
         var settledTier = ServiceTier.standard
@@ -85,7 +87,9 @@ final class Oracle {
         var path: String
         /// Itself, its team, its org; shorter for those.
         var chain: [UInt32]
+        /// As they are when no override stands.
         var limits: [LimitKind: Int64] = [:]
+        var overrides: [LimitKind: Override] = [:]
         var models: [String]?
         var expires: Instant?
         var onLapse = "release"
@@ -93,6 +97,11 @@ final class Oracle {
         var recent: [Spend] = []
         var windows: [WindowKey: Counts] = [:]
         var open: Int64 = 0
+        /// Of an org.
+        var credit: Credit?
+        var terms = Terms()
+
+        func limit(_ kind: LimitKind) -> Int64? { overrides[kind]?.amount ?? limits[kind] }
     }
 
     private(set) var seq: UInt64 = 0
@@ -100,7 +109,7 @@ final class Oracle {
     private(set) var epoch: UInt32 = 0
     /// The accounts that the last event which has one is about: itself and what is above it.
     private(set) var lastChain: [UInt32] = []
-    private(set) var accounts: [Account] = []
+    var accounts: [Account] = []
     private(set) var byPath: [String: UInt32] = [:]
     private(set) var models: [String] = []
     private var prices: [[Price]] = []
@@ -115,7 +124,7 @@ final class Oracle {
     /// Refusals by `"<key or -> <reason>"`: written in full, and summed.
     private(set) var refusals: [String: Int64] = [:]
     /// How often something rare was seen, for the table at the end.
-    private(set) var counts: [String: Int] = [:]
+    var counts: [String: Int] = [:]
 
     func fold(_ bytes: Bytes) throws(Fault) {
         let event: StoredEvent
@@ -163,7 +172,7 @@ final class Oracle {
         }
     }
 
-    private func require(_ condition: Bool, _ what: @autoclosure () -> String) throws(Fault) {
+    func require(_ condition: Bool, _ what: @autoclosure () -> String) throws(Fault) {
         if !condition { throw Fault(text: what()) }
     }
     func refusalKey(_ account: AccountNumber, _ reason: Refusal) -> String {
@@ -177,6 +186,7 @@ final class Oracle {
         let usage = TokenUsage(input: event.input, output: event.output)
         let price = try price(event.model, event.price)
         let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
         try require(
             event.usd.raw == Oracle.cost(price, usage),
             "hold \(event.name) is priced \(event.usd), not \(Nanodollars(Oracle.cost(price, usage)))"
@@ -207,10 +217,11 @@ final class Oracle {
         }
         count(spend, usd: event.usd.raw, tokens: tokens, held: true)
         openHolds.append(spend)
+        try requireCovered(spend)
         // No account over its limit by admission: with the new hold counted in, all still fit.
         for account in chain {
             for kind in LimitKind.all {
-                guard let limit = accounts[Int(account)].limits[kind] else { continue }
+                guard let limit = accounts[Int(account)].limit(kind) else { continue }
                 let (used, held) = taken(account, kind, at: time)
                 try require(
                     used + held <= limit,
@@ -223,6 +234,7 @@ final class Oracle {
     private func extended(_ event: HoldExtended) throws {
         let spend = try open(event.hold, event.header)
         let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
         let wanted = TokenUsage(input: event.input, output: event.output)
         try require(
             event.input >= spend.wanted.input && event.output >= spend.wanted.output
@@ -243,10 +255,11 @@ final class Oracle {
         spend.until = event.untilInstant
         spend.growths.append(
             Growth(seq: event.header.seq, wanted: wanted, usd: usd, until: spend.until))
+        if grows { try requireCovered(spend) }
         // Where it grew, it still fits. Who only asked for time may be over a limit that was lowered.
         for account in chain where grows {
             for kind in LimitKind.all where counts(spend, kind, account) {
-                guard let limit = accounts[Int(account)].limits[kind] else { continue }
+                guard let limit = accounts[Int(account)].limit(kind) else { continue }
                 let (used, held) = taken(account, kind, at: time)
                 try require(
                     used + held <= limit,
@@ -280,8 +293,10 @@ final class Oracle {
 
     private func refused(_ event: HoldRefused) throws {
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
+        if event.reason == .creditExhausted { try exhausted(event) }
         guard let kind = event.limit, let tier = event.scopeTier else { return }
         let chain = try chain(event.header)
+        try requireNoneOverdue(chain, event.header)
         // Key, team, org in the chain; org, team, key in the tiers.
         let account = chain[2 - Int(tier.rawValue)]
         let (used, held) = taken(account, kind, at: time)
@@ -293,7 +308,7 @@ final class Oracle {
             }
         let path = accounts[Int(account)].path
         try require(
-            accounts[Int(account)].limits[kind] == event.amount,
+            accounts[Int(account)].limit(kind) == event.amount,
             "refusal \(event.header.seq) names a limit \(kind.name) that \(path) does not have")
         try require(
             event.used == used && event.held == held,
@@ -320,6 +335,7 @@ final class Oracle {
         spend.usage = event.usage
         spend.outcome = event.outcome
         spend.settledTier = event.tier
+        try bill(spend, usd: event.usd.raw, event.extras, event.header)
         end(spend, .settled, usd: event.usd.raw, tokens: event.usage.total, event.header)
     }
     private func lapsed(_ event: HoldLapsed) throws {
@@ -341,6 +357,7 @@ final class Oracle {
         try require(
             event.usd.raw == usd && event.tokens == tokens,
             "lapse of \(event.hold) charges \(event.usd) and \(event.tokens) tokens, not \(usd)")
+        try bill(spend, usd: usd, event.extras, event.header)
         end(spend, .lapsed, usd: usd, tokens: tokens, event.header)
     }
     private func charged(_ event: ChargeRecorded) throws {
@@ -368,6 +385,7 @@ final class Oracle {
         spend.outcome = event.outcome
         spend.settledTier = event.tier
         spend.endSeq = event.header.seq
+        try bill(spend, usd: spend.usd, event.extras, event.header)
         count(spend, usd: spend.usd, tokens: spend.tokens, held: false)
     }
 
@@ -380,7 +398,7 @@ final class Oracle {
         }
         return spend
     }
-    private func chain(_ header: EventHeader) throws(Fault) -> [UInt32] {
+    func chain(_ header: EventHeader) throws(Fault) -> [UInt32] {
         guard header.account.raw < UInt32(accounts.count),
             accounts[Int(header.account.raw)].chain.count == 3
         else { throw Fault(text: "event \(header.seq) is of no key") }
@@ -546,6 +564,8 @@ final class Oracle {
                 text.withBytes { Instant(parsing: $0) }
             }
         case .limitsSet: set(event.header.account.raw, json["limits"])
+        case .overrideGranted, .overrideEnded: try override(event.header, json)
+        case .creditGranted, .creditExpired, .billingSet: try finance(event.header, json)
         case .permissionsSet:
             if let models = json["models"] {
                 accounts[Int(event.header.account.raw)].models =
@@ -576,12 +596,13 @@ final class Oracle {
         default: break
         }
     }
+    static func amount(_ value: JSON?, _ kind: LimitKind) -> Int64? {
+        kind.isMoney ? value?.string.flatMap { scaled($0, 9) } : value?.integer
+    }
     private func set(_ account: UInt32, _ limits: JSON?) {
         for member in limits?.members ?? [] {
             guard let kind = member.name.withBytes({ LimitKind($0) }) else { continue }
-            let amount: Int64? =
-                kind.isMoney
-                ? member.value.string.flatMap { Oracle.scaled($0, 9) } : member.value.integer
+            let amount = Oracle.amount(member.value, kind)
             accounts[Int(account)].limits[kind] = amount
             if amount != nil, kind.window == .minute {
                 accounts[Int(account)].recordsMinute = true

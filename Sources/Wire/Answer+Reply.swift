@@ -104,6 +104,13 @@ extension Pen {
             write(denial.used, of: limit)
             write(" held=")
             write(denial.held, of: limit)
+        } else if denial.reason == .creditExhausted {
+            write(" amount=")
+            write(Nanodollars(denial.amount))
+            write(" used=")
+            write(Nanodollars(denial.used))
+            write(" held=")
+            write(Nanodollars(denial.held))
         }
         if let resets = denial.resets {
             write(" retry_after=")

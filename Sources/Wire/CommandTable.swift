@@ -30,7 +30,7 @@ extension Verb {
             """
         case .append: "<type> <json>"
         case .get: "<account> | account|hold|price|alias|operator <name> [<version>]"
-        case .list: "orgs|teams|keys|prices|aliases|operators [under= after= limit=]"
+        case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
         case .explain:

@@ -41,7 +41,7 @@ package enum GetQuery {
 /// `LIST <kind> [under= after= limit=]`: names in order, a page at a time.
 package struct ListQuery {
     package enum Kind: UInt8, CaseIterable, Sendable {
-        case orgs, teams, keys, prices, aliases, operators
+        case orgs, teams, keys, prices, aliases, operators, overrides
 
         package var name: StaticString {
             switch self {
@@ -51,6 +51,7 @@ package struct ListQuery {
             case .prices: "prices"
             case .aliases: "aliases"
             case .operators: "operators"
+            case .overrides: "overrides"
             }
         }
     }
@@ -181,11 +182,8 @@ package struct AppendRequest {
         json = arguments[2]
     }
 
-    /// What a caller may append: the documents, but for those that only the daemon writes, which
-    /// stand below `org.created`.
-    package static let types = EventType.allCases.filter {
-        $0.carriesJSON && $0.rawValue >= EventType.orgCreated.rawValue
-    }
+    /// What a caller may append: the documents, but for those that only the daemon writes.
+    package static let types = EventType.allCases.filter(\.isAppended)
 }
 
 /// `AUTH <name> <secret>`.

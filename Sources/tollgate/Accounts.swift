@@ -10,8 +10,9 @@ struct Org: ParsableCommand {
               tollgate org create acme --zone Europe/Berlin --limit usd.month=5000
               tollgate org list
               tollgate org show acme
+              tollgate org billing acme --markup 15% --currency CNY --rate 1
             """,
-        subcommands: [Create.self, List.self, Show.self])
+        subcommands: [Create.self, List.self, Show.self, Bill.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(

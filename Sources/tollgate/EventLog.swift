@@ -145,7 +145,7 @@ enum EventLine {
         case "hold.settled", "charge.recorded":
             names = [
                 "hold", "charge", "model", "in", "out", "cached", "cache_write", "reasoning", "usd",
-                "late", "id",
+                "billed", "currency", "late", "id",
             ]
         default:
             names = (event.members ?? []).map(\.name).filter { !shownElsewhere.contains($0) }

@@ -144,6 +144,11 @@ private enum DecisionText {
             ])
         }
         table.print()
+        for limit in limits where limit["override"] != nil {
+            Console.print(
+                "\(limit.cell("limit")) of \(limit.cell("account")) is overridden until "
+                    + "\(limit.timeCell("until")): \(Table.inOneLine(limit.cell("reason")))")
+        }
     }
 }
 
@@ -156,6 +161,7 @@ private enum LifeText {
         facts.add("account", events.first?["account"]?.plain)
         facts.add("state", life["state"]?.plain)
         facts.add("spent", life["spent"]?.plain)
+        facts.add("billed", life["billed"].map { "\($0.plain) \(life.cell("currency"))" })
         facts.print()
         Console.print("")
         var table = Table([

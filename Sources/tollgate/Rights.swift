@@ -54,10 +54,8 @@ struct Limits: ParsableCommand {
             let client = try connection.connect()
             let names = account.split(separator: "/")
             let paths = names.indices.map { names[...$0].joined(separator: "/") }
-            var limits: [JSON] = []
-            for path in paths {
-                limits.append(try client.json(["GET", path])["limits"] ?? .object([]))
-            }
+            let accounts = try paths.map { try client.json(["GET", $0]) }
+            let limits = accounts.map { $0["limits"] ?? .object([]) }
             if format.json {
                 JSON.object(zip(paths, limits).map { JSON.Member($0, $1) }).print()
                 return
@@ -69,6 +67,14 @@ struct Limits: ParsableCommand {
             table.print()
             if table.isEmpty {
                 Console.note("no limit anywhere: set one with 'tollgate limits set \(account) …'")
+            }
+            for (path, account) in zip(paths, accounts) {
+                for over in account["overrides"]?.array ?? [] {
+                    Console.print(
+                        "\(over.cell("limit")) of \(path) is \(over.cell("amount")) until "
+                            + "\(over.timeCell("until")): "
+                            + Table.inOneLine(over.cell("reason")))
+                }
             }
         }
     }

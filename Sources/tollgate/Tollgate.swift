@@ -35,7 +35,8 @@ struct Tollgate: ParsableCommand {
             Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
             Apply.self, Export.self,
-            Limits.self, Permissions.self, Price.self, Alias.self, Operator.self,
+            Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
+            Alias.self, Operator.self,
             Usage.self, Explain.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )

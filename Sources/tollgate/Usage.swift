@@ -44,6 +44,10 @@ struct Usage: ParsableCommand {
         facts.add("at", usage["at"]?.plain)
         facts.add("open holds", usage["open_holds"]?.plain)
         facts.add("projected month end", usage["projected_month_end"].map { Money.rounded($0) })
+        if let credit = usage["credit"] {
+            facts.add("credit left", credit["left"].map { Money.rounded($0) })
+        }
+        if let billing = usage["billing"] { facts.add("billed", Bill.text(billing)) }
         facts.print()
         Console.print("")
         var table = Table([
@@ -61,6 +65,13 @@ struct Usage: ParsableCommand {
             ])
         }
         table.print()
+        for limit in usage["limits"]?.members ?? [] where limit.value["override"] != nil {
+            let base = limit.value["base"] ?? .null
+            Console.print(
+                "\(limit.name) is overridden until \(limit.value.timeCell("until")) "
+                    + "(\(Table.inOneLine(limit.value.cell("reason")))); then it is "
+                    + (base.isNull ? "not limited" : "again \(base.plain)"))
+        }
     }
 }
 

@@ -139,6 +139,27 @@ private final class Scratch: Sendable {
         Case(
             words: ["limits", "set", "acme", "requests.day=1", "requests.day=2"], status: 64,
             says: "given twice"),
+        Case(
+            words: ["override", "grant", "acme", "usd.day=4", "--for", "48h"], status: 64,
+            says: "say why with --reason"),
+        Case(
+            words: ["override", "grant", "acme", "usd.day=4", "--reason", "r"], status: 64,
+            says: "--for or --until"),
+        Case(
+            words: ["override", "grant", "acme", "usd.day=4", "--for", "2 days", "--reason", "r"],
+            status: 64, says: "say a span such as 90s, 30m, 48h, 30d or 2w"),
+        Case(
+            words: ["override", "grant", "acme", "usd.day=none", "--for", "1h", "--reason", "r"],
+            status: 64, says: "an override needs an amount"),
+        Case(
+            words: ["credit", "grant", "acme/ml", "5", "--source", "card"], status: 64,
+            says: "the path of a team"),
+        Case(
+            words: ["org", "billing", "acme", "--markup", "15.00001%"], status: 64,
+            says: "at most four decimals"),
+        Case(
+            words: ["org", "billing", "acme", "--currency", "CNY"], status: 64,
+            says: "say how many CNY a US dollar is with --rate"),
         Case(words: ["permissions", "set", "acme"], status: 64, says: "nothing to set"),
         Case(
             words: ["permissions", "set", "acme", "--models", "a/b", "--no-models"], status: 64,
@@ -674,6 +695,59 @@ private final class RunningDaemon: Sendable {
         let told = try JSON(reply: try daemon.ok("explain", hold, "--json").output)
         #expect(told["events"]?.array?.count == 2 && told["state"] == .string("settled"))
         #expect(try daemon.run("explain", "9-999999").status == 1)
+    }
+
+    @Test func `an override is granted, shown and ended`() throws {
+        try daemon.ok(
+            "override", "grant", "acme/ml", "usd.day=1000", "--for", "48h", "--reason", "outage")
+        let row = try daemon.ok("override", "list", "--under", "acme").lines[1]
+        #expect(
+            row.split(separator: " ").prefix(4).map { String($0) } == [
+                "acme/ml", "usd.day", "500", "1000",
+            ])
+        #expect(row.hasSuffix("outage"))
+        let items = try JSON(reply: try daemon.ok("override", "list", "--json").output)
+        let until = try #require(items.array?.first?["until"]?.string)
+        #expect(until.withBytes { Instant(parsing: $0) } != nil)
+        let usage = try daemon.ok("usage", "acme/ml").lines
+        #expect(usage.last?.hasPrefix("usd.day is overridden until ") == true)
+        #expect(
+            try daemon.ok("limits", "show", "acme/ml").lines.last?.hasPrefix(
+                "usd.day of acme/ml is 1000 until ") == true)
+        #expect(usage.last?.hasSuffix("(outage); then it is again 500") == true)
+        #expect(
+            try daemon.run(
+                "override", "grant", "acme/ml", "usd.day=1", "--until", "2020-01-01T00:00:00Z",
+                "--reason", "r"
+            ).status == 1)
+        try daemon.ok("override", "end", "acme/ml", "usd.day", "--reason", "all clear")
+        #expect(try daemon.run("override", "end", "acme/ml", "usd.day").status == 1)
+        #expect(try daemon.ok("override", "list").lines.count <= 1)
+    }
+
+    @Test func `credit is granted once for a payment, and drawn by what is billed`() throws {
+        try daemon.ok("key", "create", "acme/ml/prod")
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "10", "--out", "20")
+        try daemon.ok(
+            "org", "billing", "acme", "--markup", "15%", "--currency", "CNY", "--rate", "1")
+        for _ in 1...2 {
+            try daemon.ok(
+                "credit", "grant", "acme", "100", "--source", "alipay", "--reference", "77")
+        }
+        try daemon.ok("credit", "grant", "acme", "5", "--source", "sign-up", "--expires", "90d")
+        try daemon.ok("call", "CHARGE acme/ml/prod openai/gpt-4.1 in=100000 out=0 id=c1")
+        let rows = try daemon.ok("credit", "show", "acme").lines
+        let words = rows.map { $0.split(separator: " ").map { String($0) } }
+        #expect(words.contains(["left", "103.8500"]))
+        #expect(rows.contains { $0.hasPrefix("billing") && $0.hasSuffix("+ 15% in CNY at 1") })
+        let gift = try #require(words.firstIndex { $0.contains("sign-up") })
+        #expect(words[gift][1...2] == ["5.0000", "3.8500"])
+        #expect(words[gift + 1][1...4] == ["100.0000", "100.0000", "alipay", "77"])
+        let json = try JSON(reply: try daemon.ok("credit", "show", "acme", "--json").output)
+        #expect(json["spent"] == .string("1.15") && json["grants"]?.array?.count == 2)
+        let charge = try daemon.ok("events", "--type", "charge.recorded").lines
+        #expect(charge.last?.contains(" usd=1 billed=1.15 currency=CNY") == true)
+        #expect(try daemon.ok("usage", "acme").output.contains("103.8500"))
     }
 
     @Test func `prices and aliases are set, listed and shown`() throws {

@@ -65,7 +65,7 @@ struct GoldenEvent: Sendable {
     }
 
     static let all: [GoldenEvent] =
-        documents + holds + refusals + ends + charges + prices + growths
+        documents + holds + refusals + ends + charges + prices + growths + overrides + finances
 
     private static let documents = [
         document(
@@ -145,6 +145,60 @@ struct GoldenEvent: Sendable {
             #"{"operator": "relay-1", "id": "revoke-1"}"#),
     ]
 
+    private static let overrides = [
+        document(
+            "override.granted", header(.overrideGranted, 60, team, root),
+            """
+            {"account": "acme/ml-platform", "limit": "usd.day", "amount": "1000", "for": 172800, \
+            "until": "2026-11-24T10:00:00.123516789Z", "reason": \
+            "incident 4711: the fallback model is dearer", "id": "override-1"}
+            """),
+        document(
+            "override.granted of a count", header(.overrideGranted, 61, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "limit": "concurrency", "amount": 0, \
+            "until": "2026-11-22T12:00:00+01:00", "reason": "runaway"}
+            """),
+        document(
+            "override.ended", header(.overrideEnded, 62, team, root),
+            #"{"account": "acme/ml-platform", "limit": "usd.day", "reason": "all clear"}"#),
+        document(
+            "override.ended by itself", header(.overrideEnded, 63, key, .daemon),
+            #"""
+            {"account": "acme/ml-platform/prod", "limit": "concurrency", "reason": "expired"}
+            """#),
+    ]
+    private static let finances = [
+        document(
+            "credit.granted", header(.creditGranted, 64, org, root),
+            """
+            {"account": "acme", "usd": "100.00", "source": "alipay", "reference": \
+            "2026112222001", "expires_in": 7776000, "expires": \
+            "2027-02-20T10:00:00.123520789Z", "id": "acme alipay 2026112222001"}
+            """),
+        document(
+            "credit.granted least", header(.creditGranted, 65, org, root),
+            #"{"account": "acme", "usd": "0.000000001", "source": "sign-up"}"#),
+        document(
+            "credit.expired", header(.creditExpired, 66, org, .daemon),
+            #"{"account": "acme", "grant": 64, "usd": "12.5"}"#),
+        document(
+            "billing.set", header(.billingSet, 67, org, root),
+            """
+            {"account": "acme", "markup_ppm": 150000, "currency": "CNY", "rate": "1.00", \
+            "reason": "contract 17"}
+            """),
+        GoldenEvent("hold.refused for want of credit") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 68, key, relay), reason: .creditExhausted, model: gpt,
+                input: 1_200, output: 400, usd: dollars("0.0192"))
+            event.scopeTier = .org
+            event.amount = dollars("100").raw
+            event.used = dollars("100.01").raw
+            event.held = dollars("0.000000003").raw
+            event.encode(into: &buffer)
+        },
+    ]
     private static let prices = [
         document(
             "price.set from an instant on", header(.priceSet, 60, .none, root),

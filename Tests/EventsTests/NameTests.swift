@@ -122,7 +122,10 @@ import Testing
         // Written out once more: a change here is a change of every log there is.
         #expect(
             EventType.allCases.map(\.rawValue)
-                == [1, 2, 3, 10, 11, 12, 20, 21, 30, 31, 40, 41, 50, 51, 52, 53, 54, 55, 56, 58])
+                == [
+                    1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 24, 25, 26, 30, 31, 40, 41, 50, 51, 52, 53,
+                    54, 55, 56, 58,
+                ])
         #expect(
             Refusal.allCases.map(\.rawValue)
                 == [1, 10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42])

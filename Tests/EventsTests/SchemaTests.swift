@@ -35,6 +35,39 @@ private let payloads: [(type: EventType, text: String)] = [
     (.limitsSet, #"{"account":"acme","limits":{"usd.total":"0","requests.month":9}}"#),
     (.permissionsSet, #"{"account":"acme/ml","models":["*"]}"#),
     (.permissionsSet, #"{"account":"acme/ml","scopes":null,"models":[]}"#),
+    (
+        .overrideGranted,
+        """
+        {"account":"acme/ml","limit":"usd.day","amount":"1000","for":172800,"reason":"b","id":"a"}
+        """
+    ),
+    (
+        .overrideGranted,
+        """
+        {"account":"acme","limit":"concurrency","amount":3,"until":"2027-01-01T00:00:00.5+01:00",\
+        "reason":"b"}
+        """
+    ),
+    (.overrideEnded, #"{"account":"acme/ml","limit":"usd.day"}"#),
+    (.creditGranted, #"{"account":"acme","usd":"5","source":"sign-up"}"#),
+    (
+        .creditGranted,
+        """
+        {"account":"acme","usd":"0.50","source":"card","reference":"r","expires_in":9,"id":"a",\
+        "reason":"b"}
+        """
+    ),
+    (
+        .creditGranted,
+        #"{"account":"acme","usd":"1","source":"card","expires":"2027-01-01T00:00:00Z"}"#
+    ),
+    (
+        .billingSet,
+        """
+        {"account":"acme","markup_ppm":150000,"currency":"CNY","rate":"7.30","id":"a","reason":"b"}
+        """
+    ),
+    (.overrideEnded, #"{"account":"acme","limit":"tokens.minute","id":"a","reason":"b"}"#),
     (.priceSet, #"{"model":"Openai/GPT-4.1","in":"8","out":"24"}"#),
     (
         .priceSet,
@@ -57,7 +90,7 @@ private let payloads: [(type: EventType, text: String)] = [
     @Test func `are there for every type, and for nothing else`() throws {
         let events = EventType.allCases.map { "\($0.name).json" } + ["common.json"]
         #expect(try Repository.files("schemas/events") == events.sorted())
-        let appended = EventType.allCases.filter { $0.carriesJSON && $0.rawValue >= 10 }
+        let appended = EventType.allCases.filter(\.isAppended)
         #expect(
             try Repository.files("schemas/payloads") == appended.map { "\($0.name).json" }.sorted())
         for type in EventType.allCases {

@@ -40,6 +40,14 @@ import Testing
         return answer == expected
     }
 
+    private static func credit(_ json: JSON?) -> [String: String]? {
+        guard let json else { return nil }
+        var texts: [String: String] = [:]
+        for member in json.members ?? [] { texts[member.name] = member.value.string }
+        let grants = json["grants"]?.array ?? []
+        texts["grants"] = grants.map { $0["left"]?.string ?? "?" }.joined(separator: " ")
+        return texts
+    }
     /// EXPLAIN tells of the answer that was given, of the check that refused as the first that does,
     /// and of every limit what the naive model knows of it.
     private func compareExplanation(
@@ -99,6 +107,9 @@ import Testing
     ) throws {
         for account in machine.withBook({ $0.allPaths }) {
             let usage = try machine.usage(account, at: time)
+            try #require(
+                Self.credit(usage["credit"]) == naive.creditUsage(account),
+                "seed \(seed), line \(line): \(account) \(String(describing: usage["credit"]))")
             for (name, expected) in naive.usage(account, at: time) {
                 let entry = usage["limits"]?[name]
                 let text = { (field: String) -> String? in

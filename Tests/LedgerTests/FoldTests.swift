@@ -151,9 +151,9 @@ import Testing
     }
 }
 
-private struct UnreadableCheckpoint: Error {}
+struct UnreadableCheckpoint: Error {}
 
-private func restoredBook(_ bytes: Bytes) throws -> Book {
+func restoredBook(_ bytes: Bytes) throws -> Book {
     guard let book = Book(decoding: bytes) else { throw UnreadableCheckpoint() }
     return book
 }

@@ -25,6 +25,8 @@ struct HistoryGenerator {
     private var holds: [KnownHold] = []
     private var lastSeq: Int64 = 2
     private var expiredKeys: Set<String> = []
+    /// When something ends by itself, as far as it was asked for.
+    private var ends: [Int64] = []
     /// Most requests are for one key for a while, so that its limits are felt.
     private var favourite = ""
     private var lastRefusal: (scope: String, limit: String)?
@@ -233,6 +235,10 @@ struct HistoryGenerator {
         guard asked[0] == "RESERVE" else {
             return
         }
+        if words[2] == "credit_exhausted", random.chance(30) {
+            queue.append(creditLine(Self.option("scope", words) ?? "acme"))
+            return
+        }
         if random.below(80) == 0 {
             // A flood: the same again, and others like it, well past what is logged in a second.
             let others = recent.filter { $0.hasPrefix("RESERVE ") }.suffix(2)
@@ -355,6 +361,13 @@ struct HistoryGenerator {
 
     /// To the deadline of a hold, to the second in which it leaves the minute, or to a new price.
     private mutating func jumpToDeadline() {
+        if random.chance(30), let end = random.pickAny(ends.suffix(6)) {
+            let instant = end - (random.chance(35) ? 1 : 0)
+            if instant > now, instant - now < 7200 * Self.second {
+                now = instant
+            }
+            return
+        }
         if random.chance(40), let instant = random.pickAny(scheduled.suffix(3)) {
             now = max(now, instant - (random.chance(35) ? 1 : 0))
             return
@@ -392,8 +405,10 @@ struct HistoryGenerator {
         case ..<780: return chargeLine()
         case ..<845: return random.pick(Array(recent.suffix(random.chance(50) ? 12 : 80)))
         case ..<890: return changedLine()
-        case ..<940: return limitsLine(of: anyAccount())
+        case ..<925: return limitsLine(of: anyAccount())
+        case ..<940: return overrideLine()
         case ..<954: return permissionsLine()
+        case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
         case ..<985: return brokenLine()
@@ -691,6 +706,59 @@ struct HistoryGenerator {
             + "}"
     }
 
+    /// Mostly a limit that is wider or narrower for a time; sometimes the early end of one.
+    private mutating func overrideLine() -> String {
+        let path = anyAccount()
+        // One member, cut out of a `limits` object: `"usd.day":"1.5"`.
+        let member = limits(of: path, removing: false).split(separator: ",")[0]
+        let (name, amount) = (member.split(separator: ":")[0], member.split(separator: ":")[1])
+        if random.chance(20) {
+            return #"APPEND override.ended {"account":"\#(path)","limit":\#(name)"# + adminFields()
+                + "}"
+        }
+        let seconds = random.pick([1, 2, 30, 60, 600, 3600, 7200, 172_800])
+        var until = #""for":\#(seconds)"#
+        ends.append(now + Int64(seconds) * Self.second)
+        if random.chance(40) {
+            let instant = now / Self.second + Int64(seconds)
+            until = #""until":"\#(NaiveModel.instant(second: instant))""#
+            ends[ends.count - 1] = instant * Self.second
+        }
+        return
+            #"APPEND override.granted {"account":"\#(path)","limit":\#(name),"amount":\#(amount),"#
+            + until + #","reason":"r\#(lineCount)""# + adminFields() + "}"
+    }
+
+    /// A top-up, of little or of much, and mostly with an end.
+    private mutating func creditLine(_ org: String) -> String {
+        let micro = random.pick([5_000, 60_000, 400_000, 3_000_000]) + random.below(5_000)
+        let decimals = "\(1_000_000 + micro % 1_000_000)".dropFirst()
+        var fields = #""account":"\#(org)","usd":"\#(micro / 1_000_000).\#(decimals)""#
+        fields += #","source":"\#(random.pick(["sign-up", "card", "alipay"]))""#
+        if random.chance(60) {
+            fields += #","reference":"p\#(lineCount)""#
+        }
+        let seconds = random.pick([2, 60, 900, 7200, 172_800])
+        switch random.below(3) {
+        case 0: break
+        case 1:
+            fields += #","expires_in":\#(seconds)"#
+            ends.append(now + Int64(seconds) * Self.second)
+        default:
+            let instant = now / Self.second + Int64(seconds)
+            fields += #","expires":"\#(NaiveModel.instant(second: instant))""#
+            ends.append(instant * Self.second)
+        }
+        return "APPEND credit.granted {" + fields + adminFields() + "}"
+    }
+
+    private mutating func billingLine() -> String {
+        let markup = random.pick([0, 150_000, 1, 333_333, 2_000_000])
+        let (currency, rate) = random.pick([("CNY", "1"), ("EUR", "0.861234567"), ("USD", "1")])
+        return #"APPEND billing.set {"account":"\#(random.pick(orgs))","markup_ppm":\#(markup),"#
+            + #""currency":"\#(currency)","rate":"\#(rate)""# + adminFields() + "}"
+    }
+
     private mutating func permissionsLine() -> String {
         var line = #"APPEND permissions.set {"account":"\#(anyAccount())""#
         let which = random.below(3)
@@ -862,6 +930,35 @@ struct HistoryGenerator {
             #"APPEND limits.set {"account":"\#(key)","limits":{"requests.day":1.5}}"#,
             #"APPEND limits.set {"account":"nobody","limits":{"requests.day":1}}"#,
             #"APPEND limits.set {"account":"\#(key)","limits":{"usd.day":"999999"}}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","for":9}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","for":9,"#
+                + #""until":"2100-01-01T00:00:00Z","reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"1","#
+                + #""until":"\#(NaiveModel.instant(second: now / Self.second))","reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":1,"for":9,"#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.year","amount":"1","for":9,"#
+                + #""reason":"r"}"#,
+            #"APPEND override.granted {"account":"\#(key)","limit":"usd.day","amount":"999999","#
+                + #""for":9,"reason":"r"}"#,
+            #"APPEND override.ended {"account":"\#(key)","limit":"usd.year"}"#,
+            #"APPEND credit.granted {"account":"\#(team)","usd":"1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"nobody","usd":"1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"0","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"-1","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"9999999999","source":"card"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1"}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1","source":"card","expires_in":0}"#,
+            #"APPEND credit.granted {"account":"\#(org)","usd":"1","source":"card","#
+                + #""expires":"\#(NaiveModel.instant(second: now / Self.second))"}"#,
+            #"APPEND credit.expired {"account":"\#(org)","grant":1,"usd":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":-1,"currency":"CNY","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"cny","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"CNY","rate":"0"}"#,
+            #"APPEND billing.set {"account":"\#(team)","markup_ppm":0,"currency":"CNY","rate":"1"}"#,
+            #"APPEND billing.set {"account":"\#(org)","markup_ppm":0,"currency":"CNY"}"#,
             #"APPEND permissions.set {"account":"nobody","models":null}"#,
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,

@@ -11,6 +11,12 @@ extension NaiveModel {
         ],
         "limits.set": ["account", "limits"],
         "permissions.set": ["account", "models", "scopes"],
+        "override.granted": ["account", "limit", "amount", "until", "for"],
+        "override.ended": ["account", "limit"],
+        "credit.granted": [
+            "account", "usd", "source", "reference", "expires", "expires_in",
+        ],
+        "billing.set": ["account", "markup_ppm", "currency", "rate"],
         "price.set": [
             "model", "in", "out", "cached", "cache_write", "reasoning",
             "request", "max_out", "context", "variants", "from", "capabilities", "force",
@@ -41,6 +47,10 @@ extension NaiveModel {
         case "key.created": try createAccount(payload, depth: 3, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
+        case "override.granted": try grantOverride(payload, at: now)
+        case "override.ended": try endOverride(payload)
+        case "credit.granted": try grantCredit(payload, at: now)
+        case "billing.set": try setBilling(payload)
         case "price.set": try setPrice(payload, at: now)
         default: try setAlias(payload)
         }
@@ -125,28 +135,11 @@ extension NaiveModel {
             throw .error
         }
         for (name, value) in limits {
-            guard Self.limitRules.contains(where: { $0.limits.contains(name) }) else {
-                throw .error
-            }
-            let amount: Amount
-            switch (value, Self.unit(of: name)) {
-            case (.null, _):
+            if value == .null, Self.isLimit(name) {
                 account.limits[name] = nil
                 continue
-            case (.string(let text), "usd"):
-                guard let nano = Self.nanoDollars(text) else {
-                    throw .error
-                }
-                amount = nano
-            case (.integer(let count), "tokens"), (.integer(let count), "requests"),
-                (.integer(let count), "concurrency"):
-                guard count >= 0, count <= Amount(Int64.max) else {
-                    throw .error
-                }
-                amount = count
-            default:
-                throw .error
             }
+            let amount = try Self.limitAmount(value, of: name)
             for ancestor in ancestors {
                 if let most = accounts[ancestor]!.limits[name], amount > most {
                     throw .error
@@ -156,6 +149,30 @@ extension NaiveModel {
             if Self.window(of: name) == "minute" {
                 account.recordsMinute = true
             }
+        }
+    }
+
+    static func isLimit(_ name: String) -> Bool {
+        limitRules.contains { $0.limits.contains(name) }
+    }
+    static func limitAmount(_ value: JSON, of name: String) throws(Failure) -> Amount {
+        guard isLimit(name) else {
+            throw .error
+        }
+        switch (value, unit(of: name)) {
+        case (.string(let text), "usd"):
+            guard let nano = nanoDollars(text) else {
+                throw .error
+            }
+            return nano
+        case (.integer(let count), "tokens"), (.integer(let count), "requests"),
+            (.integer(let count), "concurrency"):
+            guard count >= 0, count <= Amount(Int64.max) else {
+                throw .error
+            }
+            return count
+        default:
+            throw .error
         }
     }
 
@@ -319,7 +336,7 @@ extension NaiveModel {
     // MARK: Fields
 
     /// A string that may be missing.
-    private static func text(_ json: JSON?) throws(Failure) -> String? {
+    static func text(_ json: JSON?) throws(Failure) -> String? {
         switch json {
         case nil: return nil
         case .string(let text)?: return text

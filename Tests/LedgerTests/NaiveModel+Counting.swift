@@ -135,10 +135,10 @@ extension NaiveModel {
             return [:]
         }
         var answer: [String: (limit: String?, used: String, held: String)] = [:]
-        for limit in Set(account.limits.keys).union(["usd.day", "usd.month", "usd.total"]) {
+        for limit in account.limitNames.union(["usd.day", "usd.month", "usd.total"]) {
             let (used, held) = standing(of: account, in: limit, at: now)
             answer[limit] = (
-                limit: account.limits[limit].map { Self.amount($0, of: limit) },
+                limit: account.limit(limit).map { Self.amount($0, of: limit) },
                 used: Self.amount(used, of: limit),
                 held: Self.amount(held, of: limit)
             )

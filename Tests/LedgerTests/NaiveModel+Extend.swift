@@ -62,6 +62,10 @@ extension NaiveModel {
         if Self.cost(of: wanted, price: hold.price) > Amount(Int64.max) {
             throw .error
         }
+        try refuseUnbillable(org: lineage[2], usd: usd)
+        if let text = creditExhausted(lineage[2], usd: moreUSD, holds: 0) {
+            return Refusal(reason: "credit_exhausted", text: "402 credit_exhausted \(text)")
+        }
         for rule in Self.limitRules {
             for path in lineage {
                 for limit in rule.limits where counts(hold, in: limit, of: path, at: now) {

@@ -141,6 +141,13 @@ extension NaiveModel {
         let usd = Self.cost(of: usage, price: price)
         try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
 
+        try refuseUnbillable(org: lineage[2], usd: usd)
+
+        // 30: credit.
+        if let text = creditExhausted(lineage[2], usd: usd) {
+            return refused("credit_exhausted", "402 credit_exhausted \(text)")
+        }
+
         // 31 to 42: the limits.
         for rule in Self.limitRules {
             for path in lineage {
@@ -206,7 +213,7 @@ extension NaiveModel {
         _ limit: String, of path: String, asked: Amount, growing hold: Hold? = nil, at now: Int64
     ) -> String? {
         let account = accounts[path]!
-        guard let amount = account.limits[limit] else {
+        guard let amount = account.limit(limit) else {
             return nil
         }
         let (used, held) = standing(of: account, in: limit, at: now)

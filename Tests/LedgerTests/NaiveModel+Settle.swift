@@ -30,10 +30,12 @@ extension NaiveModel {
             org: Self.lineage(hold.key)[2],
             usd: usd - hold.counts.usdHeld - hold.counts.usdUsed,
             tokens: counts.tokensUsed - hold.counts.tokensHeld - hold.counts.tokensUsed)
+        try refuseUnbillable(org: Self.lineage(hold.key)[2], usd: usd)
 
         let isLate = hold.state != .open
         _ = appendEvent(of: hold.key, at: now)
         recount(hold, as: counts)
+        hold.drawn = bill(hold.key, usd: usd, before: hold.drawn)
         if !isLate {
             close(hold)
         }
@@ -58,15 +60,17 @@ extension NaiveModel {
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
+        try refuseUnbillable(org: Self.lineage(key)[2], usd: usd)
 
         let eventName = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: eventName, key: key, at: now)
+        let drawn = bill(key, usd: usd, before: 0)
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
             name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
             placed: now, until: now, allowLine: "", state: .settled, counts: counts,
-            settlement: Settlement(usage: usage, line: line))
+            settlement: Settlement(usage: usage, line: line), drawn: drawn)
         return line
     }
 
@@ -82,7 +86,7 @@ extension NaiveModel {
         for path in Self.lineage(key) {
             let account = accounts[path]!
             for limit in ["usd.hour", "usd.day", "usd.week", "usd.month", "usd.total"] {
-                guard let amount = account.limits[limit] else {
+                guard let amount = account.limit(limit) else {
                     continue
                 }
                 let (used, held) = standing(of: account, in: limit, at: now)
@@ -132,6 +136,7 @@ extension NaiveModel {
             let counts = countsAfterLapse(of: hold)
             _ = appendEvent()
             recount(hold, as: counts)
+            hold.drawn = bill(hold.key, usd: counts.usdUsed, before: hold.drawn)
             close(hold)
             hold.state = .lapsed
             hold.counts = counts
@@ -201,10 +206,12 @@ extension NaiveModel {
         let usd = Self.cost(of: usage, price: price)
         let tokens = usage.input + usage.output
         try refuseOverflow(org: Self.lineage(key)[2], usd: usd, tokens: tokens)
+        try refuseUnbillable(org: Self.lineage(key)[2], usd: usd)
 
         let name = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: name, key: key, at: now)
+        _ = bill(key, usd: usd, before: 0)
         let line = "+CHARGED \(name) usd=\(Self.money(usd))\(leftText(key, at: now))"
         charges["\(key) \(id)"] = Charge(
             key: key, model: model, usage: usage, placed: now, counts: counts, line: line)

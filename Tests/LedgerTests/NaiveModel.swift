@@ -44,6 +44,8 @@ struct NaiveModel {
     struct Account {
         /// By name (`usd.day`), money in nano-dollars.
         var limits: [String: Amount] = [:]
+        /// What stands instead of a limit, or where there is none, until an instant.
+        var overrides: [String: Override] = [:]
         /// `nil` inherits, an empty list allows nothing.
         var models: [String]?
         var scopes: [String]?
@@ -51,6 +53,8 @@ struct NaiveModel {
         /// Of an org only.
         var allowsUnpriced = false
         var onLapse = "release"
+        var credit: Credit?
+        var billing: Billing?
         /// Of an org only: the end of the window that was opened last, by window.
         var openedUntil: [String: Int64] = [:]
 
@@ -101,6 +105,8 @@ struct NaiveModel {
         /// What it counts for at the moment.
         var counts: Counts
         var settlement: Settlement?
+        /// What credit it has drawn.
+        var drawn: Amount = 0
     }
 
     struct Settlement {
@@ -136,6 +142,8 @@ struct NaiveModel {
     /// The reply to one line at one event time; `nil` for a verb that the model does not know.
     mutating func answer(_ line: String, at now: Int64) -> String? {
         appendSummedRefusals(at: now)
+        endOverrides(at: now)
+        expireCredit(at: now)
         lapseHolds(at: now)
         let words = line.split(separator: " ").map { String($0) }
         do throws(Failure) {

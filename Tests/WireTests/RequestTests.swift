@@ -152,7 +152,7 @@ import Wire
         ("LIST keys under=A", "ERR under='A' is no account: \(AccountPath.rule)"),
         (
             "LIST all",
-            "ERR LIST knows no 'all'; the syntax is LIST orgs|teams|keys|prices|aliases|operators [under= after= limit=]"
+            "ERR LIST knows no 'all'; the syntax is LIST orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         ),
         ("EVENTS", "ok"),
         ("EVENTS from=1 to=4611686018427387903 limit=10000 type=hold.placed account=acme", "ok"),

@@ -62,6 +62,28 @@ struct Desk: ~Copyable {
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
             "SETTLE 1-999 in=1 out=1 key=acme/ml/prod model=gpt",
             #"APPEND limits.set '{"account":"acme/ml/prod","limits":{"usd.total":"5"},"id":"l1"}'"#,
+            """
+            APPEND override.granted '{"account":"acme/ml/prod","limit":"usd.total","amount":"50",\
+            "for":3,"reason":"drill"}'
+            """,
+            """
+            APPEND override.granted '{"account":"acme","limit":"tokens.minute","amount":9,\
+            "until":"2026-11-25T00:00:00Z","reason":"drill"}'
+            """,
+            """
+            APPEND billing.set '{"account":"acme","markup_ppm":150000,"currency":"CNY","rate":"1"}'
+            """,
+            """
+            APPEND credit.granted '{"account":"acme","usd":"0.01","source":"sign-up","expires_in":9}'
+            """,
+            #"APPEND credit.granted '{"account":"acme","usd":"0.002","source":"card","reference":"p"}'"#,
+            "RESERVE acme/ml/prod gpt in=100 out=200 id=r2",
+            "SETTLE 1-@ in=900 out=200 cached=10", "RESERVE acme/ml/prod gpt in=1000 out=200",
+            "CHARGE acme/ml/prod openai/gpt-4.1 in=900 out=900 id=c3", "USAGE acme", "SELECT 7",
+            "USAGE acme/ml/prod", "LIST overrides limit=1",
+            "LIST overrides after=acme:tokens.minute",
+            "SELECT 3",
+            #"APPEND override.ended '{"account":"acme","limit":"tokens.minute","reason":"over"}'"#,
             #"APPEND permissions.set '{"account":"acme/ml/prod","models":[],"scopes":["chat"]}'"#,
             "RESERVE acme/ml/prod gpt in=1 out=1 scope=files",
             #"APPEND operator.revoked '{"operator":"relay-1"}'"#, "SELECT 90000",
@@ -161,6 +183,7 @@ struct Desk: ~Copyable {
                 case .prices: .prices
                 case .aliases: .aliases
                 case .operators: .operators
+                case .overrides: .overrides
                 }
             try machine.book.writeListing(
                 listing, under: query.under, after: query.after, limit: query.limit, into: &json)
