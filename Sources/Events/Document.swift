@@ -5,6 +5,12 @@ package enum Document: Sendable {
     case epochStarted(EpochStarted)
     case windowOpened(WindowOpened)
     case accountCreated(AccountCreated)
+    case keyRotated(KeyRotated)
+    case keyRevoked(AccountNamed)
+    case keyRotationDue(AccountNamed)
+    case accountDisabled(AccountNamed)
+    case accountEnabled(AccountNamed)
+    case accountDescribed(AccountDescribed)
     case limitsSet(LimitsSet)
     case permissionsSet(PermissionsSet)
     case overrideGranted(OverrideGranted)
@@ -30,6 +36,12 @@ package enum Document: Sendable {
         case .orgCreated: self = .accountCreated(try AccountCreated(&fields, tier: .org))
         case .teamCreated: self = .accountCreated(try AccountCreated(&fields, tier: .team))
         case .keyCreated: self = .accountCreated(try AccountCreated(&fields, tier: .key))
+        case .keyRotated: self = .keyRotated(try KeyRotated(&fields))
+        case .keyRevoked: self = .keyRevoked(try AccountNamed(&fields, tier: .key))
+        case .keyRotationDue: self = .keyRotationDue(try AccountNamed(&fields, tier: .key))
+        case .accountDisabled: self = .accountDisabled(try AccountNamed(&fields))
+        case .accountEnabled: self = .accountEnabled(try AccountNamed(&fields))
+        case .accountDescribed: self = .accountDescribed(try AccountDescribed(&fields))
         case .limitsSet: self = .limitsSet(try LimitsSet(&fields))
         case .permissionsSet: self = .permissionsSet(try PermissionsSet(&fields))
         case .overrideGranted: self = .overrideGranted(try OverrideGranted(&fields))
@@ -128,6 +140,8 @@ package struct AccountCreated: Sendable {
     // Keys only.
     package var expires: Instant?
     package var expiresInSeconds: Int64?
+    /// How often it is to be rotated, in seconds.
+    package var rotateEverySeconds: Int64?
     /// 32 bytes.
     package var secretDigest: [UInt8]?
 
@@ -161,6 +175,8 @@ package struct AccountCreated: Sendable {
             expires = try fields.optionalInstant("expires")
             expiresInSeconds = try fields.optionalInteger(
                 "expires_in", 1...Bounds.relativeSecondsMax)
+            rotateEverySeconds = try fields.optionalInteger(
+                "rotate_every", 1...Bounds.relativeSecondsMax)
             secretDigest = try fields.optionalDigest("secret_sha256")
         }
     }
@@ -318,6 +334,7 @@ package enum Role: UInt8, CaseIterable, Sendable {
     case relay = 1
     case auditor = 2
     case finance = 3
+    case developer = 4
 
     package var name: String {
         switch self {
@@ -325,6 +342,7 @@ package enum Role: UInt8, CaseIterable, Sendable {
         case .relay: "relay"
         case .auditor: "auditor"
         case .finance: "finance"
+        case .developer: "developer"
         }
     }
 }
@@ -332,6 +350,8 @@ package enum Role: UInt8, CaseIterable, Sendable {
 package struct OperatorCreated: Sendable {
     package var name: String
     package var role: Role
+    /// The org or team within which it may do what its role may; nil for the whole ledger.
+    package var account: String?
     package var secretDigest: [UInt8]?
     fileprivate init(_ fields: inout FieldReader) throws(Failure) {
         name = try fields.text("operator")
@@ -343,9 +363,20 @@ package struct OperatorCreated: Sendable {
         }
         let text = try fields.text("role")
         guard let role = Role.allCases.first(where: { $0.name == text }) else {
-            throw Failure(.error, "role \"\(text)\" is not admin, relay, auditor or finance")
+            throw Failure(
+                .error, "role \"\(text)\" is not admin, relay, auditor, finance or developer")
         }
         self.role = role
+        account = try fields.optionalAccount("account")
+        if let account, account.withBytes({ AccountPath.tier($0) }) == .key {
+            throw Failure(
+                .error,
+                "account \"\(account)\" is a key's: an operator is confined to an org or a team")
+        }
+        guard role != .developer || account != nil else {
+            throw Failure(
+                .error, "a developer needs \"account\": the org or team it is confined to")
+        }
         secretDigest = try fields.optionalDigest("secret_sha256")
     }
 }

@@ -8,6 +8,12 @@ package enum EventType: UInt8, CaseIterable, Sendable {
     case orgCreated = 10
     case teamCreated = 11
     case keyCreated = 12
+    case keyRotated = 13
+    case keyRevoked = 14
+    case accountDisabled = 15
+    case accountEnabled = 16
+    case accountDescribed = 17
+    case keyRotationDue = 18
 
     case limitsSet = 20
     case permissionsSet = 21
@@ -40,6 +46,12 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .orgCreated: "org.created"
         case .teamCreated: "team.created"
         case .keyCreated: "key.created"
+        case .keyRotated: "key.rotated"
+        case .keyRevoked: "key.revoked"
+        case .accountDisabled: "account.disabled"
+        case .accountEnabled: "account.enabled"
+        case .accountDescribed: "account.described"
+        case .keyRotationDue: "key.rotation_due"
         case .limitsSet: "limits.set"
         case .permissionsSet: "permissions.set"
         case .overrideGranted: "override.granted"
@@ -65,15 +77,15 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         guard let found = EventType.allCases.first(where: { name == $0.name }) else { return nil }
         self = found
     }
-    /// Whether somebody may append it: the documents, but for those that only the daemon writes.
-    package var isAppended: Bool {
+    /// Whether the body is `u32 number` and then canonical JSON, rather than a fixed layout.
+    package var carriesJSON: Bool { rawValue < EventType.holdPlaced.rawValue }
+    /// Whether somebody may append it; the other documents are the daemon's own to write.
+    package var isAppendable: Bool {
         switch self {
-        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired: false
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired: false
         default: carriesJSON
         }
     }
-    /// Whether the body is `u32 number` and then canonical JSON, rather than a fixed layout.
-    package var carriesJSON: Bool { rawValue < EventType.holdPlaced.rawValue }
 }
 
 /// The first 32 bytes of every stored event, little-endian:

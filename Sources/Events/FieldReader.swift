@@ -56,6 +56,15 @@ struct FieldReader {
         }
         return path
     }
+    /// Whether the payload names the field, be it with null.
+    func names(_ name: String) -> Bool { members.contains { $0.name == name } }
+    mutating func optionalAccount(_ name: String) throws(Failure) -> String? {
+        guard members.contains(where: { $0.name == name && !$0.value.isNull }) else {
+            _ = take(name)
+            return nil
+        }
+        return try account(name, tier: nil)
+    }
     mutating func optionalInteger(
         _ name: String, _ range: ClosedRange<Int64>
     ) throws(Failure) -> Int64? {

@@ -26,6 +26,12 @@ package struct Instant: Hashable, Comparable, Sendable {
     @inlinable package static func < (a: Instant, b: Instant) -> Bool {
         a.nanoseconds < b.nanoseconds
     }
+    /// As far as instants reach.
+    package func later(bySeconds seconds: Int64) -> Instant {
+        let (span, o1) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (then, o2) = nanoseconds.addingReportingOverflow(span)
+        return o1 || o2 ? .distantFuture : Instant(nanoseconds: then)
+    }
     @inlinable package static var distantFuture: Instant { Instant(nanoseconds: .max) }
     @inlinable package static var distantPast: Instant { Instant(nanoseconds: .min) }
 
@@ -58,6 +64,10 @@ package enum Bounds {
     /// The longest that an expiry or an override may be away, in seconds: a hundred years, so that the
     /// instant stays one that can be written.
     @inlinable package static var relativeSecondsMax: Int64 { 100 * 366 * 86_400 }
+    /// How long a rotated secret may live on, in seconds: a year.
+    @inlinable package static var graceSecondsMax: Int64 { 366 * 86_400 }
+    /// Most labels of one account.
+    @inlinable package static var labelsMax: Int { 32 }
     /// Output tokens held when neither the request nor the price book says how many there may be.
     @inlinable package static var outputTokensDefault: Int64 { 4_096 }
 }

@@ -30,6 +30,7 @@ extension GateLoop {
         machine.actor = session.pointee.actor
         do throws(Failure) {
             if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
+            if session.pointee.confinement != .none { try confine(session, arguments, verb) }
             switch verb {
             case .reserve, .check: try reserve(session, arguments, verb)
             case .extend: try extend(session, arguments)
@@ -165,7 +166,7 @@ extension GateLoop {
         session.pointee.output.reply(answer, &seconds)
         session.pointee.queued += UInt64(session.pointee.output.count - before)
     }
-    private mutating func resolve(_ key: inout KeyReference) {
+    func resolve(_ key: inout KeyReference) {
         if case .secret(let text) = key {
             key = memo.digest(of: text).map { .digest($0) } ?? .malformed
         }
@@ -184,12 +185,12 @@ extension GateLoop {
             throw Failure(.error, "the payload is \(error.explanation)")
         }
         var secret: String?
-        if request.type == .keyCreated || request.type == .operatorCreated,
-            payload["secret_sha256"]?.isNull ?? true
-        {
-            secret = Secret.generate(
-                environment: request.type == .operatorCreated
-                    ? "op" : payload["environment"]?.string)
+        if request.type.needsSecret, payload["secret_sha256"]?.isNull ?? true {
+            secret = Secret.generate(environment: environment(request.type, payload))
+        }
+        let authority = authority(session)
+        if let failure = machine.book.objection(to: request.type, payload, by: authority) {
+            throw failure
         }
         let digest = secret?.withBytes { Secret.digest($0) } ?? []
         let start = machine.outbox.count
@@ -215,6 +216,16 @@ extension GateLoop {
         }
     }
 
+    /// What is to stand in a new secret.
+    private func environment(_ type: EventType, _ payload: JSON) -> String? {
+        switch type {
+        case .operatorCreated: "op"
+        case .keyRotated:
+            payload["account"]?.string?.withBytes { machine.book.environment(of: $0) }
+        default: payload["environment"]?.string
+        }
+    }
+
     // MARK: Reading
 
     private mutating func query(
@@ -229,15 +240,21 @@ extension GateLoop {
         case .list:
             let query = try ListQuery(arguments)
             let listing = listing(query.kind)
-            if session.pointee.role == .finance, listing == .keys || listing == .operators {
+            let authority = authority(session)
+            guard authority.role.mayList(query.kind) else {
                 throw Failure(
-                    .noPermission, "role finance may list orgs, teams, prices and aliases only")
+                    .noPermission,
+                    "role \(authority.role.name) may not LIST \(query.kind.name); that needs "
+                        + Role.listing(query.kind))
             }
             try machine.book.writeListing(
-                listing, under: query.under, after: query.after, limit: query.limit, into: &json)
+                listing, under: query.under, after: query.after, limit: query.limit, for: authority,
+                at: machine.now,
+                into: &json)
         default:
             switch try GetQuery(arguments) {
-            case .account(let path): try machine.book.writeAccount(path, into: &json)
+            case .account(let path):
+                try machine.book.writeAccount(path, at: machine.now, into: &json)
             case .hold(let name): try machine.book.writeHold(name, into: &json)
             case .price(let model, let version):
                 try machine.book.writePrice(model, version: version, into: &json)
@@ -261,7 +278,11 @@ extension GateLoop {
     private mutating func events(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
     ) throws(Failure) {
-        let query = try EventsQuery(arguments)
+        var query = try EventsQuery(arguments)
+        // Whoever sees only a part of the tree sees that part where nobody asks for less.
+        if query.account.isEmpty, let top = machine.book.path(of: session.pointee.confinement) {
+            query.account = top
+        }
         ask(
             session,
             .events(
@@ -274,7 +295,8 @@ extension GateLoop {
     ) throws(Failure) {
         if LifeQuery.isMeant(by: arguments) {
             let query = try LifeQuery(arguments)
-            ask(session, .life(query.name, from: query.from))
+            let top = machine.book.path(of: session.pointee.confinement)?.string ?? ""
+            ask(session, .life(query.name, from: query.from, under: top))
             return
         }
         // Nothing is placed, so nothing waits for the disk, whatever `ack=` says.
@@ -323,6 +345,7 @@ extension GateLoop {
         }
         session.pointee.role = known.role
         session.pointee.actor = known.actor
+        session.pointee.confinement = known.account
         session.pointee.userName = credentials.name.string
         noteRole(session)
     }

@@ -7,10 +7,24 @@ extension Role {
         switch verb {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
         case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
-        case .append: self == .admin
-        case .get, .events, .explain: self == .admin || self == .auditor
-        case .list, .usage, .info: self != .relay
+        case .append: self == .admin || self == .developer
+        case .get, .events: self == .admin || self == .auditor
+        case .explain: self == .admin || self == .auditor || self == .developer
+        case .list, .usage: self != .relay
+        case .info: self != .relay && self != .developer
         }
+    }
+    /// What it may list, if it may list at all: finance reads sums and no key's details, and who else may
+    /// log in concerns those who rule or audit.
+    func mayList(_ kind: ListQuery.Kind) -> Bool {
+        switch kind {
+        case .orgs, .teams, .prices, .aliases: permits(.list)
+        case .keys, .overrides: permits(.list) && self != .finance
+        case .operators: self == .admin || self == .auditor
+        }
+    }
+    static func listing(_ kind: ListQuery.Kind) -> String {
+        Role.allCases.filter { $0.mayList(kind) }.map(\.name).joined(separator: ", ")
     }
     /// The roles that may use a verb, for a refusal that names them.
     static func permitted(_ verb: Verb) -> String {

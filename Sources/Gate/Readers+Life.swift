@@ -7,10 +7,10 @@ import Wire
 extension Readers {
     /// `{"request":…,"state":…,"spent":…,"events":[…],"next":…}`; `next` is with which event to go on.
     func writeLife(
-        _ name: LifeQuery.Name, _ from: UInt64?, _ names: inout NameCache,
+        _ name: LifeQuery.Name, _ from: UInt64?, under top: String, _ names: inout NameCache,
         into json: inout ByteBuffer
     ) throws(Failure) {
-        let request = try request(named: name)
+        let request = try request(named: name, under: top, &names)
         let first = from ?? request.first
         let end = journal.durableSeq
         // A refusal has no further life than its own event.
@@ -47,6 +47,7 @@ extension Readers {
             let event = try? StoredEvent(copies.bytes.slice(at, copies.count))
         {
             if at > 0 { json.append(UInt8(ascii: ",")) }
+            try refuseOutside(event.header.account, top, &names)
             try export(event, &names, into: &json)
             at += event.bytes.count
         }
@@ -61,7 +62,7 @@ extension Readers {
 
     /// Which request is meant, and the event with which its life may begin.
     private func request(
-        named name: LifeQuery.Name
+        named name: LifeQuery.Name, under top: String, _ names: inout NameCache
     ) throws(Failure) -> (hold: HoldName, first: UInt64, refusal: UInt64?) {
         switch name {
         case .hold(let hold):
@@ -75,6 +76,7 @@ extension Readers {
             }
             var copy = ByteBuffer(capacity: 1_024)
             let event = try copyEvent(seq, into: &copy)
+            try refuseOutside(event.header.account, top, &names)
             if event.header.type == .holdRefused {
                 return (HoldName(epoch: event.header.epoch, seq: seq), seq, seq)
             }
@@ -89,6 +91,16 @@ extension Readers {
         }
     }
 
+    /// The log knows requests that the book has forgotten, so whoever is confined is refused here.
+    private func refuseOutside(
+        _ account: AccountNumber, _ top: String, _ names: inout NameCache
+    ) throws(Failure) {
+        guard !top.isEmpty, !names.isUnder(account, top) else { return }
+        throw Failure(
+            .noPermission,
+            "that is outside of \(top), to which this operator is confined; that needs "
+                + "\(Role.permitted(.explain)) over it")
+    }
     /// Copies the events of the request out of the log, page by page.
     private func collect(
         _ life: inout Life, from: UInt64, through: UInt64, into copies: inout ByteBuffer

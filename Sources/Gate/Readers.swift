@@ -12,7 +12,8 @@ final class Readers: Sendable {
     enum Question: Sendable {
         case events(from: UInt64, to: UInt64?, limit: Int, type: EventType?, account: String)
         case event(seq: UInt64)
-        case life(LifeQuery.Name, from: UInt64?)
+        /// Only of a request in the subtree of `under`, unless that is empty.
+        case life(LifeQuery.Name, from: UInt64?, under: String)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -116,7 +117,8 @@ final class Readers: Sendable {
             var json = ByteBuffer(capacity: 64 << 10)
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
-            case .life(let name, let from): try writeLife(name, from, &names, into: &json)
+            case .life(let name, let from, let top):
+                try writeLife(name, from, under: top, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,

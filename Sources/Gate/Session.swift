@@ -14,6 +14,8 @@ struct Session: ~Copyable {
     // Who asks. No role: nothing but the handshake.
     var role: Role?
     var actor = Actor.daemon
+    /// The org or team within which it may; none for the whole ledger.
+    var confinement = AccountNumber.none
     var userName = ""
     var clientName = ""
     var version = ProtocolVersion.two
@@ -83,6 +85,7 @@ struct Session: ~Copyable {
     mutating func reset() {
         role = peerRole
         actor = peerActor
+        confinement = .none
         userName = ""
         clientName = ""
         version = .two

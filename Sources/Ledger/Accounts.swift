@@ -26,6 +26,8 @@ struct AccountRow: BitwiseCopyable {
     var parent: UInt32
     /// The number of the org's own row.
     var org: UInt32
+    // A key has no children, and its life in their place: no account has both, and a word more would push
+    // every row off its cache lines. See `Lives.swift`.
     var firstChild: UInt32 = .max
     var lastChild: UInt32 = .max
     var nextSibling: UInt32 = .max
@@ -86,11 +88,6 @@ struct LimitAmounts: BitwiseCopyable {
     }
 }
 
-struct SecretRow: BitwiseCopyable {
-    var digest: InlineArray<32, UInt8>
-    var key: UInt32
-}
-
 extension AccountChain {
     /// The flags of all three.
     @inline(__always) var flags: AccountFlags {
@@ -123,7 +120,8 @@ struct AccountTable: ~Copyable {
     var zones: [String] = []
     var limitAmounts = Rows<LimitAmounts>()
     var minutes = Rows<MinuteRing>()
-    private(set) var secrets = Rows<SecretRow>()
+    var secrets = Rows<SecretRow>()
+    var lives = Rows<KeyLife>()
     private var byPath = SlotIndex(capacity: 1_024)
     private var bySecret = SlotIndex()
     private(set) var firstOrg: UInt32 = .max
@@ -179,20 +177,26 @@ struct AccountTable: ~Copyable {
     private static func hash(_ digest: Bytes) -> UInt64 {
         digest.base!.loadUnaligned(as: UInt64.self)
     }
-    func key(withSecret digest: Bytes) -> UInt32? {
+    /// The row of a secret that is, or ever was, a key's.
+    @inline(__always) func secret(_ digest: Bytes) -> UInt32? {
         guard digest.count == 32 else { return nil }
-        let slot = bySecret.find(AccountTable.hash(digest)) {
+        return bySecret.find(AccountTable.hash(digest)) {
             let row = secrets.pointer($0)
             for i in 0..<32 where row.pointee.digest[i] != digest[i] { return false }
             return true
         }
-        return slot.map { secrets.pointer($0).pointee.key }
     }
-    mutating func addSecret(_ digest: [UInt8], key: UInt32) {
+    /// Gives a key a secret, which becomes its newest.
+    mutating func addSecret(_ digest: [UInt8], key: UInt32, validUntil: Int64 = .max) {
         precondition(digest.count == 32)
         var stored = InlineArray<32, UInt8>(repeating: 0)
         for i in 0..<32 { stored[i] = digest[i] }
-        let slot = secrets.append(SecretRow(digest: stored, key: key))
+        let account = rows.pointer(key)
+        let slot = secrets.append(
+            SecretRow(
+                digest: stored, validUntil: validUntil, key: key,
+                previous: account.pointee.newestSecret))
+        account.pointee.newestSecret = slot
         digest.withUnsafeBytes { bySecret.insert(AccountTable.hash(Bytes($0)), slot) }
     }
 

@@ -44,7 +44,7 @@ private struct LimitMasks {
 }
 
 extension Book {
-    /// The key a caller means.
+    /// The key a caller means, though it may be by a secret that opens nothing any more.
     @inline(__always)
     func key(_ reference: KeyReference) -> UInt32? {
         switch reference {
@@ -53,7 +53,8 @@ extension Book {
                 accounts.rows.pointer(account).pointee.isKey
             else { return nil }
             return account
-        case .digest(let digest): return accounts.key(withSecret: digest)
+        case .digest(let digest):
+            return accounts.secret(digest).map { accounts.secrets.pointer($0).pointee.key }
         case .secret, .malformed: return nil
         }
     }
@@ -74,12 +75,6 @@ extension Book {
         return ModelName.isQualified(name) ? .unpriced : .malformed
     }
 
-    /// Why a key may spend nothing more, and the account that says so; nil while it may.
-    func barring(
-        _ chain: AccountChain, at now: Instant
-    ) -> (reason: Refusal, account: UnsafeMutablePointer<AccountRow>)? {
-        now.nanoseconds >= chain.key.pointee.expires ? (.keyExpired, chain.key) : nil
-    }
     /// The first of key, team and org whose scopes lack the scope.
     func lacking(
         scope: Bytes, _ chain: AccountChain

@@ -59,7 +59,7 @@ extension Book {
     }
 
     @inline(__always)
-    private func isKey(_ account: UInt32) -> Bool {
+    func isKey(_ account: UInt32) -> Bool {
         account < UInt32(truncatingIfNeeded: accounts.rows.count)
             && accounts.rows.pointer(account).pointee.isKey
     }
@@ -135,6 +135,7 @@ extension Book {
         hold(chain.key, ordinals, event.usd, tokens, second, bucket)
         hold(chain.team, ordinals, event.usd, tokens, second, bucket)
         hold(chain.org, ordinals, event.usd, tokens, second, bucket)
+        chain.key.pointee.lastUsed = UInt32(truncatingIfNeeded: second)
         let slot = holds.newSlot()
         let row = holds.row(slot)
         // Every field, since the slot may have been another hold's.
@@ -328,6 +329,7 @@ extension Book {
                     bucket: MinuteRing.bucket(second))
             }
         }
+        chain.key.pointee.lastUsed = UInt32(truncatingIfNeeded: second)
         let slot = holds.newSlot()
         let row = holds.row(slot)
         row.pointee = HoldRow()

@@ -50,6 +50,7 @@ extension Book {
         for entry in operators {
             b.append(text: entry.name)
             b.append(entry.role.rawValue)
+            b.append(uint32: entry.account.raw)
             entry.digest.withUnsafeBytes { b.append(Bytes($0)) }
             b.append(entry.isRevoked ? 1 : 0)
         }
@@ -70,14 +71,15 @@ extension Book {
             let epoch = r.uint32()
             epochs.append(EpochStart(epoch: epoch, seq: r.uint64()))
         }
-        for _ in 0..<r.count(of: 37) {
+        for _ in 0..<r.count(of: 42) {
             let name = r.text().string
             guard let role = Role(rawValue: r.uint8()) else { return false }
+            let account = AccountNumber(r.uint32())
             let digest = r.bytes(32)
             guard !r.failed else { return false }
             operators.append(
                 OperatorRow(
-                    name: name, role: role, digest: (0..<32).map { digest[$0] },
+                    name: name, role: role, account: account, digest: (0..<32).map { digest[$0] },
                     isRevoked: r.uint8() != 0))
         }
         for _ in 0..<r.count(of: 20) {
@@ -147,6 +149,22 @@ extension Book {
             let secret = accounts.secrets.pointer(i)
             for byte in 0..<32 { b.append(secret.pointee.digest[byte]) }
             b.append(uint32: secret.pointee.key)
+            b.append(int64: secret.pointee.validUntil)
+        }
+        b.append(uint32: UInt32(accounts.lives.count))
+        for i in 0..<accounts.lives.count {
+            let life = accounts.lives.pointer(i).pointee
+            b.append(int64: life.rotateEvery)
+            b.append(int64: life.due)
+            b.append(life.isDue ? 1 : 0)
+            b.append(int64: life.rotatedAt)
+        }
+        // Whose they are: keys in the order in which they got one.
+        for i in 0..<accounts.rows.count {
+            let row = accounts.rows.pointer(i)
+            guard row.pointee.isKey else { continue }
+            b.append(uint32: row.pointee.life)
+            b.append(uint32: row.pointee.lastUsed)
         }
     }
     private func encode(_ ring: UnsafeMutablePointer<MinuteRing>, into b: inout ByteBuffer) {
@@ -220,11 +238,37 @@ extension Book {
         for _ in 0..<r.count(of: 278) { guard decodeAccount(&r) else { return false } }
         guard decodeFinances(&r) else { return false }
         for _ in 0..<r.count(of: 34) { guard decodeOverride(&r) else { return false } }
-        for _ in 0..<r.count(of: 36) {
+        for _ in 0..<r.count(of: 44) {
             let digest = r.bytes(32)
             let key = r.uint32()
-            guard !r.failed, key < UInt32(accounts.rows.count) else { return false }
-            accounts.addSecret((0..<32).map { digest[$0] }, key: key)
+            let validUntil = r.int64()
+            guard !r.failed, isKey(key) else { return false }
+            accounts.addSecret((0..<32).map { digest[$0] }, key: key, validUntil: validUntil)
+        }
+        guard decodeLives(&r) else { return false }
+        return !r.failed
+            && operators.allSatisfy {
+                $0.account == .none || $0.account.raw < UInt32(accounts.rows.count)
+            }
+    }
+    private mutating func decodeLives(_ r: inout ByteReader) -> Bool {
+        for _ in 0..<r.count(of: 25) {
+            var life = KeyLife()
+            life.rotateEvery = r.int64()
+            life.due = r.int64()
+            life.isDue = r.uint8() != 0
+            life.rotatedAt = r.int64()
+            _ = accounts.lives.append(life)
+        }
+        for i in 0..<accounts.rows.count {
+            let row = accounts.rows.pointer(i)
+            guard row.pointee.isKey else { continue }
+            row.pointee.life = r.uint32()
+            row.pointee.lastUsed = r.uint32()
+            guard row.pointee.life == .max || row.pointee.life < UInt32(accounts.lives.count) else {
+                return false
+            }
+            scheduleRotation(of: UInt32(i))
         }
         return !r.failed
     }

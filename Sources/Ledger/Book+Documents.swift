@@ -20,6 +20,12 @@ extension Book {
             epochs.append(EpochStart(epoch: header.epoch, seq: header.seq))
         case .windowOpened(let opened): try apply(opened, header)
         case .accountCreated(let created): try apply(created, event, json)
+        case .keyRotated(let rotated): try apply(rotated, header)
+        case .keyRevoked: try apply(.revoked, true, header)
+        case .keyRotationDue: try applyRotationDue(header)
+        case .accountDisabled: try apply(.disabled, true, header)
+        case .accountEnabled: try apply(.disabled, false, header)
+        case .accountDescribed(let described): try apply(described, header)
         case .limitsSet(let set): try apply(set, header)
         case .overrideGranted(let granted): try apply(granted, header)
         case .overrideEnded(let ended): try apply(ended, header)
@@ -45,12 +51,14 @@ extension Book {
                 prices.addAlias(names.add(set.alias), model: model, in: names)
             }
         case .operatorCreated(let created):
-            guard let digest = created.secretDigest, event.number == UInt32(operators.count) else {
-                throw .malformed("operator")
-            }
+            guard let digest = created.secretDigest, event.number == UInt32(operators.count),
+                (created.account == nil) == (header.account == .none)
+            else { throw .malformed("operator") }
+            if header.account != .none { _ = try existing(header.account) }
             operators.append(
                 OperatorRow(
-                    name: created.name, role: created.role, digest: digest, isRevoked: false))
+                    name: created.name, role: created.role, account: header.account,
+                    digest: digest, isRevoked: false))
         case .operatorRevoked:
             guard event.number < UInt32(operators.count) else { throw .malformed("operator") }
             operators[Int(event.number)].isRevoked = true
@@ -158,6 +166,9 @@ extension Book {
                 accounts.rows.pointer(slot), change, at: event.header.time, seq: event.header.seq)
         }
         if let digest = created.secretDigest { accounts.addSecret(digest, key: slot) }
+        if let seconds = created.rotateEverySeconds {
+            startLife(of: slot, rotateEvery: seconds, at: event.header.time)
+        }
     }
 
     private mutating func apply(_ set: PriceSet, _ event: DocumentEvent) throws(EventError) {

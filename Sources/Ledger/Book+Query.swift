@@ -101,11 +101,13 @@ extension Book {
 
     // MARK: GET
 
-    package func writeAccount(_ path: Bytes, into b: inout ByteBuffer) throws(Failure) {
-        write(account: try account(path), into: &b)
+    package func writeAccount(
+        _ path: Bytes, at now: Instant, into b: inout ByteBuffer
+    ) throws(Failure) {
+        write(account: try account(path), at: now, into: &b)
     }
 
-    private func write(account number: UInt32, into b: inout ByteBuffer) {
+    private func write(account number: UInt32, at now: Instant, into b: inout ByteBuffer) {
         let row = accounts.rows.pointer(number)
         var object = ObjectWriter(opening: &b)
         object.field("account", names[row.pointee.name], into: &b)
@@ -138,9 +140,7 @@ extension Book {
         }
         writeList("models", row.pointee.models, &object, into: &b)
         writeList("scopes", row.pointee.scopes, &object, into: &b)
-        if row.pointee.expires != .max {
-            object.field("expires", Instant(nanoseconds: row.pointee.expires), into: &b)
-        }
+        writeLife(of: number, at: now, &object, into: &b)
         if row.pointee.tier != .key {
             object.field("children", Int64(row.pointee.children), into: &b)
         }
@@ -306,6 +306,11 @@ extension Book {
         var object = ObjectWriter(opening: &b)
         object.field("operator", operators[i].name, into: &b)
         object.field("role", operators[i].role.name, into: &b)
+        if let path = path(of: operators[i].account) {
+            object.field("account", path, into: &b)
+        } else {
+            object.null("account", into: &b)
+        }
         object.field("revoked", operators[i].isRevoked, into: &b)
         b.append(UInt8(ascii: "}"))
     }
@@ -314,7 +319,8 @@ extension Book {
 
     /// A page of a listing: `{"items":[…],"next":…}`; `next` is what to give as `after`.
     package func writeListing(
-        _ listing: Listing, under: Bytes, after: Bytes, limit: Int, into b: inout ByteBuffer
+        _ listing: Listing, under: Bytes, after: Bytes, limit: Int, for authority: Authority,
+        at now: Instant, into b: inout ByteBuffer
     ) throws(Failure) {
         var page = Page(limit: limit)
         if !under.isEmpty, [.prices, .aliases, .operators].contains(listing) {
@@ -323,9 +329,12 @@ extension Book {
                 "LIST \(listing) has no field under=; only accounts and what they have "
                     + "stand in the tree")
         }
+        // Whoever sees only a part of the tree sees that part where nobody asks for less.
+        let top = under.isEmpty ? path(of: authority.account) ?? under : under
         b.append("{\"items\":[" as StaticString)
         switch listing {
-        case .orgs, .teams, .keys: try list(listing, under: under, after: after, &page, into: &b)
+        case .orgs, .teams, .keys:
+            try list(listing, under: top, after: after, at: now, &page, into: &b)
         case .prices:
             let start = try position(after) { prices.model(named: $0, in: names) }
             var i = start
@@ -347,13 +356,16 @@ extension Book {
             var i = try position(after) { name in
                 operators.firstIndex { $0.name.withBytes { $0 == name } }.map { UInt32($0) }
             }
-            while i < operators.count, page.begin(into: &b) {
-                write(operator: i, into: &b)
-                page.last = operators[i].name
+            while i < operators.count {
+                if operators[i].name.withBytes({ isInside(operator: $0, authority) }) {
+                    guard page.begin(into: &b) else { break }
+                    write(operator: i, into: &b)
+                    page.last = operators[i].name
+                }
                 i += 1
             }
             page.hasMore = i < operators.count
-        case .overrides: try listOverrides(under: under, after: after, &page, into: &b)
+        case .overrides: try listOverrides(under: top, after: after, &page, into: &b)
         }
         b.append("],\"next\":" as StaticString)
         if page.hasMore {
@@ -391,7 +403,7 @@ extension Book {
 
     /// Walks the tree in creation order, resuming behind `after`.
     private func list(
-        _ listing: Listing, under: Bytes, after: Bytes, _ page: inout Page,
+        _ listing: Listing, under: Bytes, after: Bytes, at now: Instant, _ page: inout Page,
         into b: inout ByteBuffer
     ) throws(Failure) {
         let wanted: Tier = listing == .orgs ? .org : listing == .teams ? .team : .key
@@ -424,7 +436,7 @@ extension Book {
                     page.hasMore = true
                     return
                 }
-                write(account: number, into: &b)
+                write(account: number, at: now, into: &b)
                 page.last = names[accounts.rows.pointer(number).pointee.name].string
             }
             at = next(number, in: top, descending: tier.rawValue < wanted.rawValue)

@@ -80,6 +80,8 @@ package struct Book: ~Copyable {
 struct OperatorRow {
     var name: String
     var role: Role
+    /// The org or team it is confined to; none for the whole ledger.
+    var account: AccountNumber
     var digest: [UInt8]
     var isRevoked: Bool
 }
@@ -108,20 +110,5 @@ extension Book {
     package func name(of model: ModelNumber) -> Bytes? {
         model.raw < UInt32(prices.models.count)
             ? names[prices.models.pointer(model.raw).pointee.name] : nil
-    }
-    /// Who an operator is, if the digest of the secret is right and nobody revoked it.
-    package func authenticate(_ name: Bytes, digest: [UInt8]) -> (actor: Actor, role: Role)? {
-        guard let i = operators.firstIndex(where: { $0.name.withBytes { $0 == name } }) else {
-            return nil
-        }
-        // Every byte is looked at, so that the time tells nothing about where they differ.
-        var difference: UInt8 = operators[i].digest.count == digest.count ? 0 : 1
-        for (a, b) in zip(operators[i].digest, digest) { difference |= a ^ b }
-        guard difference == 0, !operators[i].isRevoked else { return nil }
-        return (.operatorNumber(UInt32(i)), operators[i].role)
-    }
-    /// Whether an operator that has authenticated before still may; for long-lived connections.
-    package func isRevoked(_ actor: Actor) -> Bool {
-        actor.operatorNumber.map { operators[Int($0)].isRevoked } ?? false
     }
 }

@@ -9,13 +9,6 @@ package enum Appended: Sendable {
 }
 
 extension Machine {
-    /// The event types an admin may append.
-    package static let appendable: [EventType] = [
-        .orgCreated, .teamCreated, .keyCreated, .limitsSet, .permissionsSet, .overrideGranted,
-        .overrideEnded, .creditGranted, .billingSet, .priceSet, .aliasSet, .operatorCreated,
-        .operatorRevoked,
-    ]
-
     /// Validates an admin's payload against the book and appends it.
     ///
     /// - Parameter secret: the SHA-256 of a fresh secret, for a key or operator that brings none.
@@ -23,15 +16,16 @@ extension Machine {
     package mutating func append(
         _ type: EventType, _ payload: JSON, secret: [UInt8]
     ) throws(Failure) -> Appended {
-        guard Machine.appendable.contains(type) else {
-            let names = Machine.appendable.map { "\($0.name)" }.joined(separator: ", ")
+        guard type.isAppendable else {
+            let names = EventType.allCases.filter(\.isAppendable).map { "\($0.name)" }
+                .joined(separator: ", ")
             throw Failure(.error, "\(type.name) is not for admins to append; these are: \(names)")
         }
         let document = try Document(type: type, payload, strict: true)
         var payload = Payload(payload)
         resolveNames(document, &payload)
         let bringsSecret = payload["secret_sha256"].map { !$0.isNull } ?? false
-        let makesSecret = !bringsSecret && (type == .keyCreated || type == .operatorCreated)
+        let makesSecret = !bringsSecret && type.needsSecret
         if makesSecret { payload["secret_sha256"] = nil }
         if let id = payload["id"]?.string, let known = book.documents[id] {
             let asked = Book.fingerprint(
@@ -51,6 +45,12 @@ extension Machine {
             number = UInt32(book.accountCount)
             account = AccountNumber(number)
             if created.tier == .key { complete(created, &payload) }
+        case .keyRotated(let rotated): account = try checked(rotated)
+        case .keyRevoked(let named): account = try checked(revoking: named)
+        case .accountDisabled(let named): account = try checked(disabling: named)
+        case .accountEnabled(let named): account = try checked(enabling: named)
+        case .accountDescribed(let described):
+            account = AccountNumber(try existing(described.account))
         case .limitsSet(let set):
             let target = try existing(set.account)
             account = AccountNumber(target)
@@ -96,12 +96,14 @@ extension Machine {
                     .error, "operator \"\(created.name)\" exists already; names are for ever")
             }
             number = UInt32(book.operators.count)
+            if let path = created.account { account = AccountNumber(try existing(path)) }
         case .operatorRevoked(let revoked):
             guard let i = book.operators.firstIndex(where: { $0.name == revoked.name }) else {
                 throw Failure(.error, "no operator \"\(revoked.name)\"; LIST operators shows them")
             }
             number = UInt32(i)
-        case .ledgerCreated, .epochStarted, .windowOpened, .creditExpired:
+            account = book.operators[i].account
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired:
             preconditionFailure("not appendable")
         }
         if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
@@ -163,11 +165,7 @@ extension Machine {
 
     private func complete(_ created: AccountCreated, _ payload: inout Payload) {
         guard let seconds = created.expiresInSeconds else { return }
-        payload["expires"] = .string(instant(inSeconds: seconds).description)
-    }
-    private func instant(inSeconds seconds: Int64) -> Instant {
-        let then = now.nanoseconds.addingReportingOverflow(seconds * 1_000_000_000)
-        return Instant(nanoseconds: then.overflow ? .max : then.partialValue)
+        payload["expires"] = .string(now.later(bySeconds: seconds).description)
     }
     private func hex(_ bytes: [UInt8]) -> String {
         precondition(bytes.count == 32, "a SHA-256")
@@ -178,7 +176,7 @@ extension Machine {
 
     // MARK: Checks
 
-    private func existing(_ path: String) throws(Failure) -> UInt32 {
+    func existing(_ path: String) throws(Failure) -> UInt32 {
         guard let account = path.withBytes({ book.accounts.find($0, book.names) }) else {
             throw Failure(.error, "no account \"\(path)\"; create it first")
         }
@@ -193,11 +191,8 @@ extension Machine {
             throw Failure(
                 .error, "account \"\(created.account)\" exists already; a path is for ever")
         }
-        if let digest = created.secretDigest,
-            digest.withUnsafeBytes({ book.accounts.key(withSecret: Bytes($0)) }) != nil
-        {
-            throw Failure(.error, "another key has this secret_sha256 already")
-        }
+        try checkIsNew(created.secretDigest)
+        try checkIsAhead("expires", created.expires)
         guard created.tier != .org else {
             guard calendar.knows(created.zone) else {
                 throw Failure(
@@ -225,9 +220,9 @@ extension Machine {
         _ granted: OverrideGranted, of target: UInt32, _ payload: inout Payload
     ) throws(Failure) {
         if let seconds = granted.seconds {
-            payload["until"] = .string(instant(inSeconds: seconds).description)
-        } else if let until = granted.until, until <= now {
-            throw Failure(.error, "until \(until) is not in the future: it is \(now) now")
+            payload["until"] = .string(now.later(bySeconds: seconds).description)
+        } else {
+            try checkIsAhead("until", granted.until)
         }
         try refuse(
             limitViolations(
@@ -239,7 +234,7 @@ extension Machine {
         _ granted: CreditGranted, of target: UInt32, _ payload: inout Payload
     ) throws(Failure) {
         if let seconds = granted.expiresInSeconds {
-            payload["expires"] = .string(instant(inSeconds: seconds).description)
+            payload["expires"] = .string(now.later(bySeconds: seconds).description)
         } else if let expires = granted.expires, expires <= now {
             throw Failure(.error, "expires \(expires) is not in the future: it is \(now) now")
         }

@@ -146,8 +146,6 @@ extension Machine {
                     why: "neither a key's path nor a known secret; LIST keys shows the keys")
             }
             return Check(reason: reason, passes: true, why: "it is \(path(key).string)")
-        // No key can be in these states yet.
-        case .keyRevoked, .keyDisabled: return nil
         default: break
         }
         guard let chain = asked.chain else {
@@ -155,6 +153,8 @@ extension Machine {
         }
         switch reason {
         case .keyExpired: return expiry(chain)
+        case .keyRevoked: return revocation(request.key, chain)
+        case .keyDisabled: return disabling(chain)
         case .modelMalformed:
             if case .malformed = asked.resolved {
                 return Check(
@@ -190,6 +190,24 @@ extension Machine {
             reason: .keyExpired, passes: !has, scope: has ? path(chain.key) : nil,
             why: expires == .max
                 ? "it never expires" : "it \(has ? "expired" : "expires") at \(instant)")
+    }
+    private func revocation(_ reference: KeyReference, _ chain: AccountChain) -> Check {
+        let isRevoked = chain.key.pointee.flags.contains(.revoked)
+        let isOld = book.key(reference, at: now) == nil
+        return Check(
+            reason: .keyRevoked, passes: !isRevoked && !isOld,
+            scope: isRevoked || isOld ? path(chain.key) : nil,
+            why: isRevoked
+                ? "the key has been revoked"
+                : isOld
+                    ? "this secret was rotated away, and its grace is over" : "nobody revoked it")
+    }
+    private func disabling(_ chain: AccountChain) -> Check {
+        let disabled = (0..<3).map { chain[$0] }.first { $0.pointee.flags.contains(.disabled) }
+        return Check(
+            reason: .keyDisabled, passes: disabled == nil, scope: disabled.map { path($0) },
+            why: disabled.map { "\($0.pointee.tier.name) \(path($0)) is disabled" }
+                ?? "key, team and org are enabled")
     }
     private func pricing(_ asked: borrowing Explained, _ chain: AccountChain) -> Check {
         if asked.isPriced {

@@ -33,7 +33,7 @@ extension Machine {
         var like = ReserveRequest()
         like.tier = row.pointee.tier
         let chain = book.accounts.chain(ofKey: row.pointee.key)
-        if let (reason, account) = book.barring(chain, at: now) {
+        if let (reason, account) = book.standing(chain, namedBy: nil, at: now) {
             return refuse(reason, like, more, by: account, placing: true)
         }
         if let account = book.denying(model: row.pointee.model, named: more.name, chain) {

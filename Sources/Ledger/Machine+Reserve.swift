@@ -6,7 +6,7 @@ extension Machine {
         // Nearly every request is admitted, and then the order of the refusals does not matter: this
         // asks each question once, the cheapest way. Whatever is not a plain yes is decided anew, in
         // order, by `decide`, which could decide these, too.
-        guard !isPaused, let key = book.key(request.key) else {
+        guard !isPaused, let key = book.key(request.key, at: now) else {
             return decide(request, placing: true)
         }
         let id =
@@ -103,7 +103,7 @@ extension Machine {
         guard let key else { return refuse(.keyUnknown, request, asked, placing: placing) }
         asked.key = key
         let chain = book.accounts.chain(ofKey: key)
-        if let (reason, account) = book.barring(chain, at: now) {
+        if let (reason, account) = book.standing(chain, namedBy: request.key, at: now) {
             return refuse(reason, request, asked, by: account, placing: placing)
         }
         switch resolved {

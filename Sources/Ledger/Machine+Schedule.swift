@@ -8,8 +8,8 @@ extension Machine {
     mutating func perform(_ due: Schedule.Entry) {
         switch due.kind {
         case .overrideEnds: endOverride(of: due.subject, limit: due.part)
+        case .rotationDue: remindOfRotation(AccountNumber(due.subject))
         case .creditExpires: expireCredit(of: due.subject)
-        case .rotationDue: break
         }
     }
 }

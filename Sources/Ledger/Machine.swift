@@ -55,7 +55,8 @@ package struct Machine: ~Copyable {
     ///
     /// - Parameters:
     ///   - mayWrite: whether the log has room; without, only the time moves.
-    ///   - lapsesMax: how many lapses one turn may write; the rest follow in the next.
+    ///   - lapsesMax: how many lapses, and other events that are due by themselves, one turn may
+    ///     write; the rest follow in the next.
     /// - Returns: whether more are due.
     @discardableResult
     package mutating func advance(
@@ -65,12 +66,16 @@ package struct Machine: ~Copyable {
         if now.nanoseconds >= book.prices.nextChange { book.prices.bring(to: now) }
         guard mayWrite else { return false }
         if floods.second < now.second { writeRefusalSums() }
-        while let due = book.schedule.takeDue(at: now) { perform(due) }
-        var lapses = 0
+        var written = 0
+        while book.schedule.next <= now.nanoseconds {
+            if written == lapsesMax { return true }
+            perform(book.schedule.takeDue(at: now)!)
+            written += 1
+        }
         while let slot = book.holds.nextDue(at: now) {
-            if lapses == lapsesMax { return true }
+            if written == lapsesMax { return true }
             lapse(slot)
-            lapses += 1
+            written += 1
         }
         return false
     }

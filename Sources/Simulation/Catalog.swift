@@ -1,4 +1,5 @@
 import Events
+import Gate
 
 /// The tree that a seed's clients build and use, and what they may ask.
 final class Catalog {
@@ -10,6 +11,10 @@ final class Catalog {
     /// What somebody has been told is there.
     private var there: Set<String> = []
     private var serial = 0
+    /// The newest secrets that keys were given, as far as it was asked for.
+    private var secrets: [String: [String]] = [:]
+    /// What somebody asked to be disabled, and nobody yet to be enabled.
+    private var disabled: [String] = []
 
     init(_ plan: Plan, _ random: inout SeededRandom) {
         self.plan = plan
@@ -38,6 +43,7 @@ final class Catalog {
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
         (3, { $0.overrides(&$2) }),
+        (3, { $0.life(&$2) }),
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
         (2, { $0.price($1, &$2) }),
@@ -83,17 +89,21 @@ final class Catalog {
             }
             let type: EventType = [.orgCreated, .teamCreated, .keyCreated][depth - 1]
             if depth == 3 {
-                fields.append(
-                    "\"secret_sha256\":\"\(String(repeating: "0", count: 58))\(hex(path))\"")
+                fields.append("\"secret_sha256\":\"\(Catalog.digest(firstSecret(path)))\"")
+                if own.chance(300) { fields.append("\"rotate_every\":\(own.between(1...90))") }
             }
             return append(type, id: "create-\(path)", creates: path, fields, mayFail: true)
         }
         return nil
     }
-    private func hex(_ path: String) -> String {
-        let number = path.utf8.reduce(17) { ($0 &* 131 &+ Int($1)) & 0xFFFFFF }
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 6 - digits.count) + digits
+    private func firstSecret(_ path: String) -> String {
+        "sim." + path.split(separator: "/").joined(separator: ".")
+    }
+    static func digest(_ secret: String) -> String {
+        secret.withBytes { Secret.digest($0) }.map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.utf8.count == 1 ? "0" + digits : digits
+        }.joined()
     }
     private func append(
         _ type: EventType, id: String, creates: String? = nil, _ fields: [String],
@@ -153,6 +163,46 @@ final class Catalog {
             "\"reason\":\"drill\"",
         ]
         return append(.overrideGranted, id: newID("override"), fields, mayFail: true)
+    }
+    /// Rotations, and now and then the end of a key; accounts disabled and enabled, and described.
+    private func life(_ random: inout SeededRandom) -> Ask? {
+        let path = random.pick(orgs + teams + keys)
+        switch random.below(10) {
+        case 0..<4:
+            let key = random.pick(keys)
+            let secret = firstSecret(key) + "." + newID("r")
+            secrets[key, default: []].append(secret)
+            var fields = [
+                "\"account\":\"\(key)\"", "\"secret_sha256\":\"\(Catalog.digest(secret))\"",
+            ]
+            if random.chance(700) {
+                fields.append("\"grace\":\(random.pick([0, 1, 2, 60, 3_600]))")
+            }
+            if random.chance(300) {
+                fields.append("\"rotate_every\":\(random.pick(["1", "60", "3600", "null"]))")
+            }
+            return append(.keyRotated, id: newID("rotate"), fields, mayFail: true)
+        case 4..<6:
+            disabled.append(path)
+            return append(
+                .accountDisabled, id: newID("disable"), ["\"account\":\"\(path)\""], mayFail: true)
+        case 6..<8:
+            let enabled = disabled.isEmpty ? path : disabled.removeFirst()
+            return append(
+                .accountEnabled, id: newID("enable"), ["\"account\":\"\(enabled)\""],
+                mayFail: true)
+        case 8 where random.chance(100):
+            return append(
+                .keyRevoked, id: newID("revoke"), ["\"account\":\"\(random.pick(keys))\""],
+                mayFail: true)
+        default:
+            return append(
+                .accountDescribed, id: newID("describe"),
+                [
+                    "\"account\":\"\(path)\"", "\"owner\":\"u\(random.below(9))\"",
+                    "\"labels\":{\"l\(random.below(4))\":\(random.pick(["null", "\"x\""]))}",
+                ], mayFail: true)
+        }
     }
     /// Most orgs never get any; the first has to live on it.
     private func credit(_ random: inout SeededRandom) -> Ask? {
@@ -224,12 +274,12 @@ final class Catalog {
                 .operatorRevoked, id: newID("operator"), ["\"operator\":\"\(name)\""], mayFail: true
             )
         }
-        return append(
-            .operatorCreated, id: newID("operator"),
-            [
-                "\"operator\":\"\(name)\"", "\"role\":\"relay\"",
-                "\"secret_sha256\":\"\(String(repeating: "a", count: 64))\"",
-            ], mayFail: true)
+        var fields = [
+            "\"operator\":\"\(name)\"", "\"role\":\"\(random.pick(Role.allCases).name)\"",
+            "\"secret_sha256\":\"\(String(repeating: "a", count: 64))\"",
+        ]
+        if random.chance(600) { fields.append("\"account\":\"\(random.pick(orgs + teams))\"") }
+        return append(.operatorCreated, id: newID("operator"), fields, mayFail: true)
     }
 
     // MARK: Requests
@@ -245,10 +295,15 @@ final class Catalog {
         if random.chance(100) { words.append("tier=batch") }
         let onDisk = random.chance(250)
         if onDisk { words.append("ack=disk") }
+        var isKnown = there.contains(key)
+        if random.chance(200) {
+            words[1] = random.pick([firstSecret(key)] + (secrets[key] ?? []).suffix(3))
+            isKnown = isKnown && words[1] == firstSecret(key)
+        }
         var ask = Ask(
             words: words, kind: .reserve(key: key, input: input, output: output, id: id),
             onDisk: onDisk)
-        ask.keyIsKnown = there.contains(key)
+        ask.keyIsKnown = isKnown
         return ask
     }
     private func check(_ random: inout SeededRandom) -> Ask? {

@@ -68,6 +68,9 @@ struct Judge {
             case "key_unknown":
                 if ask.keyIsKnown { throw Violation(text: "\(ask.text): the key was there before") }
                 checker.noteRefusal("- key_unknown")
+            case "key_revoked":
+                checker.noteRefusal("\(key) \(words[2])")
+                try requireRevoked(key)
             default: checker.noteRefusal("\(key) \(words[2])")
             }
             return
@@ -77,7 +80,26 @@ struct Judge {
         guard oracle.accounts[Int(spend.key)].path == key, spend.asked.input == input,
             spend.asked.output == output, spend.id == id, spend.placedUSD == money(words, "usd")
         else { throw Violation(text: "\(ask.text) → \(words[1]), which is another hold") }
+        if let secret = askedSecret {
+            // It may have been rotated away since, at the very instant or later.
+            guard secret.key == spend.key, spend.placed <= secret.until else {
+                throw Violation(text: "\(ask.text): that secret opened nothing")
+            }
+        }
         try checker.promise(spend.seq, onDisk: ask.onDisk, mark, ask.text)
+    }
+    /// The secret that was asked with, if the log knows it; nil for a path.
+    private var askedSecret: Oracle.SecretLife? {
+        guard !ask.words[1].contains("/") else { return nil }
+        return oracle.secrets[Catalog.digest(ask.words[1])]
+    }
+    private func requireRevoked(_ key: String) throws {
+        let account = oracle.byPath[key].map { oracle.accounts[Int($0)] }
+        let isRevoked = account?.isRevoked ?? false
+        let isOld = askedSecret.map { $0.until <= oracle.time } ?? false
+        guard isRevoked || isOld else {
+            throw Violation(text: "\(ask.text): neither key nor secret is revoked")
+        }
     }
     private func extended(
         _ words: [String], _ hold: HoldName, _ input: Int64, _ output: Int64

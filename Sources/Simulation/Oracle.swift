@@ -92,6 +92,11 @@ final class Oracle {
         var overrides: [LimitKind: Override] = [:]
         var models: [String]?
         var expires: Instant?
+        var isDisabled = false
+        var isRevoked = false
+        var rotateEvery: Int64?
+        /// When the daemon has to say that a rotation is due; nil when it has said so.
+        var rotationDue: Instant?
         var onLapse = "release"
         var recordsMinute = false
         var recent: [Spend] = []
@@ -102,6 +107,12 @@ final class Oracle {
         var terms = Terms()
 
         func limit(_ kind: LimitKind) -> Int64? { overrides[kind]?.amount ?? limits[kind] }
+    }
+
+    /// One secret of a key, by its digest.
+    struct SecretLife {
+        var key: UInt32
+        var until = Instant.distantFuture
     }
 
     private(set) var seq: UInt64 = 0
@@ -119,6 +130,7 @@ final class Oracle {
     private(set) var holdsByID: [String: [Spend]] = [:]
     /// The charge of a key's id: `"<key> <id>"`.
     private(set) var charges: [String: Spend] = [:]
+    var secrets: [String: SecretLife] = [:]
     /// Types of admin events by seq.
     private(set) var documents: [UInt64: EventType] = [:]
     /// Refusals by `"<key or -> <reason>"`: written in full, and summed.
@@ -200,6 +212,10 @@ final class Oracle {
         try require(spends[spend.name] == nil, "hold \(spend.name) is placed twice")
         if let expires = accounts[Int(spend.key)].expires {
             try require(event.header.time < expires, "hold \(spend.name) on an expired key")
+        }
+        try require(!accounts[Int(spend.key)].isRevoked, "hold \(spend.name) on a revoked key")
+        for account in chain where accounts[Int(account)].isDisabled {
+            throw Fault(text: "hold \(spend.name): \(accounts[Int(account)].path) is disabled")
         }
         let model = event.model == .none ? event.modelText.string : models[Int(event.model.raw)]
         for account in chain {
@@ -293,6 +309,7 @@ final class Oracle {
 
     private func refused(_ event: HoldRefused) throws {
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
+        try refusedForLife(event)
         if event.reason == .creditExhausted { try exhausted(event) }
         guard let kind = event.limit, let tier = event.scopeTier else { return }
         let chain = try chain(event.header)
@@ -563,6 +580,12 @@ final class Oracle {
             accounts[Int(event.number)].expires = json["expires"]?.string.flatMap { text in
                 text.withBytes { Instant(parsing: $0) }
             }
+            if let digest = json["secret_sha256"]?.string {
+                secrets[digest] = SecretLife(key: event.number)
+            }
+            setRotation(of: Int(event.number), json["rotate_every"])
+        case .keyRotated, .keyRevoked, .keyRotationDue, .accountDisabled, .accountEnabled:
+            try life(event.header, json)
         case .limitsSet: set(event.header.account.raw, json["limits"])
         case .overrideGranted, .overrideEnded: try override(event.header, json)
         case .creditGranted, .creditExpired, .billingSet: try finance(event.header, json)

@@ -183,7 +183,7 @@ package struct AppendRequest {
     }
 
     /// What a caller may append: the documents, but for those that only the daemon writes.
-    package static let types = EventType.allCases.filter(\.isAppended)
+    package static let types = EventType.allCases.filter(\.isAppendable)
 }
 
 /// `AUTH <name> <secret>`.

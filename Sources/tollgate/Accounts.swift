@@ -4,7 +4,7 @@ import Events
 /// `tollgate org`
 struct Org: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list and show organisations.",
+        abstract: "Create, list, show, disable and describe organisations.",
         discussion: """
             Examples:
               tollgate org create acme --zone Europe/Berlin --limit usd.month=5000
@@ -12,7 +12,10 @@ struct Org: ParsableCommand {
               tollgate org show acme
               tollgate org billing acme --markup 15% --currency CNY --rate 1
             """,
-        subcommands: [Create.self, List.self, Show.self, Bill.self])
+        subcommands: [
+            Create.self, List.self, Show.self, Bill.self, Disable<OrgTier>.self,
+            Enable<OrgTier>.self, Describe<OrgTier>.self,
+        ])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -73,14 +76,17 @@ struct Org: ParsableCommand {
 /// `tollgate team`
 struct Team: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list and show teams.",
+        abstract: "Create, list, show, disable and describe teams.",
         discussion: """
             Examples:
               tollgate team create acme/ml --limit usd.day=500 --limit concurrency=150
               tollgate team list --under acme
               tollgate team show acme/ml
             """,
-        subcommands: [Create.self, List.self, Show.self])
+        subcommands: [
+            Create.self, List.self, Show.self, Disable<TeamTier>.self, Enable<TeamTier>.self,
+            Describe<TeamTier>.self,
+        ])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -124,14 +130,18 @@ struct Team: ParsableCommand {
 /// `tollgate key`
 struct Key: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list and show keys.",
+        abstract: "Create, list, show, rotate, revoke and disable keys.",
         discussion: """
             Examples:
-              tollgate key create acme/ml/prod --owner ana --expires-in 7776000
-              tollgate key list --under acme/ml
-              tollgate key show acme/ml/prod
+              tollgate key create acme/ml/prod --owner ana --expires-in 90d
+              tollgate key list --under acme/ml --expiring 30d
+              tollgate key rotate acme/ml/prod --grace 24h
+              tollgate key revoke acme/ml/prod --reason leaked
             """,
-        subcommands: [Create.self, List.self, Show.self])
+        subcommands: [
+            Create.self, List.self, Show.self, Rotate.self, Revoke.self, Disable<KeyTier>.self,
+            Enable<KeyTier>.self, Describe<KeyTier>.self,
+        ])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -153,8 +163,13 @@ struct Key: ParsableCommand {
         var environment: String?
         @Option(help: ArgumentHelp("When it ends: 2027-01-01T00:00:00Z.", valueName: "instant"))
         var expires: String?
-        @Option(help: ArgumentHelp("In how many seconds it ends.", valueName: "seconds"))
-        var expiresIn: Int64?
+        @Option(help: ArgumentHelp("In how long it ends: 90d.", valueName: "span"))
+        var expiresIn: String?
+        @Option(
+            help: ArgumentHelp(
+                "How often it is to be rotated; the log says when it is due: 90d.",
+                valueName: "span"))
+        var rotateEvery: String?
         @Option(
             help: ArgumentHelp(
                 "Bring a secret from elsewhere: the 64 hexadecimal digits of its SHA-256.",
@@ -167,19 +182,15 @@ struct Key: ParsableCommand {
             payload.set("owner", owner)
             payload.set("environment", environment)
             payload.set("expires", expires)
-            payload.set("expires_in", expiresIn)
+            if let expiresIn {
+                payload.set("expires_in", try Span.seconds(expiresIn, "--expires-in"))
+            }
+            if let rotateEvery {
+                payload.set("rotate_every", try Span.seconds(rotateEvery, "--rotate-every"))
+            }
             payload.set("secret_sha256", secretSha256)
             try change.create(.key, account, payload, connection)
         }
-    }
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "List keys.", discussion: "Example:\n  tollgate key list --under acme/ml")
-        @OptionGroup var connection: ConnectionOptions
-        @OptionGroup var format: FormatOptions
-        @Option(help: ArgumentHelp("Only those of this org or team.", valueName: "account"))
-        var under: String?
-        func run() throws { try AccountTable.print(.key, under: under, connection, format) }
     }
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -235,10 +246,10 @@ extension ChangeOptions {
         if let secret = event["secret"]?.string {
             if !json { Console.print(secret) }
             Console.note("This is the only time the secret is shown: store it now.")
-        } else if type == "key.created" || type == "operator.created",
+        } else if ["key.created", "key.rotated", "operator.created"].contains(type),
             payload["secret_sha256"] == nil
         {
-            Console.note("It was created before, with this id: its secret is not shown again.")
+            Console.note("This id was done before: its secret is not shown again.")
         }
     }
 }
@@ -258,21 +269,21 @@ private enum AccountTable {
         switch tier {
         case .org: columns += [.text("ZONE"), .number("TEAMS")]
         case .team: columns += [.number("KEYS")]
-        case .key: columns += [.text("OWNER"), .text("ENVIRONMENT"), .text("EXPIRES")]
+        case .key: preconditionFailure("keys have a list of their own")
         }
-        columns += [.number("OPEN"), .text("MODELS"), .text("LIMITS")]
+        columns += [.text("STATE"), .number("OPEN"), .text("MODELS"), .text("LIMITS")]
         var table = Table(columns)
         for item in items {
             var cells = [item.cell("account"), item.cell("name")]
             switch tier {
             case .org: cells += [item.cell("zone"), item.cell("children")]
             case .team: cells += [item.cell("children")]
-            case .key:
-                cells += [item.cell("owner"), item.cell("environment"), item.timeCell("expires")]
+            case .key: preconditionFailure("keys have a list of their own")
             }
             let models = item["models"] ?? .null
             cells += [
-                item.cell("open_holds"), models.isNull ? "inherited" : models.plain,
+                item.cell("state"), item.cell("open_holds"),
+                models.isNull ? "inherited" : models.plain,
                 item.cell("limits"),
             ]
             table.add(cells)

@@ -608,6 +608,72 @@ private final class RunningDaemon: Sendable {
         #expect(!all.contains(secret))
     }
 
+    @Test func `a key is rotated, disabled, enabled, described and revoked`() throws {
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8")
+        let old = try daemon.ok(
+            "key", "create", "acme/ml/prod", "--environment", "live", "--expires-in", "90d",
+            "--rotate-every", "30d"
+        ).lines[0]
+        func ask(_ secret: String) throws -> String {
+            try daemon.run("call", "CHECK \(secret) openai/gpt-4.1 in=1 out=1").output
+        }
+        let new = try daemon.ok("key", "rotate", "acme/ml/prod", "--grace", "24h", "--id", "r1")
+        #expect(new.lines.count == 1 && new.lines[0].hasPrefix("tg_live_") && new.lines[0] != old)
+        #expect(try ask(old).hasPrefix("ALLOW") && ask(new.lines[0]).hasPrefix("ALLOW"))
+        let again = try daemon.ok("key", "rotate", "acme/ml/prod", "--grace", "24h", "--id", "r1")
+        #expect(again.output == "" && again.errors.contains("not shown again"))
+        let third = try daemon.ok("key", "rotate", "acme/ml/prod").lines[0]
+        #expect(try ask(old) == "DENY 401 key_revoked scope=acme/ml/prod\n")
+        #expect(try ask(new.lines[0]) == "DENY 401 key_revoked scope=acme/ml/prod\n")
+
+        for (tier, account) in [("key", "acme/ml/prod"), ("team", "acme/ml"), ("org", "acme")] {
+            try daemon.ok(tier, "disable", account, "--reason", "drill")
+            #expect(try ask(third) == "DENY 403 key_disabled scope=\(account)\n")
+            #expect(try daemon.run(tier, "disable", account).status == 1)
+            try daemon.ok(tier, "enable", account)
+            #expect(try ask(third).hasPrefix("ALLOW"))
+        }
+        try daemon.ok("key", "describe", "acme/ml/prod", "--owner", "ana", "--label", "cost=1234")
+        let shown = try daemon.ok("key", "show", "acme/ml/prod").output
+        #expect(shown.contains("ana") && shown.contains("cost=1234"), "\(shown)")
+        #expect(try daemon.run("key", "describe", "acme/ml/prod").status == 64)
+        #expect(try daemon.run("key", "rotate", "acme/ml").status == 64)
+
+        try daemon.ok("key", "revoke", "acme/ml/prod", "--reason", "leaked")
+        #expect(try ask(third) == "DENY 401 key_revoked scope=acme/ml/prod\n")
+        let refused = try daemon.run("key", "rotate", "acme/ml/prod")
+        #expect(refused.status == 1 && refused.errors.contains("revoked, for good"))
+        let all = try daemon.ok("events", "--json").output
+        for secret in [old, new.lines[0], third] { #expect(!all.contains(secret)) }
+    }
+
+    @Test func `keys are listed by what they need`() throws {
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8")
+        try daemon.ok("key", "create", "acme/ml/a", "--expires-in", "10d")
+        try daemon.ok("key", "create", "acme/ml/b", "--expires-in", "40d")
+        try daemon.ok("key", "create", "acme/ml/c")
+        try daemon.ok("key", "revoke", "acme/ml/a")
+        for (key, output) in [("b", 10), ("c", 500)] {
+            try daemon.ok(
+                "call", "CHARGE acme/ml/\(key) openai/gpt-4.1 in=1 out=\(output) id=\(key)")
+        }
+        func list(_ words: String...) throws -> [String] {
+            let run = try Program.run(
+                ["key", "list", "--json"] + words, ["TOLLGATE_DATA": daemon.data.path])
+            return try JSON(reply: run.output).array?.compactMap { $0["account"]?.string } ?? []
+        }
+        #expect(try list("--expiring", "30d") == ["acme/ml/a"])
+        #expect(try list("--expiring", "60d") == ["acme/ml/a", "acme/ml/b"])
+        #expect(try list("--unused", "90d") == [])
+        #expect(try list("--state", "revoked") == ["acme/ml/a"])
+        #expect(try list("--sort", "spent") == ["acme/ml/c", "acme/ml/b", "acme/ml/a"])
+        #expect(try daemon.run("key", "list", "--expiring", "soon").status == 64)
+        #expect(try daemon.run("key", "list", "--state", "gone").status == 64)
+        #expect(try daemon.ok("key", "list", "--due").errors.contains("none of 3 keys"))
+        let table = try daemon.ok("key", "list", "--sort", "used").lines
+        #expect(table[0].contains("LAST USED") && table[1].hasPrefix("acme/ml/a"))
+    }
+
     @Test func `a key named twice, or without a parent, is refused with 1`() throws {
         try daemon.ok("key", "create", "acme/ml/prod")
         #expect(try daemon.run("key", "create", "acme/ml/prod").status == 1)

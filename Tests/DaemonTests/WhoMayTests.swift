@@ -90,6 +90,115 @@ extension ThroughTheSocket {
             #expect(try daemon.stop() == 0)
         }
 
+        /// What may be asked of an account, and where it is about the account `@` itself, and the roles that may.
+        private static let requests: [(line: String, roles: Set<String>)] = [
+            ("RESERVE @/k openai/gpt-4.1 in=1 out=1 id=t", ["admin", "relay"]),
+            ("CHECK @/k openai/gpt-4.1 in=1 out=1", ["admin", "relay"]),
+            ("CHARGE @/k openai/gpt-4.1 in=1 out=1 id=t", ["admin", "relay"]),
+            ("SETTLE %settled in=1 out=1", ["admin", "relay"]),
+            ("RELEASE %open", ["admin", "relay"]),
+            ("SETTLE 9-9 in=1 out=1 key=@/k model=openai/gpt-4.1", ["admin", "relay"]),
+            ("USAGE @", ["admin", "auditor", "finance", "developer"]),
+            ("USAGE @/k", ["admin", "auditor", "finance", "developer"]),
+            ("LIST teams under=@", ["admin", "auditor", "finance", "developer"]),
+            ("LIST keys under=@", ["admin", "auditor", "developer"]),
+            ("EXPLAIN @/k openai/gpt-4.1 in=1", ["admin", "auditor", "developer"]),
+            ("EXPLAIN %settled", ["admin", "auditor", "developer"]),
+            ("GET @", ["admin", "auditor"]), ("GET account @/k", ["admin", "auditor"]),
+            ("GET hold %open", ["admin", "auditor"]), ("GET operator in-%", ["admin", "auditor"]),
+            ("EVENTS account=@", ["admin", "auditor"]),
+            (#"APPEND key.created '{"account":"@/new"}'"#, ["admin", "developer"]),
+            (#"APPEND limits.set '{"account":"@/k","limits":{"usd.day":"9"}}'"#, ["admin"]),
+            (#"APPEND permissions.set '{"account":"@/k","models":["openai/*"]}'"#, ["admin"]),
+            (
+                #"APPEND operator.created '{"operator":"o-%-&","role":"relay","account":"@"}'"#,
+                ["admin"]
+            ),
+            (#"APPEND operator.revoked '{"operator":"spare-%"}'"#, ["admin"]),
+        ]
+        /// What is nobody's who is confined, whatever the role.
+        private static let wholeLedger = [
+            "INFO", #"APPEND price.set '{"model":"a/b","in":"1","out":"1"}'"#,
+            #"APPEND alias.set '{"alias":"a","model":"openai/gpt-4.1"}'"#,
+            #"APPEND operator.created '{"operator":"all","role":"auditor"}'"#,
+            #"APPEND org.created '{"account":"gamma"}'"#, "USAGE acme", "EVENTS account=acme",
+            // Of the account itself: its budget comes from above.
+            #"APPEND limits.set '{"account":"acme/in","limits":{"usd.day":"9"}}'"#,
+            #"APPEND permissions.set '{"account":"acme/in","models":["openai/*"]}'"#,
+        ]
+
+        /// Role × verb × inside and outside the subtree: the role says what, the account says where, and whoever
+        /// is refused is told which roles may.
+        @Test(arguments: ["admin", "relay", "auditor", "finance", "developer"])
+        func `a confined operator does its part in its part of the tree`(role: String) throws {
+            let port = try freePort()
+            let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
+            let admin = try daemon.client()
+            for team in ["in", "out"] {
+                for (type, account) in [("team", "acme/\(team)"), ("key", "acme/\(team)/k")] {
+                    _ = try admin.append("\(type).created", #"{"account":"\#(account)"}"#)
+                }
+                _ = try admin.append(
+                    "operator.created",
+                    #"{"operator":"spare-\#(team)","role":"relay","account":"acme/\#(team)"}"#)
+                _ = try admin.append(
+                    "operator.created",
+                    #"{"operator":"in-\#(team)","role":"relay","account":"acme/\#(team)"}"#)
+            }
+            let secret = try #require(
+                try admin.append(
+                    "operator.created",
+                    #"{"operator":"me","role":"\#(role)","account":"acme/in"}"#)["secret"]
+                    as? String)
+            let client = try Client(port: port)
+            #expect(try client.ask("AUTH me \(secret)").text == "OK")
+            func hold(_ team: String) throws -> String {
+                let reply = try admin.ask("RESERVE acme/\(team)/k \(model) in=1 out=1").text
+                return String(reply.split(separator: " ")[1])
+            }
+            for (line, roles) in Self.requests {
+                for team in ["in", "out"] {
+                    let settled = try hold(team)
+                    _ = try admin.ask("SETTLE \(settled) in=1 out=1")
+                    let asked = line.replacingOccurrences(of: "%settled", with: settled)
+                        .replacingOccurrences(of: "%open", with: try hold(team))
+                        .replacingOccurrences(of: "%", with: team)
+                        .replacingOccurrences(of: "&", with: role)
+                        .replacingOccurrences(of: "@", with: "acme/\(team)")
+                    let before = try admin.number("seq")
+                    let reply = try client.ask(asked).text
+                    if roles.contains(role), team == "in" {
+                        #expect(!reply.hasPrefix("-"), "\(role): \(asked) → \(reply)")
+                        continue
+                    }
+                    #expect(reply.hasPrefix("-NOPERM "), "\(role): \(asked) → \(reply)")
+                    for other in roles {
+                        let named = reply.split(separator: ";").last ?? ""
+                        #expect(named.contains(other), "\(asked) → \(reply) names \(other)")
+                    }
+                    #expect(try admin.number("seq") == before, "\(asked) changes nothing")
+                }
+            }
+            for line in Self.wholeLedger {
+                let reply = try client.ask(line).text
+                #expect(reply.hasPrefix("-NOPERM "), "\(role): \(line) → \(reply)")
+            }
+            // Prices are for all who may list; a listing without a place shows one's own part.
+            if role != "relay" {
+                #expect(try client.ask("LIST prices").text.hasPrefix("{"))
+                let teams = try client.ask("LIST teams").text
+                #expect(teams.contains("acme/in") && !teams.contains("acme/out"), "\(teams)")
+            }
+            if role == "auditor" || role == "admin" {
+                let seen = try client.ask("EVENTS").text
+                #expect(seen.contains("acme/in") && !seen.contains("acme/out"), "\(seen)")
+                let operators = try client.ask("LIST operators").text
+                #expect(
+                    operators.contains("in-in") && !operators.contains("in-out"), "\(operators)")
+            }
+            #expect(try daemon.stop() == 0)
+        }
+
         @Test func `a Unix peer of another user is nobody until it logs in`() throws {
             guard geteuid() == 0 else {
                 print("skipped: only root can be somebody else")

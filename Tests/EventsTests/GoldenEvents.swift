@@ -143,6 +143,16 @@ struct GoldenEvent: Sendable {
         document(
             "operator.revoked", header(.operatorRevoked, 14, .none, root),
             #"{"operator": "relay-1", "id": "revoke-1"}"#),
+        document(
+            "operator.created confined", header(.operatorCreated, 15, team, root), number: 1,
+            """
+            {"account": "acme/ml-platform", "operator": "ada", "role": "developer", \
+            "secret_sha256": \
+            "4000000000000000000000000000000000000000000000000000000000000008"}
+            """),
+        document(
+            "operator.revoked confined", header(.operatorRevoked, 16, team, relay), number: 1,
+            #"{"operator": "ada"}"#),
     ]
 
     private static let overrides = [
@@ -167,6 +177,47 @@ struct GoldenEvent: Sendable {
             #"""
             {"account": "acme/ml-platform/prod", "limit": "concurrency", "reason": "expired"}
             """#),
+        document(
+            "key.rotated",
+            header(.keyRotated, 60, key, relay, flags: DocumentEvent.generatedSecret),
+            """
+            {"account": "acme/ml-platform/prod", "grace": 86400, "rotate_every": 7776000, \
+            "secret_sha256": \
+            "8000000000000000000000000000000000000000000000000000000000003040", "reason": \
+            "every quarter", "id": "q4"}
+            """),
+        document(
+            "key.rotated least", header(.keyRotated, 61, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "secret_sha256": \
+            "8000000000000000000000000000000000000000000000000000000000003041"}
+            """),
+        document(
+            "key.revoked", header(.keyRevoked, 62, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "reason": "found on a public page"}
+            """),
+        document(
+            "account.disabled", header(.accountDisabled, 63, org, root),
+            """
+            {"account": "acme", "reason": "incident 17"}
+            """),
+        document(
+            "account.enabled", header(.accountEnabled, 64, org, root),
+            """
+            {"account": "acme"}
+            """),
+        document(
+            "account.described", header(.accountDescribed, 65, team, root),
+            """
+            {"account": "acme/ml-platform", "name": "ML", "owner": null, "labels": \
+            {"cost-centre": "1234", "old": null}}
+            """),
+        document(
+            "key.rotation_due", header(.keyRotationDue, 66, key, .daemon),
+            """
+            {"account": "acme/ml-platform/prod"}
+            """),
     ]
     private static let finances = [
         document(

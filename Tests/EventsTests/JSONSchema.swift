@@ -106,9 +106,14 @@ final class SchemaSet {
             }
         case "maxItems":
             if let items = value.array { require(items.count <= rule.value.integer!, rule.name) }
-        case "minProperties":
-            guard let members = value.members else { break }
-            require(members.count >= rule.value.integer!, rule.name)
+        case "minProperties", "maxProperties":
+            guard let members = value.members, let bound = rule.value.integer else { break }
+            let count = Int64(members.count)
+            require(rule.name == "minProperties" ? count >= bound : count <= bound, rule.name)
+        case "propertyNames":
+            for member in value.members ?? [] {
+                try check(.string(member.name), place.with(rule.value), "\(at) names", &errors)
+            }
         case "required":
             guard value.members != nil else { break }
             for name in rule.value.array ?? [] {
@@ -174,7 +179,7 @@ extension JSON {
             switch rule.name {
             case "properties", "$defs":
                 for member in rule.value.members! { try walk(member.value, file) }
-            case "items", "additionalProperties", "not": try walk(rule.value, file)
+            case "items", "additionalProperties", "propertyNames", "not": try walk(rule.value, file)
             case "anyOf", "oneOf", "allOf":
                 for inner in rule.value.array! { try walk(inner, file) }
             default:

@@ -31,7 +31,23 @@ private let payloads: [(type: EventType, text: String)] = [
         "8000000000000000000000000000000000000000000000000000000000003039"}
         """
     ),
-    (.keyCreated, #"{"account":"acme/ml/prod","expires_in":86400}"#),
+    (.keyCreated, #"{"account":"acme/ml/prod","expires_in":86400,"rotate_every":7776000}"#),
+    (.keyRotated, #"{"account":"acme/ml/prod"}"#),
+    (
+        .keyRotated,
+        """
+        {"account":"acme/ml/prod","grace":0,"rotate_every":null,"id":"a","reason":"b",\
+        "secret_sha256":"8000000000000000000000000000000000000000000000000000000000003039"}
+        """
+    ),
+    (.keyRevoked, #"{"account":"acme/ml/prod","reason":"leaked"}"#),
+    (.accountDisabled, #"{"account":"acme/ml"}"#),
+    (.accountEnabled, #"{"account":"acme/ml/prod","id":"a"}"#),
+    (.accountDescribed, #"{"account":"acme","name":"Acme"}"#),
+    (
+        .accountDescribed,
+        #"{"account":"acme/ml","name":null,"owner":"o","labels":{"a":"b","c.d":null}}"#
+    ),
     (.limitsSet, #"{"account":"acme","limits":{"usd.total":"0","requests.month":9}}"#),
     (.permissionsSet, #"{"account":"acme/ml","models":["*"]}"#),
     (.permissionsSet, #"{"account":"acme/ml","scopes":null,"models":[]}"#),
@@ -80,6 +96,8 @@ private let payloads: [(type: EventType, text: String)] = [
     ),
     (.aliasSet, #"{"alias":"smart","model":"a/b"}"#),
     (.operatorCreated, #"{"operator":"relay-1","role":"relay"}"#),
+    (.operatorCreated, #"{"operator":"ada","role":"developer","account":"acme/ml"}"#),
+    (.operatorCreated, #"{"operator":"boss","role":"admin","account":"acme"}"#),
     (.operatorRevoked, #"{"operator":"relay-1"}"#),
 ]
 
@@ -90,7 +108,7 @@ private let payloads: [(type: EventType, text: String)] = [
     @Test func `are there for every type, and for nothing else`() throws {
         let events = EventType.allCases.map { "\($0.name).json" } + ["common.json"]
         #expect(try Repository.files("schemas/events") == events.sorted())
-        let appended = EventType.allCases.filter(\.isAppended)
+        let appended = EventType.allCases.filter(\.isAppendable)
         #expect(
             try Repository.files("schemas/payloads") == appended.map { "\($0.name).json" }.sorted())
         for type in EventType.allCases {

@@ -31,10 +31,6 @@ import Testing
         ("", "", "", "RESERVE acme/ml/nope gpt-4.1", "+DENY 401 key_unknown"),
         ("", "", "", "RESERVE acme/ml gpt-4.1", "+DENY 401 key_unknown"),
         ("", "", "", "RESERVE ACME/ml/prod gpt-4.1", "+DENY 401 key_unknown"),
-        (
-            "", "", #","expires":"2026-11-22T12:00:00Z""#, dollar,
-            "+DENY 401 key_expired scope=acme/ml/prod"
-        ),
         ("", "", "", "RESERVE acme/ml/prod gpt-5", "+DENY 400 model_malformed model=gpt-5"),
         ("", "", "", "RESERVE acme/ml/prod openai/", "+DENY 400 model_malformed model=openai/"),
         (

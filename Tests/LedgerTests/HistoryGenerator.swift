@@ -24,7 +24,11 @@ struct HistoryGenerator {
     private var admitted: [String: Int] = [:]
     private var holds: [KnownHold] = []
     private var lastSeq: Int64 = 2
-    private var expiredKeys: Set<String> = []
+    /// Keys and secrets that were refused for what they are.
+    private var deadKeys: Set<String> = []
+    private var secretCount = 0
+    /// Secrets that were brought, such as `s17`.
+    private var secrets: [String] = []
     /// When something ends by itself, as far as it was asked for.
     private var ends: [Int64] = []
     /// Most requests are for one key for a while, so that its limits are felt.
@@ -223,11 +227,13 @@ struct HistoryGenerator {
         guard queue.isEmpty else {
             return
         }
-        if words[2] == "key_expired" {
-            expiredKeys.insert(asked[1])
+        if words[2] == "key_expired" || words[2] == "key_revoked" {
+            deadKeys.insert(asked[1])
         }
         if let scope = Self.option("scope", words) {
-            let byReason = ["model_denied": "models", "scope_denied": "scopes"]
+            let byReason = [
+                "model_denied": "models", "scope_denied": "scopes", "key_disabled": "disabled",
+            ]
             if let limit = Self.option("limit", words) ?? byReason[words[2]] {
                 lastRefusal = (scope, limit)
             }
@@ -390,7 +396,7 @@ struct HistoryGenerator {
 
     private mutating func inventLine() -> String {
         if let (scope, limit) = lastRefusal {
-            let isPermission = ["models", "scopes"].contains(limit)
+            let isPermission = ["models", "scopes", "disabled"].contains(limit)
             if random.chance(isPermission || limit.hasSuffix("total") ? 12 : 4) {
                 lastRefusal = nil
                 return loosenLine(scope, limit)
@@ -405,8 +411,9 @@ struct HistoryGenerator {
         case ..<780: return chargeLine()
         case ..<845: return random.pick(Array(recent.suffix(random.chance(50) ? 12 : 80)))
         case ..<890: return changedLine()
-        case ..<925: return limitsLine(of: anyAccount())
-        case ..<940: return overrideLine()
+        case ..<914: return limitsLine(of: anyAccount())
+        case ..<927: return overrideLine()
+        case ..<940: return lifeLine()
         case ..<954: return permissionsLine()
         case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
@@ -429,8 +436,9 @@ struct HistoryGenerator {
             ])
         }
         let key = random.chance(60) ? favourite : random.pick(keys)
-        // Expired keys are seen a little; they refuse everything.
-        return expiredKeys.contains(key) && random.chance(90) ? random.pick(keys) : key
+        // Dead keys are seen a little; they refuse everything.
+        let asked = random.chance(12) ? random.pickAny(secrets.suffix(8)) ?? key : key
+        return deadKeys.contains(asked) && random.chance(90) ? random.pick(keys) : asked
     }
 
     private mutating func anyModel(of key: String) -> String {
@@ -729,6 +737,57 @@ struct HistoryGenerator {
             + until + #","reason":"r\#(lineCount)""# + adminFields() + "}"
     }
 
+    /// Rotations, and now and then the end of a key; accounts disabled and enabled, and described.
+    private mutating func lifeLine() -> String {
+        switch random.below(100) {
+        case ..<45:
+            var line = #"APPEND key.rotated {"account":"\#(random.pick(keys))""#
+            if random.chance(70) {
+                let grace = random.pick([0, 1, 5, 60, 600, 7200])
+                line += #","grace":\#(grace)"#
+                ends.append(now + Int64(grace) * Self.second)
+            }
+            if random.chance(30) {
+                line += #","rotate_every":\#(rotateEvery())"#
+            }
+            return line + newSecret() + adminFields() + "}"
+        case ..<48 where keys.count > 12:
+            return #"APPEND key.revoked {"account":"\#(random.pick(keys))""# + adminFields() + "}"
+        case ..<64:
+            return #"APPEND account.disabled {"account":"\#(anyAccount())""# + adminFields() + "}"
+        case ..<82:
+            return #"APPEND account.enabled {"account":"\#(anyAccount())""# + adminFields() + "}"
+        default:
+            let member = random.pick([
+                #""name":"N\#(lineCount)""#, #""owner":null"#, #""labels":{"a":"b","c.1":null}"#,
+                #""labels":null,"owner":"ana""#,
+            ])
+            return #"APPEND account.described {"account":"\#(anyAccount())",\#(member)"#
+                + adminFields() + "}"
+        }
+    }
+    private mutating func rotateEvery() -> String {
+        guard random.chance(80) else {
+            return "null"
+        }
+        let seconds = random.pick([1, 30, 600, 7200, 86_400])
+        ends.append(now + Int64(seconds) * Self.second)
+        return "\(seconds)"
+    }
+    /// Mostly a new one; sometimes the daemon's own, or one that was there before.
+    private mutating func newSecret() -> String {
+        guard random.chance(85) else {
+            return ""
+        }
+        var secret = "s\(secretCount)"
+        if random.chance(4), let known = random.pickAny(secrets) {
+            secret = known
+        } else {
+            secretCount += 1
+            secrets.append(secret)
+        }
+        return #","secret_sha256":"\#(NaiveModel.digest(of: secret))""#
+    }
     /// A top-up, of little or of much, and mostly with an end.
     private mutating func creditLine(_ org: String) -> String {
         let micro = random.pick([5_000, 60_000, 400_000, 3_000_000]) + random.below(5_000)
@@ -773,6 +832,9 @@ struct HistoryGenerator {
 
     /// Removes what has refused something, lest a history end in refusals only.
     private func loosenLine(_ scope: String, _ limit: String) -> String {
+        if limit == "disabled" {
+            return #"APPEND account.enabled {"account":"\#(scope)"}"#
+        }
         if limit == "models" || limit == "scopes" {
             return #"APPEND permissions.set {"account":"\#(scope)","\#(limit)":null}"#
         }
@@ -852,7 +914,11 @@ struct HistoryGenerator {
                 #","expires":"\#(NaiveModel.instant(second: instant))""#,
             ])
         }
-        return accountLine("key.created", "\(team)/\(key)", expires)
+        if random.chance(20) {
+            let every = rotateEvery()
+            expires += every == "null" ? "" : #","rotate_every":\#(every)"#
+        }
+        return accountLine("key.created", "\(team)/\(key)", expires + newSecret())
     }
 
     // MARK: Mistakes
@@ -920,6 +986,22 @@ struct HistoryGenerator {
             #"APPEND key.created {"account":"\#(team)/k9","expires_in":0}"#,
             #"APPEND key.created {"account":"\#(team)/k9","expires":"tomorrow"}"#,
             #"APPEND key.created {"account":"\#(team)/k9","colour":"red"}"#,
+            #"APPEND key.created {"account":"\#(team)/k9","rotate_every":0}"#,
+            #"APPEND key.created {"account":"\#(team)/k9","#
+                + #""expires":"\#(NaiveModel.instant(second: now / Self.second))"}"#,
+            #"APPEND key.created {"account":"\#(team)/k9","secret_sha256":"12"}"#,
+            #"APPEND key.rotated {"account":"\#(team)"}"#,
+            #"APPEND key.rotated {"account":"\#(team)/none"}"#,
+            #"APPEND key.rotated {"account":"\#(key)","grace":-1}"#,
+            #"APPEND key.rotated {"account":"\#(key)","grace":31622401}"#,
+            #"APPEND key.rotated {"account":"\#(key)","rotate_every":"90d"}"#,
+            #"APPEND key.revoked {"account":"\#(team)"}"#,
+            #"APPEND account.disabled {"account":"nobody"}"#,
+            #"APPEND account.described {"account":"\#(key)"}"#,
+            #"APPEND account.described {"account":"\#(key)","labels":{"A":"b"}}"#,
+            #"APPEND account.described {"account":"\#(key)","labels":"a"}"#,
+            #"APPEND account.described {"account":"\#(key)","name":{}}"#,
+            #"APPEND key.rotation_due {"account":"\#(key)"}"#,
             #"APPEND limits.set {"account":"\#(key)","limits":{"usd.day":"-1"}}"#,
             #"APPEND limits.set {"account":"\#(key)","limits":{"usd.day":"1e3"}}"#,
             #"APPEND limits.set {"account":"\#(key)","limits":{"usd.day":"1.0000000001"}}"#,

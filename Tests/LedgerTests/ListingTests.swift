@@ -11,7 +11,8 @@ import Testing
         try under.withBytes { (under) throws(Failure) in
             try after.withBytes { (after) throws(Failure) in
                 try machine.book.writeListing(
-                    listing, under: under, after: after, limit: 100, into: &json)
+                    listing, under: under, after: after, limit: 100,
+                    for: Authority(actor: .daemon, role: .admin), at: machine.now, into: &json)
             }
         }
         let answer = try JSON(parsing: json.bytes)

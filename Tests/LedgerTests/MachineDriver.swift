@@ -8,6 +8,8 @@ final class MachineDriver {
     private var machine: Machine
     private var parser = RequestParser()
     private var seconds = SecondText()
+    /// Of the secret in the request under way.
+    private let digestBytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
     /// Every event so far, as stored.
     private(set) var log: [[UInt8]] = []
 
@@ -20,6 +22,8 @@ final class MachineDriver {
     init(book: consuming Book, calendar: ZoneCalendar = .utc) {
         machine = Machine(book: book, calendar: calendar)
     }
+
+    deinit { digestBytes.deallocate() }
 
     var seq: UInt64 { machine.book.seq }
     func digest() -> Hash128 { machine.book.digest() }
@@ -55,28 +59,37 @@ final class MachineDriver {
             let answer: Answer
             switch Verb(arguments[0]) {
             case .explain:
-                machine.explain(
-                    try ReserveRequest(
-                        arguments, verb: .explain, acknowledgement: &acknowledgement), into: &reply)
+                var request = try ReserveRequest(
+                    arguments, verb: .explain, acknowledgement: &acknowledgement)
+                resolve(&request.key)
+                machine.explain(request, into: &reply)
                 return reply.string
             case .reserve:
-                answer = machine.reserve(
-                    try ReserveRequest(arguments, acknowledgement: &acknowledgement))
+                var request = try ReserveRequest(arguments, acknowledgement: &acknowledgement)
+                resolve(&request.key)
+                answer = machine.reserve(request)
             case .check:
-                answer = machine.check(
-                    try ReserveRequest(arguments, verb: .check, acknowledgement: &acknowledgement))
+                var request = try ReserveRequest(
+                    arguments, verb: .check, acknowledgement: &acknowledgement)
+                resolve(&request.key)
+                answer = machine.check(request)
             case .extend:
                 answer = machine.extend(
                     try ExtendRequest(arguments, acknowledgement: &acknowledgement))
             case .settle:
-                answer = machine.settle(
-                    try SettleRequest(arguments, acknowledgement: &acknowledgement))
+                var request = try SettleRequest(arguments, acknowledgement: &acknowledgement)
+                if var key = request.key {
+                    resolve(&key)
+                    request.key = key
+                }
+                answer = machine.settle(request)
             case .release:
                 answer = machine.release(
                     try ReleaseRequest(arguments, acknowledgement: &acknowledgement))
             case .charge:
-                answer = machine.charge(
-                    try ChargeRequest(arguments, acknowledgement: &acknowledgement))
+                var request = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
+                resolve(&request.key)
+                answer = machine.charge(request)
             default: throw Failure(.error, "no such verb in these histories")
             }
             reply.reply(answer, &seconds)
@@ -85,6 +98,25 @@ final class MachineDriver {
         }
         reply.truncate(to: reply.count - 2)
         return reply.string
+    }
+    /// What GET shows of an account.
+    func account(_ path: String, at nanoseconds: Int64) throws -> JSON {
+        var json = ByteBuffer()
+        try path.withBytes { (path) throws(Failure) in
+            try machine.book.writeAccount(path, at: Instant(nanoseconds: nanoseconds), into: &json)
+        }
+        return try JSON(parsing: json.bytes)
+    }
+    /// A secret such as `s17` has the digest 17aa…, as the naive model has it.
+    private func resolve(_ key: inout KeyReference) {
+        guard case .secret(let text) = key, text.count >= 1, text.count < 32 else { return }
+        let digits = text.string.dropFirst().utf8
+        guard text[0] == UInt8(ascii: "s"), digits.allSatisfy({ $0 >= 48 && $0 <= 57 }) else {
+            return
+        }
+        let hex = Array(digits) + [UInt8](repeating: UInt8(ascii: "a"), count: 64 - digits.count)
+        for i in 0..<32 { digestBytes[i] = hexValue(hex[2 * i])! << 4 | hexValue(hex[2 * i + 1])! }
+        key = .digest(Bytes(UnsafeRawPointer(digestBytes), count: 32))
     }
     private func append(_ rest: Bytes) -> String {
         let space = rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.count

@@ -7,8 +7,13 @@ extension NaiveModel {
         "team.created": ["account", "name", "limits", "models", "scopes"],
         "key.created": [
             "account", "name", "owner", "environment", "limits", "models", "scopes",
-            "expires", "expires_in",
+            "expires", "expires_in", "rotate_every", "secret_sha256",
         ],
+        "key.rotated": ["account", "grace", "rotate_every", "secret_sha256"],
+        "key.revoked": ["account"],
+        "account.disabled": ["account"],
+        "account.enabled": ["account"],
+        "account.described": ["account", "name", "owner", "labels"],
         "limits.set": ["account", "limits"],
         "permissions.set": ["account", "models", "scopes"],
         "override.granted": ["account", "limit", "amount", "until", "for"],
@@ -45,6 +50,9 @@ extension NaiveModel {
         case "org.created": try createAccount(payload, depth: 1, at: now)
         case "team.created": try createAccount(payload, depth: 2, at: now)
         case "key.created": try createAccount(payload, depth: 3, at: now)
+        case "key.rotated", "key.revoked", "account.disabled", "account.enabled",
+            "account.described":
+            try live(words[1], payload, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
         case "override.granted": try grantOverride(payload, at: now)
@@ -99,7 +107,7 @@ extension NaiveModel {
             throw .error
         }
         if let text = try Self.text(payload["expires"]) {
-            guard let instant = Self.nanoseconds(parsing: text) else {
+            guard let instant = Self.nanoseconds(parsing: text), instant > now else {
                 throw .error
             }
             account.expires = instant
@@ -115,7 +123,15 @@ extension NaiveModel {
         }
         account.models = try list("models", payload, below: ancestors) ?? nil
         account.scopes = try list("scopes", payload, below: ancestors) ?? nil
+        if let every = payload["rotate_every"] {
+            account.rotateEvery = try Self.span(every)
+            account.rotationDue = now + account.rotateEvery!
+        }
+        let digest = try newDigest(payload)
         accounts[path] = account
+        if let digest {
+            secrets[digest] = Secret(key: path)
+        }
     }
 
     private mutating func setLimits(_ payload: [String: JSON]) throws(Failure) {

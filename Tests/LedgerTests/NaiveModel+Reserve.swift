@@ -2,6 +2,8 @@
 extension NaiveModel {
     struct Request {
         let key: String
+        /// The path or the secret that named it.
+        let named: String
         /// As asked, in lower case.
         let model: String
         let input: Amount
@@ -68,7 +70,8 @@ extension NaiveModel {
         let bytes = try Self.tokens(options["bytes"])
         let ttlSeconds = try Self.ttl(options["ttl"]) ?? 600
         return Request(
-            key: words[1],
+            key: keyPath(words[1]),
+            named: words[1],
             model: words[2].lowercased(),
             input: input ?? ((bytes ?? 0) + 3) / 4,
             output: try Self.tokens(options["out"]),
@@ -113,7 +116,7 @@ extension NaiveModel {
         }
         let lineage = Self.lineage(request.key)
         let org = accounts[lineage[2]]!
-        if let barred = barring(request.key, at: now) {
+        if let barred = barring(request.key, named: request.named, at: now) {
             return .refused(barred)
         }
 
@@ -162,12 +165,12 @@ extension NaiveModel {
         return .admitted(Admission(model: model, price: price, usage: usage, usd: usd))
     }
 
-    /// What the key's own standing says against any spending.
-    func barring(_ key: String, at now: Int64) -> Refusal? {
-        if let expires = accounts[key]!.expires, now >= expires {
-            return Refusal(reason: "key_expired", text: "401 key_expired scope=\(key)")
+    /// What the key's own standing says against any spending; a hold names no secret.
+    func barring(_ key: String, named word: String? = nil, at now: Int64) -> Refusal? {
+        guard let (status, path) = objection(to: key, named: word ?? key, at: now) else {
+            return nil
         }
-        return nil
+        return Refusal(reason: String(status.dropFirst(4)), text: "\(status) scope=\(path)")
     }
 
     func denial(of model: String, key: String) -> Refusal? {

@@ -53,7 +53,9 @@ extension NaiveModel {
         _ name: String, _ usage: Usage, _ options: [String: String], at now: Int64
     ) throws(Failure) -> String {
         try refuseGone(name)
-        guard let key = options["key"], let asked = options["model"], isKey(key) else {
+        guard let key = options["key"].map({ keyPath($0) }), let asked = options["model"],
+            isKey(key)
+        else {
             throw .noHold
         }
         let (model, price) = try chargeable(asked, org: Self.lineage(key)[2], at: now)
@@ -185,7 +187,7 @@ extension NaiveModel {
         guard words.count >= 3 else {
             throw .error
         }
-        let key = words[1]
+        let key = keyPath(words[1])
         let options = try Self.options(
             words.dropFirst(3),
             allowed: [

@@ -24,6 +24,8 @@ struct NaiveModel {
     var charges: [String: Charge] = [:]
     /// The `id` of an admin's event → what was appended under it.
     var appended: [String: Appended] = [:]
+    /// By their digests.
+    var secrets: [String: Secret] = [:]
     /// By model, in the order in which they were set.
     var prices: [String: [Price]] = [:]
     var aliases: [String: String] = [:]
@@ -50,6 +52,12 @@ struct NaiveModel {
         var models: [String]?
         var scopes: [String]?
         var expires: Int64?
+        var isDisabled = false
+        var isRevoked = false
+        /// Nanoseconds.
+        var rotateEvery: Int64?
+        /// When the daemon will say that it is due; `nil` when it has, or never will.
+        var rotationDue: Int64?
         /// Of an org only.
         var allowsUnpriced = false
         var onLapse = "release"
@@ -143,6 +151,7 @@ struct NaiveModel {
     mutating func answer(_ line: String, at now: Int64) -> String? {
         appendSummedRefusals(at: now)
         endOverrides(at: now)
+        remindOfRotations(at: now)
         expireCredit(at: now)
         lapseHolds(at: now)
         let words = line.split(separator: " ").map { String($0) }

@@ -86,6 +86,23 @@ struct Desk: ~Copyable {
             #"APPEND override.ended '{"account":"acme","limit":"tokens.minute","reason":"over"}'"#,
             #"APPEND permissions.set '{"account":"acme/ml/prod","models":[],"scopes":["chat"]}'"#,
             "RESERVE acme/ml/prod gpt in=1 out=1 scope=files",
+            """
+            APPEND key.created '{"account":"acme/ml/spare","rotate_every":60,"expires_in":86400,\
+            "owner":"ann"}'
+            """,
+            #"APPEND key.rotated '{"account":"acme/ml/spare","grace":9,"id":"q4"}'"#,
+            #"APPEND key.rotated '{"account":"acme/ml/spare","grace":9,"id":"q4"}'"#, "SELECT 61",
+            #"APPEND account.disabled '{"account":"acme/ml","reason":"drill"}'"#,
+            "RESERVE acme/ml/spare gpt in=1 out=1", "GET acme/ml/spare",
+            #"APPEND account.enabled '{"account":"acme/ml"}'"#,
+            """
+            APPEND account.described '{"account":"acme/ml/spare","owner":null,"labels":{"a":"b",\
+            "c":null}}'
+            """,
+            #"APPEND key.revoked '{"account":"acme/ml/spare"}'"#, "LIST keys",
+            "RESERVE acme/ml/spare gpt in=1 out=1",
+            #"APPEND operator.created '{"operator":"ada","role":"developer","account":"acme/ml"}'"#,
+            "LIST operators",
             #"APPEND operator.revoked '{"operator":"relay-1"}'"#, "SELECT 90000",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c2",
             "EXPLAIN acme/ml/prod GPT in=9 out=9 id=r1", "EXPLAIN acme/ml/prod mistral/large",
@@ -186,10 +203,12 @@ struct Desk: ~Copyable {
                 case .overrides: .overrides
                 }
             try machine.book.writeListing(
-                listing, under: query.under, after: query.after, limit: query.limit, into: &json)
+                listing, under: query.under, after: query.after, limit: query.limit,
+                for: Authority(actor: .daemon, role: .admin), at: machine.now, into: &json)
         default:
             switch try GetQuery(arguments) {
-            case .account(let path): try machine.book.writeAccount(path, into: &json)
+            case .account(let path):
+                try machine.book.writeAccount(path, at: machine.now, into: &json)
             case .hold(let name): try machine.book.writeHold(name, into: &json)
             case .price(let model, let version):
                 try machine.book.writePrice(model, version: version, into: &json)
