@@ -67,18 +67,12 @@ package struct BillingSet: Sendable {
                 "billing.set needs \"markup_ppm\": parts per million over list price, 0 for none")
         }
         self.markup = markup
-        let letters = try fields.text("currency")
-        guard let currency = letters.withBytes({ Currency($0) }) else {
-            throw Failure(
-                .error,
-                "currency \"\(letters)\" is not three capital letters such as CNY (ISO 4217)")
-        }
-        self.currency = currency
+        currency = try fields.currency("currency")
         // Read as money is: an exact decimal of at most nine places.
         guard let rate = try fields.optionalMoney("rate"), rate > .zero else {
             throw Failure(
                 .error,
-                "billing.set needs \"rate\", above 0: units of \(letters) for a US dollar, such as \"7.30\""
+                "billing.set needs \"rate\", above 0: units of \(currency.name) for a US dollar, such as \"7.30\""
             )
         }
         self.rate = rate.raw

@@ -20,6 +20,7 @@ package enum Document: Sendable {
     case billingSet(BillingSet)
     case priceSet(PriceSet)
     case aliasSet(AliasSet)
+    case chargeCorrected(ChargeCorrected)
     case operatorCreated(OperatorCreated)
     case operatorRevoked(OperatorRevoked)
 
@@ -51,6 +52,7 @@ package enum Document: Sendable {
         case .billingSet: self = .billingSet(try BillingSet(&fields))
         case .priceSet: self = .priceSet(try PriceSet(&fields))
         case .aliasSet: self = .aliasSet(try AliasSet(&fields))
+        case .chargeCorrected: self = .chargeCorrected(try ChargeCorrected(&fields))
         case .operatorCreated: self = .operatorCreated(try OperatorCreated(&fields))
         case .operatorRevoked: self = .operatorRevoked(try OperatorRevoked(&fields))
         case .holdPlaced, .holdRefused, .holdExtended, .holdSettled, .holdReleased, .holdLapsed,
@@ -234,6 +236,17 @@ package struct PriceClasses: Hashable, Sendable {
     package var reasoning: PicoPrice
     package var request: Nanodollars
 
+    package init(
+        input: PicoPrice, output: PicoPrice, cached: PicoPrice, cacheWrite: PicoPrice,
+        reasoning: PicoPrice, request: Nanodollars
+    ) {
+        self.input = input
+        self.output = output
+        self.cached = cached
+        self.cacheWrite = cacheWrite
+        self.reasoning = reasoning
+        self.request = request
+    }
     fileprivate init(_ fields: inout FieldReader, request base: Nanodollars?) throws(Failure) {
         input = try fields.price("in")
         output = try fields.price("out")
@@ -323,8 +336,53 @@ package struct AliasSet: Sendable {
         }
         model = try fields.text("model", max: Bounds.modelBytesMax).lowercased()
         guard model.withBytes({ ModelName.isQualified($0) }) else {
-            throw Failure(.error, "model \"\(model)\" is not provider/model")
+            throw Failure(
+                .error,
+                "model \"\(model)\" is not provider/model; an alias stands for a model, never for "
+                    + "another alias, so none can stand for itself")
         }
+    }
+}
+
+/// What a past charge or settlement costs in truth: it counts that from now on, where it counted.
+package struct ChargeCorrected: Sendable {
+    /// The key's.
+    package var account: String
+    /// The hold that was settled or lapsed, or the charge.
+    package var charge: HoldName
+    package var usd: Nanodollars
+    /// What it counted until now, and the instant since when. The daemon adds both while it remembers
+    /// the charge; of an older one only the caller, who read the log, can tell.
+    package var was: Nanodollars?
+    package var placed: Instant?
+    /// What it was for, and the version of that model's price by which it is rated now.
+    package var model: String?
+    package var price: UInt32?
+    /// What is billed for it now, where its org is billed otherwise than list prices in dollars; the daemon
+    /// adds it.
+    package var billed: Extras.Billed?
+
+    fileprivate init(_ fields: inout FieldReader) throws(Failure) {
+        account = try fields.account("account", tier: .key)
+        let name = try fields.text("charge")
+        guard let charge = name.withBytes({ HoldName(parsing: $0) }), "\(charge)" == name else {
+            throw Failure(
+                .error, "charge \"\(name)\" is no hold's or charge's name such as \"3-184467\"")
+        }
+        self.charge = charge
+        guard let usd = try fields.optionalMoney("usd") else {
+            throw Failure(.error, "charge.corrected needs \"usd\": all that the charge costs")
+        }
+        self.usd = usd
+        was = try fields.optionalMoney("was")
+        placed = try fields.optionalInstant("placed")
+        model = try fields.optionalText("model", max: Bounds.modelBytesMax)
+        price = try fields.optionalInteger("price", 1...Int64(UInt32.max)).map { UInt32($0) }
+        if let amount = try fields.optionalMoney("billed") {
+            billed = Extras.Billed(amount: amount, currency: try fields.currency("currency"))
+        }
+        // Two corrections of one charge may look alike; only an id tells a repeat from a second one.
+        _ = try fields.text("id")
     }
 }
 

@@ -25,6 +25,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
 
     case priceSet = 30
     case aliasSet = 31
+    case chargeCorrected = 33
 
     case operatorCreated = 40
     case operatorRevoked = 41
@@ -61,6 +62,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .billingSet: "billing.set"
         case .priceSet: "price.set"
         case .aliasSet: "alias.set"
+        case .chargeCorrected: "charge.corrected"
         case .operatorCreated: "operator.created"
         case .operatorRevoked: "operator.revoked"
         case .holdPlaced: "hold.placed"

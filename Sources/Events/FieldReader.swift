@@ -77,6 +77,15 @@ struct FieldReader {
         }
         return number
     }
+    mutating func currency(_ name: String) throws(Failure) -> Currency {
+        let letters = try text(name)
+        guard let currency = letters.withBytes({ Currency($0) }) else {
+            throw Failure(
+                .error,
+                "\(name) \"\(letters)\" is not three capital letters such as CNY (ISO 4217)")
+        }
+        return currency
+    }
     mutating func optionalMoney(_ name: String) throws(Failure) -> Nanodollars? {
         guard let value = take(name), !value.isNull else { return nil }
         return try FieldReader.money(value, name)

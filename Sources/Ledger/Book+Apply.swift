@@ -205,6 +205,7 @@ extension Book {
         let row = holds.row(slot)
         let chain = accounts.chain(ofKey: row.pointee.key)
         end(slot, chain, usd: usd, tokens: tokens)
+        if isLate { corrections.noteSettlement(row.pointee.name, usd: usd) }
         row.pointee.state = .settled
         row.pointee.isLate = isLate
         row.pointee.settled = fingerprint

@@ -60,6 +60,14 @@ extension Book {
             b.append(uint64: documents[id]!.seq)
             b.append(uint64: documents[id]!.asked)
         }
+        b.append(uint32: UInt32(corrections.rows.count))
+        for i in 0..<corrections.rows.count {
+            let row = corrections.rows.pointer(i).pointee
+            b.append(uint32: row.charge.epoch)
+            b.append(uint64: row.charge.seq)
+            b.append(int64: row.usd)
+            b.append(int64: row.answered)
+        }
         // Models before accounts: allow-lists mark the models they admit.
         b.append(uint32: UInt32(prices.models.count))
         for i in 0..<prices.models.count {
@@ -87,6 +95,12 @@ extension Book {
             let seq = r.uint64()
             documents[id] = DocumentMemory(seq: seq, asked: r.uint64())
             documentIDs.append(id)
+        }
+        for _ in 0..<r.count(of: 28) {
+            let epoch = r.uint32()
+            let charge = HoldName(epoch: epoch, seq: r.uint64())
+            let usd = r.int64()
+            corrections.restore(Corrections.Row(charge: charge, usd: usd, answered: r.int64()))
         }
         return !r.failed
     }

@@ -111,6 +111,17 @@ extension Book {
         guard row.pointee.terms.drawn else { return }
         draw(from: drawn(row), to: terms(row.pointee.terms.number).usd(usd) ?? .max, org)
     }
+    /// The same of one that is remembered no more, and so by the terms of today. No more comes back than
+    /// was ever drawn.
+    mutating func rebillForgotten(
+        _ org: UnsafeMutablePointer<OrgRow>, was: Int64, usd: Int64
+    ) {
+        guard org.pointee.credit != .max else { return }
+        let terms = terms(org.pointee.billing)
+        let after = terms.usd(usd) ?? .max
+        let spent = credits[Int(org.pointee.credit)].spent
+        draw(from: min(terms.usd(was) ?? .max, after + min(spent, .max - after)), to: after, org)
+    }
     /// What a hold that has been charged has drawn from credit.
     private func drawn(_ row: UnsafeMutablePointer<HoldRow>) -> Int64 {
         let noted = row.pointee.terms

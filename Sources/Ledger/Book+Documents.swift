@@ -50,6 +50,7 @@ extension Book {
             } else {
                 prices.addAlias(names.add(set.alias), model: model, in: names)
             }
+        case .chargeCorrected(let corrected): try apply(corrected, header)
         case .operatorCreated(let created):
             guard let digest = created.secretDigest, event.number == UInt32(operators.count),
                 (created.account == nil) == (header.account == .none)
@@ -75,17 +76,19 @@ extension Book {
     }
 
     /// Of an admin's payload as the caller wrote it: without what the daemon added, which is a new
-    /// secret's digest and the instant of an `expires_in` or a `for`.
+    /// secret's digest, the instant of an `expires_in` or a `for`, and what a corrected charge was.
     static func fingerprint(
         _ type: EventType, asked json: JSON, generatedSecret: Bool
     ) -> UInt64 {
         let members = json.members ?? []
         func isGiven(_ name: String) -> Bool { json[name].map { !$0.isNull } ?? false }
         let isRelative = (expires: isGiven("expires_in"), until: isGiven("for"))
+        let added = ["was", "placed", "model", "billed", "currency"]
         let kept = members.filter {
             !($0.name == "secret_sha256" && generatedSecret)
                 && !($0.name == "expires" && isRelative.expires)
                 && !($0.name == "until" && isRelative.until)
+                && !(type == .chargeCorrected && added.contains($0.name))
         }
         var buffer = ByteBuffer()
         buffer.append(canonical: .object(kept))

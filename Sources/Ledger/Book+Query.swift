@@ -160,7 +160,7 @@ extension Book {
     }
 
     package func writeHold(_ name: HoldName, into b: inout ByteBuffer) throws(Failure) {
-        guard let slot = holds.find(name) else {
+        guard let slot = remembered(name) else {
             throw Failure(
                 .unknownHold, "no hold \(name) is open or remembered; EVENTS has the past")
         }
@@ -180,6 +180,9 @@ extension Book {
         }
         if row.pointee.state != .open {
             object.field("spent", Nanodollars(row.pointee.spentUSD), into: &b)
+            if let corrected = corrections[name] {
+                object.field("first_charged", Nanodollars(corrected.answered), into: &b)
+            }
         }
         writeBill(of: row, &object, into: &b)
         b.append(UInt8(ascii: "}"))
@@ -209,17 +212,16 @@ extension Book {
         write(price, &object, into: &b)
         b.append(UInt8(ascii: "}"))
     }
-    /// The version in force, and those that are to come; before the first is in force, that one.
+    /// The version in force, and those that are to come; before any is in force, the first of those.
     private func write(model: UInt32, into b: inout ByteBuffer) {
         let upcoming = prices.upcoming.filter { prices.prices.pointer($0).pointee.model == model }
         let current = prices.models.pointer(model).pointee.price
         var object = ObjectWriter(opening: &b)
         write(current == .max ? upcoming[0] : current, &object, into: &b)
-        let later = current == .max ? upcoming[1...] : upcoming[...]
-        if !later.isEmpty {
+        if !upcoming.isEmpty {
             object.name("scheduled", into: &b)
             b.append(UInt8(ascii: "["))
-            for (i, price) in later.enumerated() {
+            for (i, price) in upcoming.enumerated() {
                 if i > 0 { b.append(UInt8(ascii: ",")) }
                 var inner = ObjectWriter(opening: &b)
                 write(price, &inner, into: &b)

@@ -13,6 +13,7 @@ package struct Book: ~Copyable {
     private let accountsStorage = UnsafeMutablePointer<AccountTable>.allocate(capacity: 1)
     private let pricesStorage = UnsafeMutablePointer<PriceBook>.allocate(capacity: 1)
     private let listsStorage = UnsafeMutablePointer<PatternLists>.allocate(capacity: 1)
+    private let correctionsStorage = UnsafeMutablePointer<Corrections>.allocate(capacity: 1)
     private let holdsStorage = UnsafeMutablePointer<HoldTable>.allocate(capacity: 1)
 
     /// The last event folded; 0 in an empty book.
@@ -36,6 +37,10 @@ package struct Book: ~Copyable {
     var lists: PatternLists {
         unsafeAddress { UnsafePointer(listsStorage) }
         nonmutating unsafeMutableAddress { listsStorage }
+    }
+    var corrections: Corrections {
+        unsafeAddress { UnsafePointer(correctionsStorage) }
+        nonmutating unsafeMutableAddress { correctionsStorage }
     }
     var holds: HoldTable {
         unsafeAddress { UnsafePointer(holdsStorage) }
@@ -61,6 +66,7 @@ package struct Book: ~Copyable {
         accountsStorage.initialize(to: AccountTable())
         pricesStorage.initialize(to: PriceBook())
         listsStorage.initialize(to: PatternLists())
+        correctionsStorage.initialize(to: Corrections())
         holdsStorage.initialize(to: HoldTable())
     }
     deinit {
@@ -72,6 +78,8 @@ package struct Book: ~Copyable {
         pricesStorage.deallocate()
         listsStorage.deinitialize(count: 1)
         listsStorage.deallocate()
+        correctionsStorage.deinitialize(count: 1)
+        correctionsStorage.deallocate()
         holdsStorage.deinitialize(count: 1)
         holdsStorage.deallocate()
     }

@@ -155,6 +155,8 @@ struct HoldTable: ~Copyable {
     private var foreignNames = 0
     private var byName = SlotIndex(capacity: 1_024)
     private var byID = SlotIndex(capacity: 1_024)
+    /// Charges by their own names, for whoever corrects one; SETTLE and RELEASE must not find them.
+    private var byCharge = SlotIndex()
     /// First and last open hold of each second's list, in the order in which they came to it.
     private var wheelFirst: UnsafeMutablePointer<UInt32>
     private var wheelLast: UnsafeMutablePointer<UInt32>
@@ -195,6 +197,14 @@ struct HoldTable: ~Copyable {
             return row.pointee.seq == name.seq && row.pointee.epoch == name.epoch
         }
     }
+    /// A charge without a hold.
+    func find(charge name: HoldName) -> UInt32? {
+        byCharge.find(HoldTable.hash(name)) { rows.pointer($0).pointee.name == name }
+    }
+    /// Whether anything that ended may have been forgotten by now.
+    var hasForgotten: Bool {
+        ended.count == HoldTable.endedMax || charges.count == HoldTable.endedMax
+    }
     func find(_ id: IDHash) -> UInt32? {
         let probe = probe(id)
         return probe.isFound ? probe.slot : nil
@@ -233,6 +243,7 @@ struct HoldTable: ~Copyable {
             byName.insert(HoldTable.hash(row.pointee.name), slot)
             foreignNames += 1
         }
+        if row.pointee.state == .charge { byCharge.insert(HoldTable.hash(row.pointee.name), slot) }
         if charges.count == HoldTable.endedMax { forget(charges.removeFirst()) }
         charges.append(slot)
     }
@@ -300,6 +311,7 @@ struct HoldTable: ~Copyable {
     private mutating func forget(_ slot: UInt32) {
         let row = rows.pointer(slot)
         if row.pointee.isNamed { byName.remove(HoldTable.hash(row.pointee.name), slot) }
+        if row.pointee.state == .charge { byCharge.remove(HoldTable.hash(row.pointee.name), slot) }
         if !row.pointee.id.isNone { byID.remove(row.pointee.id.low, slot) }
         if row.pointee.placing != .max {
             freePlacings.push(row.pointee.placing)
@@ -427,6 +439,9 @@ struct HoldTable: ~Copyable {
                 byName.insert(HoldTable.hash(row.pointee.name), slot)
                 // Some of these were only late; then a lookup is wasted now and then.
                 if row.pointee.isLate { foreignNames += 1 }
+            }
+            if row.pointee.state == .charge {
+                byCharge.insert(HoldTable.hash(row.pointee.name), slot)
             }
             if !row.pointee.id.isNone { byID.insert(row.pointee.id.low, slot) }
             if row.pointee.state == .open { open.append(slot) }

@@ -2,8 +2,8 @@ import Events
 
 /// What became of an admin's event.
 package enum Appended: Sendable {
-    /// It is the last event in the outbox.
-    case stored(seq: UInt64)
+    /// It stands in the outbox from this byte on; windows that it had to open stand before it.
+    case stored(seq: UInt64, at: Int)
     /// The same payload with the same `id` was stored before.
     case repeated(seq: UInt64)
 }
@@ -90,6 +90,10 @@ extension Machine {
                 throw Failure(
                     .error, "model \"\(set.model)\" has no price; append its price.set first")
             }
+        case .chargeCorrected(let corrected):
+            let (key, added) = try correction(corrected)
+            account = AccountNumber(key)
+            for member in added { payload[member.name] = member.value }
         case .operatorCreated(let created):
             guard !book.operators.contains(where: { $0.name == created.name }) else {
                 throw Failure(
@@ -116,10 +120,14 @@ extension Machine {
         }
 
         // The point of no return.
+        if case .chargeCorrected = document {
+            openWindows(book.accounts.chain(ofKey: account.raw).orgRow)
+        }
+        let start = outbox.count
         emit(
             type, account: account, number: number,
             flags: makesSecret ? DocumentEvent.generatedSecret : 0, payload.json)
-        return .stored(seq: book.seq)
+        return .stored(seq: book.seq, at: start)
     }
 
     /// The payload's members, to be completed before they are stored.
@@ -259,7 +267,7 @@ extension Machine {
             throw Failure(
                 .error,
                 "the price of \(set.model) would change more than a hundredfold: "
-                    + "\(leaps.joined(separator: ", ")); say \"force\":true (--force) if it is meant"
+                    + "\(leaps.map(\.text).joined(separator: ", ")); say \"force\":true (--force) if it is meant"
             )
         }
     }
@@ -303,7 +311,7 @@ extension Machine {
         if !bad.isEmpty {
             violations.append(
                 "models [\(bad.joined(separator: ", "))] are neither provider/model, provider/*, "
-                    + "* nor known aliases")
+                    + "* nor known aliases" + nearest(to: bad))
         }
         for account in ancestors {
             let number = book.accounts.rows.pointer(account).pointee[keyPath: list]
@@ -317,6 +325,14 @@ extension Machine {
                     + "\(describe(account))'s allow-list")
         }
         return violations
+    }
+    /// ` (gpt: openai/gpt-4.1)`: what the bare names among them may have meant.
+    private func nearest(to names: [String]) -> String {
+        let hints = names.compactMap { name -> String? in
+            let models = name.withBytes { book.prices.hints(for: $0, in: book.names) }
+            return models.isEmpty ? nil : "\(name): \(models.joined(separator: ", "))"
+        }
+        return hints.isEmpty ? "" : " (\(hints.joined(separator: "; ")))"
     }
     private func describe(_ account: UInt32) -> String {
         let row = book.accounts.rows.pointer(account)

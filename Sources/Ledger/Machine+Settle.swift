@@ -20,10 +20,11 @@ extension Machine {
                     Failure(
                         .conflict,
                         "hold \(request.hold) was settled with other numbers, for "
-                            + "\(Nanodollars(row.pointee.spentUSD)) dollars; a settlement is final")
+                            + "\(Nanodollars(book.answeredUSD(row))) dollars; a settlement is final"
+                    )
                 )
             }
-            return settlement(row)
+            return settlement(row, usd: book.answeredUSD(row))
         }
         let chain = book.accounts.chain(ofKey: row.pointee.key)
         guard let usd = book.prices.cost(row.pointee.price, tier: tier, request.usage),
@@ -46,7 +47,7 @@ extension Machine {
             slot, usd: usd, tokens: request.usage.total,
             fingerprint: Book.fingerprint(request.usage, tier: tier, outcome: request.outcome),
             isLate: row.pointee.state != .open)
-        return settlement(row)
+        return settlement(row, usd: usd)
     }
 
     /// What a charge's event says of its bill; valid until the next one is asked for.
@@ -55,9 +56,10 @@ extension Machine {
         if let billed = book.billed(chain, usd: usd) { extras.add(billed) }
         return extras.extras
     }
-    @inline(__always) private func settlement(_ row: UnsafeMutablePointer<HoldRow>) -> Answer {
+    @inline(__always)
+    private func settlement(_ row: UnsafeMutablePointer<HoldRow>, usd: Int64) -> Answer {
         .settled(
-            hold: row.pointee.name, usd: Nanodollars(row.pointee.spentUSD),
+            hold: row.pointee.name, usd: Nanodollars(usd),
             left: row.pointee.leftMoney, late: row.pointee.isLate)
     }
     @inline(__always) func version(_ price: UInt32) -> UInt32 {
@@ -90,7 +92,9 @@ extension Machine {
         charge.milliseconds = request.milliseconds
         switch record(charge, key: key, hold: request.hold) {
         case .failure(let failure): return .failed(failure)
-        case .success: return settlement(book.holds.row(book.holds.find(request.hold)!))
+        case .success(let event):
+            return settlement(
+                book.holds.row(book.holds.find(request.hold)!), usd: event.usd.raw)
         }
     }
 
@@ -122,7 +126,7 @@ extension Machine {
         }
         let row = book.holds.row(slot)
         switch row.pointee.state {
-        case .settled: return settlement(row)
+        case .settled: return settlement(row, usd: book.answeredUSD(row))
         case .released, .lapsed: return .released(hold: request.hold)
         case .open: break
         case .free, .charge: preconditionFailure("only holds are found by a hold's name")
@@ -158,7 +162,7 @@ extension Machine {
                             + "numbers; use a new id for a new charge"))
             }
             return .charged(
-                charge: row.pointee.name, usd: Nanodollars(row.pointee.spentUSD),
+                charge: row.pointee.name, usd: Nanodollars(book.answeredUSD(row)),
                 left: row.pointee.leftMoney)
         }
         switch record(request, key: key, hold: nil) {

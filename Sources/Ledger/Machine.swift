@@ -16,6 +16,8 @@ package struct Machine: ~Copyable {
     /// Whether reserves are refused because the disk is nearly full.
     package var isPaused = false
 
+    /// How the request that is being decided waits.
+    var waiting = Waiting.no
     let calendar: ZoneCalendar
     var epoch: UInt32
     var floods = RefusalFloods()
@@ -23,6 +25,8 @@ package struct Machine: ~Copyable {
     var extras = Extras.Writer()
     /// A lower-case copy of the model that was asked for.
     var folded: UnsafeMutablePointer<UInt8> = .allocate(capacity: 256)
+    /// The names that a refusal's hint gives.
+    var hints = ByteBuffer(capacity: 1_024)
 
     /// - Parameter book: as folded from the log; a fresh one for a new ledger.
     package init(book: consuming Book, calendar: ZoneCalendar) {

@@ -79,43 +79,40 @@ extension PriceBook {
         return false
     }
 
-    /// The prices that a new version changes more than a hundredfold, against the one it follows: a
-    /// slip of the decimal point, which would make a quota worthless or shut everybody out.
-    func leaps(_ set: PriceSet, from old: UInt32) -> [String] {
+    /// What a new version changes more than a hundredfold, against the one it follows.
+    func leaps(_ set: PriceSet, from old: UInt32) -> [PriceChange] {
         let row = prices.pointer(old)
-        var found = row.pointee.classes.leaps(to: PriceAmounts(set.prices), "")
+        var found = row.pointee.classes.asSet.changes(to: set.prices)
         for i in 0..<row.pointee.variantCount {
             let variant = variants.pointer(row.pointee.firstVariant + i)
             let new = set.variants.first {
                 $0.tier == variant.pointee.tier && $0.above == variant.pointee.above
             }
             guard let new else { continue }
-            let above = variant.pointee.above > 0 ? " above \(variant.pointee.above)" : ""
-            found += variant.pointee.classes.leaps(
-                to: PriceAmounts(new.prices), " (\(variant.pointee.tier.name)\(above))")
+            found += variant.pointee.classes.asSet.changes(to: new.prices, " (\(new.label))")
         }
-        return found
+        return found.filter(\.isLeap)
     }
 }
 
 extension PriceAmounts {
-    /// What differs by more than a factor of a hundred; nothing rises from nothing by a factor.
-    fileprivate func leaps(to new: PriceAmounts, _ variant: String) -> [String] {
-        var found: [String] = []
-        func compare(_ name: String, _ old: Int64, _ new: Int64, _ text: (Int64) -> String) {
-            let (most, o1) = old.multipliedReportingOverflow(by: 100)
-            let (least, o2) = new.multipliedReportingOverflow(by: 100)
-            if old > 0, !o1 && new > most || !o2 && least < old {
-                found.append("\(name)\(variant) \(text(old)) → \(text(new))")
-            }
+    fileprivate var asSet: PriceClasses {
+        PriceClasses(
+            input: PicoPrice(input), output: PicoPrice(output), cached: PicoPrice(cached),
+            cacheWrite: PicoPrice(cacheWrite), reasoning: PicoPrice(reasoning),
+            request: Nanodollars(request))
+    }
+}
+
+extension PriceSet {
+    /// What the usage costs at these prices; nil when it does not fit.
+    package func cost(_ usage: TokenUsage, tier: ServiceTier) -> Nanodollars? {
+        for wanted in [tier, .standard] {
+            let best = variants.filter {
+                $0.tier == wanted && ($0.above == 0 ? wanted != .standard : usage.input > $0.above)
+            }.max { $0.above < $1.above }
+            if let best { return PriceAmounts(best.prices).cost(usage).map { Nanodollars($0) } }
         }
-        let price = { (raw: Int64) in PicoPrice(raw).description }
-        compare("in", input, new.input, price)
-        compare("out", output, new.output, price)
-        compare("cached", cached, new.cached, price)
-        compare("cache_write", cacheWrite, new.cacheWrite, price)
-        compare("reasoning", reasoning, new.reasoning, price)
-        compare("request", request, new.request) { Nanodollars($0).description }
-        return found
+        return PriceAmounts(prices).cost(usage).map { Nanodollars($0) }
     }
 }

@@ -113,6 +113,7 @@ struct PriceBook: ~Copyable {
     /// Versions that are not in force yet, the earliest first.
     var upcoming: [UInt32] = []
     var aliases = Rows<AliasRow>()
+    var spellings = Rows<Spelling>()
     private var modelIndex = SlotIndex()
     /// The model that was asked for last: the next request often means it again.
     private var lastModel: UInt32 = .max
@@ -159,11 +160,13 @@ struct PriceBook: ~Copyable {
     mutating func addModel(_ name: NameRef, in names: borrowing NameArena) -> UInt32 {
         let number = models.append(ModelRow(name: name, price: .max, latest: .max))
         modelIndex.insert(Hash128(names[name]).low, number)
+        addSpelling(name, model: number, in: names)
         return number
     }
     mutating func addAlias(_ name: NameRef, model: UInt32, in names: borrowing NameArena) {
         let number = aliases.append(AliasRow(name: name, model: model))
         aliasIndex.insert(Hash128(names[name]).low, number)
+        addSpelling(name, alias: number, in: names)
     }
     /// Adds a version that an event of this time sets.
     mutating func addPrice(

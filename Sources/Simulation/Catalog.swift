@@ -47,6 +47,7 @@ final class Catalog {
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
         (2, { $0.price($1, &$2) }),
+        (3, { $0.correction($1, &$2) }),
         (1, { $0.alias(&$2) }),
         (1, { $0.operators(&$2) }),
         (2, { $0.events($1, &$2) }),
@@ -261,6 +262,25 @@ final class Catalog {
         if isForced { fields.append("\"force\":true") }
         return append(.priceSet, id: newID("price"), fields, mayFail: true)
     }
+    /// Of a charge that the client knows; sometimes of a hold that may not have ended, or under another
+    /// key.
+    private func correction(
+        _ client: SimulatedClient, _ random: inout SeededRandom
+    ) -> Ask? {
+        var charge = client.someCharge(&random)
+        if random.chance(150) { charge = client.someHold(&random)?.name }
+        guard let charge else { return nil }
+        let oracle = client.world.checker.oracle
+        var key = random.pick(keys)
+        if random.chance(950), let spend = oracle.spends[charge] {
+            key = oracle.accounts[Int(spend.key)].path
+        }
+        let usd = random.chance(100) ? "0" : "0.0\(random.between(1...99_999))"
+        return append(
+            .chargeCorrected, id: newID("correction"),
+            ["\"account\":\"\(key)\"", "\"charge\":\"\(charge)\"", "\"usd\":\"\(usd)\""],
+            mayFail: true)
+    }
     private func alias(_ random: inout SeededRandom) -> Ask? {
         append(
             .aliasSet, id: newID("alias"),
@@ -287,11 +307,18 @@ final class Catalog {
     private func reserve(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         let key = random.pick(keys)
         let (input, output) = (Int64(random.below(2_000)), Int64(random.below(1_000)))
-        let id = random.chance(850) ? newID("r") : ""
+        let waits = random.chance(plan.waiting)
+        let id = waits || random.chance(850) ? newID("r") : ""
         var words = ["RESERVE", key, random.pick(models), "in=\(input)", "out=\(output)"]
         if !id.isEmpty { words.append("id=\(id)") }
         if random.chance(700) { words.append("ttl=\(random.pick([1, 2, 10, 60, 61, 3_600]))") }
-        if random.chance(200) { words.append("user=u\(random.below(9))") }
+        if waits {
+            let wait = random.pick([1, 30, 800, 5_000, 70_000])
+            words += ["wait=\(wait)", "user=wait\(wait)"]
+            if random.chance(700) { words.append("prio=\(random.between(1...10))") }
+        } else if random.chance(200) {
+            words.append("user=u\(random.below(9))")
+        }
         if random.chance(100) { words.append("tier=batch") }
         let onDisk = random.chance(250)
         if onDisk { words.append("ack=disk") }

@@ -132,9 +132,9 @@ struct Judge {
             throw Violation(text: "\(ask.text) → \(words[0]) \(words[1]), which is \(spend.state)")
         }
         if words[0] == "+SETTLED" {
-            guard spend.state == .settled, spend.usd == money(words, "usd") else {
+            guard spend.state == .settled, spend.answeredUSD == money(words, "usd") else {
                 throw Violation(
-                    text: "\(ask.text) → \(words), but it cost \(Nanodollars(spend.usd))")
+                    text: "\(ask.text) → \(words), but it cost \(Nanodollars(spend.answeredUSD))")
             }
         } else if spend.state == .settled {
             // Given back when this was answered, and settled late since.
@@ -149,7 +149,7 @@ struct Judge {
         guard words[0] == "+CHARGED" else { throw wrong(.line(words.joined(separator: " "))) }
         let spend = try known(words[1])
         guard spend.state == .charge, oracle.accounts[Int(spend.key)].path == key, spend.id == id,
-            spend.usage == usage, spend.usd == money(words, "usd")
+            spend.usage == usage, spend.answeredUSD == money(words, "usd")
         else { throw Violation(text: "\(ask.text) → \(words[1]), which is another charge") }
         try checker.promise(spend.seq, onDisk: ask.onDisk, mark, ask.text)
     }

@@ -85,10 +85,26 @@ extension Oracle {
                 && extras.billed?.currency.name == (isBilled ? terms.currency : nil),
             "event \(header.seq) bills \(String(describing: extras.billed)) for \(Nanodollars(usd))"
         )
-        guard accounts[org].credit != nil else { return }
+        spend.terms = terms
+        spend.isDrawn = accounts[org].credit != nil
+        if spend.isDrawn { try draw(spend, from: org, usd: usd, header) }
+    }
+    /// The same when its amount is put right: by the terms by which it was billed.
+    func rebill(_ spend: Spend, usd: Int64, _ json: JSON, _ header: EventHeader) throws {
+        let terms = spend.terms
+        let billed = json["billed"]?.string.flatMap { Oracle.scaled($0, 9) }
+        try require(
+            billed == (terms.currency == nil ? nil : terms.settled(usd))
+                && json["currency"]?.string == terms.currency,
+            "event \(header.seq) bills \(String(describing: json["billed"])) for \(Nanodollars(usd))"
+        )
+        let org = Int(accounts[Int(spend.key)].chain[2])
+        if spend.isDrawn { try draw(spend, from: org, usd: usd, header) }
+    }
+    private func draw(_ spend: Spend, from org: Int, usd: Int64, _ header: EventHeader) throws {
         let before = accounts[org].credit!.overdrawn
-        accounts[org].credit!.draw(terms.usd(usd) - spend.drawn)
-        spend.drawn = terms.usd(usd)
+        accounts[org].credit!.draw(spend.terms.usd(usd) - spend.drawn)
+        spend.drawn = spend.terms.usd(usd)
         if accounts[org].credit!.overdrawn > before { counts["overdrawn", default: 0] += 1 }
         let credit = accounts[org].credit!
         try require(

@@ -32,9 +32,13 @@ final class Oracle {
         var heldUSD: Int64 = 0
         var heldTokens: Int64 = 0
         var usd: Int64 = 0
+        /// What its end was answered with, whatever was corrected since.
+        var answeredUSD: Int64 = 0
         var tokens: Int64 = 0
-        /// What credit it has drawn.
+        /// What credit it has drawn, if there was any, and by which terms it was billed.
         var drawn: Int64 = 0
+        var isDrawn = false
+        var terms = Terms()
         var usage: TokenUsage?
         var outcome = Outcome.exact
         var settledTier = ServiceTier.standard
@@ -135,8 +139,13 @@ final class Oracle {
     private(set) var documents: [UInt64: EventType] = [:]
     /// Refusals by `"<key or -> <reason>"`: written in full, and summed.
     private(set) var refusals: [String: Int64] = [:]
+    /// Those that waited, in the order of their admission.
+    var waited: [Waited] = []
+    let hurry: Hurry
     /// How often something rare was seen, for the table at the end.
     var counts: [String: Int] = [:]
+
+    init(_ hurry: Hurry) { self.hurry = hurry }
 
     func fold(_ bytes: Bytes) throws(Fault) {
         let event: StoredEvent
@@ -231,6 +240,7 @@ final class Oracle {
                 throw Fault(text: "id \(spend.id) holds \(other.name) and \(spend.name)")
             }
         }
+        if let came = event.extras.came { try admitted(event, came) }
         count(spend, usd: event.usd.raw, tokens: tokens, held: true)
         openHolds.append(spend)
         try requireCovered(spend)
@@ -308,6 +318,7 @@ final class Oracle {
     }
 
     private func refused(_ event: HoldRefused) throws {
+        if let came = event.extras.came { try gaveUp(event, came) }
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         try refusedForLife(event)
         if event.reason == .creditExhausted { try exhausted(event) }
@@ -396,6 +407,7 @@ final class Oracle {
             charges[id] = spend
         }
         spend.usd = event.usd.raw
+        spend.answeredUSD = event.usd.raw
         spend.placedUSD = event.usd.raw
         spend.tokens = event.usage.total
         spend.usage = event.usage
@@ -459,6 +471,7 @@ final class Oracle {
         spend.heldUSD = 0
         spend.heldTokens = 0
         spend.usd = usd
+        spend.answeredUSD = usd
         spend.tokens = tokens
         spend.endSeq = header.seq
     }
@@ -490,7 +503,7 @@ final class Oracle {
 
     // MARK: Time and prices
 
-    private static func windows(of time: Instant) -> [WindowKey] {
+    static func windows(of time: Instant) -> [WindowKey] {
         [Window.hour, .day, .week, .month, .total].map {
             WindowKey(window: $0, start: start(of: $0, at: time))
         }
@@ -594,6 +607,7 @@ final class Oracle {
                 accounts[Int(event.header.account.raw)].models =
                     models.array?.compactMap(\.string)
             }
+        case .chargeCorrected: try corrected(json, event.header)
         case .priceSet:
             guard let model = json["model"]?.string else {
                 throw Fault(text: "a price of no model")

@@ -17,6 +17,8 @@ final class SimulatedClient {
     private var unsure: [Ask] = []
     private var old: [Ask] = []
     private var holds: [KnownHold] = []
+    /// What it was told is charged or settled, the last few.
+    private var charged: [HoldName] = []
     private var unread: [UInt8] = []
     /// After nonsense or an error about the connection, answers can no longer be told apart.
     private var isSpoiled = false
@@ -30,6 +32,9 @@ final class SimulatedClient {
     var isAtRest: Bool { asked.isEmpty && unsure.isEmpty && unwritten.isEmpty }
     var oldestAsk: String { (asked.first ?? unsure.first)?.text ?? "its bytes are not read" }
 
+    func someCharge(_ random: inout SeededRandom) -> HoldName? {
+        charged.isEmpty ? nil : random.pick(charged)
+    }
     func someHold(_ random: inout SeededRandom, keeping: Bool = false) -> KnownHold? {
         guard !holds.isEmpty else { return nil }
         // Mostly a young one.
@@ -122,6 +127,9 @@ final class SimulatedClient {
         // `printf … | nc -N`: nothing more will come, and the answers are still read.
         if unwritten.isEmpty, !asked.isEmpty, world.random.chance(world.plan.vanishing) {
             pipe.clientEnded = true
+            for case .reserve(_, _, _, let id) in asked.map(\.kind) {
+                world.checker.hurry.ids.insert(id)
+            }
         }
     }
     private func read(_ pipe: Pipe) {
@@ -172,6 +180,14 @@ final class SimulatedClient {
             )
         {
             holds.append(KnownHold(name: name, key: key))
+        }
+        if case .line(let line) = reply,
+            line.hasPrefix("+CHARGED ") || line.hasPrefix("+SETTLED "),
+            let name = line.split(separator: " ")[1].description.withBytes({ HoldName(parsing: $0) }
+            )
+        {
+            charged.append(name)
+            if charged.count > 20 { charged.removeFirst() }
         }
     }
 

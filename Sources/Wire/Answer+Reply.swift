@@ -34,7 +34,9 @@ extension ByteBuffer {
                 $0.write(seconds.text(of: until))
             }
         case .denied(let denial):
-            line(foreign: denial.scope.count + denial.model.count) { $0.write(denial) }
+            line(foreign: denial.scope.count + denial.model.count + denial.hint.count) {
+                $0.write(denial)
+            }
         case .settled(let hold, let usd, let left, let late):
             line {
                 $0.write("+SETTLED ")
@@ -115,6 +117,10 @@ extension Pen {
         if let resets = denial.resets {
             write(" retry_after=")
             write(secondsFrom: denial.now, to: resets)
+        }
+        if !denial.hint.isEmpty {
+            write(" hint=")
+            write(token: denial.hint)
         }
     }
     private mutating func write(_ amount: Int64, of limit: LimitKind) {

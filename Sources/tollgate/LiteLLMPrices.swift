@@ -22,7 +22,12 @@ struct LiteLLMPrices {
         var leftOut: [String]
     }
 
-    static let textModes: Set<String> = ["chat", "completion", "responses", "embedding"]
+    /// Modes that read text and write text.
+    static let answering: Set<String> = ["chat", "completion", "responses"]
+    /// Modes that read text and write numbers or nothing: their answer may have no price.
+    static let judging: Set<String> = [
+        "embedding", "rerank", "moderation", "evaluation", "decisions", "extraction",
+    ]
 
     /// All entries: qualified names first, because they say exactly which model they mean, and then
     /// bare ones; otherwise in the order of the file.
@@ -45,7 +50,7 @@ struct LiteLLMPrices {
 
     private static func entry(_ name: String, _ fields: JSON, takesFree: Bool) -> Entry {
         guard let mode = fields["mode"]?.string else { return .skipped("no mode") }
-        guard textModes.contains(mode) else {
+        guard answering.contains(mode) || judging.contains(mode) else {
             return .skipped(mode.count < 32 ? "mode \(mode)" : "no mode")
         }
         var alias: String?
@@ -61,13 +66,16 @@ struct LiteLLMPrices {
             return .skipped("the name has characters that no model name may have")
         }
         let reader = LiteLLMEntry(fields)
-        guard reader.has(.input) else { return .skipped("no input price a token") }
         guard !reader.isUnreadable else { return .skipped("a price is no decimal number") }
-        guard mode == "embedding" || reader.has(.output) else {
+        guard reader.has(.input) else { return .skipped("no input price a token") }
+        guard judging.contains(mode) || reader.has(.output) else {
             return .skipped("no output price a token")
         }
         guard takesFree || !reader.isFree else {
-            return .skipped("priced at zero, free or unknown (take them with --with-free)")
+            return .skipped(
+                reader.leftOut.isEmpty
+                    ? "priced at zero, free or unknown (take them with --with-free)"
+                    : "priced by the query, image or second, not by tokens")
         }
         let payload = reader.payload(model: model)
         do throws(Failure) {
@@ -112,6 +120,7 @@ private struct LiteLLMEntry {
     private var request: Nanodollars?
     private let maxOutput: Int64?
     private let context: Int64?
+    private let capabilities: [String]
     private(set) var isRounded = false
     private(set) var isUnreadable = false
     private(set) var leftOut: [String] = []
@@ -120,8 +129,9 @@ private struct LiteLLMEntry {
         // Zero stands for "no answer" (embeddings) and for "unknown"; both are no limit.
         maxOutput = Self.tokens(fields["max_output_tokens"]).flatMap { $0 > 0 ? $0 : nil }
         context = Self.tokens(fields["max_input_tokens"]).flatMap { $0 > 0 ? $0 : nil }
+        capabilities = Self.capabilities(fields)
         for member in fields.members ?? [] { take(member) }
-        if prices[.base]?[.input] == nil { takeTiers(fields["tiered_pricing"]) }
+        takeTiers(fields["tiered_pricing"])
     }
 
     func has(_ price: PriceClass) -> Bool { prices[.base]?[price] != nil }
@@ -131,7 +141,15 @@ private struct LiteLLMEntry {
     }
 
     private mutating func take(_ member: JSON.Member) {
-        guard case .number(let text) = member.value, member.name.contains("cost") else { return }
+        guard member.name.contains("cost") || member.name.hasSuffix("_pricing") else { return }
+        guard case .number(let text) = member.value else {
+            if Self.place(member.name) != nil {
+                isUnreadable = true
+            } else if member.name != "tiered_pricing", !member.value.isNull {
+                leftOut.append(member.name)
+            }
+            return
+        }
         if member.name == "input_cost_per_request" {
             request = scaled(text, 9).map { Nanodollars($0) }
         } else if let (price, variant) = Self.place(member.name) {
@@ -140,19 +158,37 @@ private struct LiteLLMEntry {
             leftOut.append(member.name)
         }
     }
-    /// Prices by ranges of the prompt: the first range is the base, the others are variants.
+    /// Prices by ranges of the prompt: the first range is the base, unless that is given apart, and the
+    /// others are variants.
     private mutating func takeTiers(_ tiers: JSON?) {
         for tier in tiers?.array ?? [] {
-            guard let above = Self.tokens(tier["range"]?.array?.first) else { continue }
-            for member in tier.members ?? [] {
+            guard let above = Self.tokens(tier["range"]?.array?.first) else {
+                leftOut.append("tiered_pricing")
+                continue
+            }
+            let place = Variant(tier: .standard, above: above)
+            for member in tier.members ?? [] where member.name.contains("cost") {
                 guard case .number(let text) = member.value,
                     let (price, variant) = Self.place(member.name), variant == .base
-                else { continue }
-                guard let raw = scaled(text, 12) else { continue }
-                let place = Variant(tier: .standard, above: above)
+                else {
+                    leftOut.append("tiered_pricing \(member.name)")
+                    continue
+                }
+                guard prices[place]?[price] == nil, let raw = scaled(text, 12) else { continue }
                 prices[place, default: [:]][price] = PicoPrice(raw)
             }
         }
+    }
+
+    /// What `supports_…` says yes to, and the kind of model where it does not chat.
+    private static func capabilities(_ fields: JSON) -> [String] {
+        var names: Set<String> = []
+        for member in fields.members ?? []
+        where member.name.hasPrefix("supports_") && member.value == .bool(true) {
+            names.insert(String(member.name.dropFirst(9)).lowercased())
+        }
+        if let mode = fields["mode"]?.string, mode != "chat" { names.insert(mode) }
+        return names.filter { $0.withBytes { AccountPath.isName($0) } }.sorted()
     }
 
     /// What a field name prices: `input_cost_per_token_above_272k_tokens_priority`.
@@ -185,6 +221,7 @@ private struct LiteLLMEntry {
         if let request, request != .zero { payload["request"] = .money(request) }
         payload.set("max_out", maxOutput)
         payload.set("context", context)
+        if !capabilities.isEmpty { payload["capabilities"] = .strings(capabilities) }
         let others = prices.keys.filter { $0 != .base }
             .sorted { ($0.tier.rawValue, $0.above) < ($1.tier.rawValue, $1.above) }
         if !others.isEmpty {

@@ -4,24 +4,31 @@ import Events
 /// `tollgate price`
 struct Price: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Set, list, show and import prices.",
+        abstract: "Set, list, show, compare and import prices; rate past charges anew.",
         discussion: """
             Examples:
               tollgate price set openai/gpt-4.1 --in 2 --out 8 --cached 0.5
               tollgate price list
+              tollgate price diff model_prices_and_context_window.json
               tollgate price import model_prices_and_context_window.json
+              tollgate price rerate --from 2026-11-01T00:00:00Z --dry-run
 
             Prices are US dollars a million tokens, exact, six decimals at most.
             """,
-        subcommands: [Set.self, List.self, Show.self, Import.self])
+        subcommands: [
+            Set.self, List.self, Show.self, History.self, Diff.self, Import.self, Rerate.self,
+            Correct.self,
+        ])
 
     struct Set: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Set the price of a model: a new version, from now on.",
+            abstract: "Set the price of a model: a new version, from now or an instant on.",
             discussion: """
                 Example:
                   tollgate price set openai/gpt-4.1 --in 2 --out 8 --cached 0.5 \\
                     --variant tier=batch,in=1,out=4 --variant above=200000,in=4,out=12
+                  tollgate price set openai/gpt-4.1 --in 1.5 --out 6 \\
+                    --from 2027-01-01T00:00:00Z --capabilities vision,function_calling
 
                 Left out, cached and cache_write cost as much as in, reasoning as much as out.
                 """)
@@ -45,6 +52,17 @@ struct Price: ParsableCommand {
         @Option(help: ArgumentHelp("The largest prompt, in tokens.", valueName: "tokens"))
         var context: Int64?
         @Option(
+            help: ArgumentHelp(
+                "When it begins, such as 2027-01-01T00:00:00Z; left out: now.",
+                valueName: "instant"))
+        var from: String?
+        @Option(
+            help: ArgumentHelp(
+                "What the model can do, separated by commas.", valueName: "a,b"))
+        var capabilities: String?
+        @Flag(help: "The price changes more than a hundredfold, and that is meant.")
+        var force = false
+        @Option(
             name: .customLong("variant"),
             help: ArgumentHelp(
                 "Other prices by tier (batch, flex, priority) and prompt size; repeatable.",
@@ -62,6 +80,12 @@ struct Price: ParsableCommand {
             payload.set("request", request)
             payload.set("max_out", maxOut)
             payload.set("context", context)
+            payload.set("from", from)
+            if let capabilities {
+                let names = capabilities.split(separator: ",").map { $0.filter { $0 != " " } }
+                payload["capabilities"] = .strings(names)
+            }
+            if force { payload["force"] = .bool(true) }
             if !variants.isEmpty { payload["variants"] = .array(try variants.map(Self.variant)) }
             try change.append("price.set", payload, connection, "price of \(model) set")
         }
@@ -141,12 +165,11 @@ struct Price: ParsableCommand {
                 return
             }
             var facts = Facts()
-            for name in ["model", "version", "max_out", "context"] {
+            for name in ["model", "version", "from", "max_out", "context", "capabilities"] {
                 facts.add(name.replacing("_", with: " "), price[name]?.plain)
             }
             facts.print()
             Console.print("")
-            let classes = ["in", "out", "cached", "cache_write", "reasoning", "request"]
             var table = Table(
                 [.text("TIER"), .number("ABOVE")]
                     + classes.map { .number($0.uppercased().replacing("_", with: " ")) })
@@ -156,8 +179,14 @@ struct Price: ParsableCommand {
                         + classes.map { row.cell($0) })
             }
             table.print()
+            for later in price["scheduled"]?.array ?? [] {
+                Console.note("version \(later.cell("version")) begins at \(later.cell("from"))")
+            }
         }
     }
+    static let classes = [
+        "in", "out", "cached", "cache_write", "reasoning", "request",
+    ]
 }
 
 /// `tollgate alias`

@@ -83,13 +83,14 @@ struct Limits: ParsableCommand {
 /// `tollgate permissions`
 struct Permissions: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Set which models and scopes an account may use.",
+        abstract: "Set and show which models and scopes an account may use.",
         discussion: """
             Examples:
               tollgate permissions set acme/ml --models 'openai/*,anthropic/*'
               tollgate permissions set acme/ml/prod --inherit-models --no-scopes
+              tollgate permissions show acme/ml/prod
             """,
-        subcommands: [Set.self])
+        subcommands: [Set.self, Show.self])
 
     struct Set: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -125,6 +126,47 @@ struct Permissions: ParsableCommand {
             payload.set("account", account)
             try change.append(
                 "permissions.set", payload, connection, "permissions of \(account) set")
+        }
+    }
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show an account's allow-lists beside those of its parents.",
+            discussion: """
+                Example:
+                  tollgate permissions show acme/ml/prod
+
+                All of them hold at once: an account may use what every list on its path
+                allows. 'inherited' is no list of its own, 'none' an empty one.
+                """)
+        @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var format: FormatOptions
+        @Argument(help: "The account: org, org/team or org/team/key.") var account: String
+
+        func run() throws {
+            let client = try connection.connect()
+            let names = account.split(separator: "/")
+            var rows: [JSON] = []
+            for path in names.indices.map({ names[...$0].joined(separator: "/") }) {
+                let item = try client.json(["GET", path])
+                rows.append(
+                    .object(
+                        ["account", "models", "scopes"].map {
+                            JSON.Member($0, item[$0] ?? .null)
+                        }))
+            }
+            if format.json {
+                JSON.array(rows).print()
+                return
+            }
+            var table = Table([.text("ACCOUNT"), .text("MODELS"), .text("SCOPES")])
+            for row in rows {
+                table.add(
+                    [row.cell("account")]
+                        + ["models", "scopes"].map {
+                            row[$0]?.isNull == true ? "inherited" : row.cell($0)
+                        })
+            }
+            table.print()
         }
     }
 }

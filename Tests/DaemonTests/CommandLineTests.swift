@@ -66,7 +66,7 @@ enum Program {
     static func run(
         _ words: [String], _ environment: [String: String] = [:], input: String = ""
     ) throws -> Run {
-        let files = try Scratch()
+        let files = try CommandFiles()
         let output = files.file("out")
         let errors = files.file("err")
         let pid = try spawn(
@@ -77,8 +77,8 @@ enum Program {
     }
 }
 
-/// A directory that goes with its owner.
-private final class Scratch: Sendable {
+/// A directory of a command's files, which are there before the command is. It goes with its owner.
+final class CommandFiles: Sendable {
     let path: String
 
     init() throws {
@@ -188,7 +188,7 @@ private final class Scratch: Sendable {
         (#"{"ring_mib":64,"ring_mib":65}"#, "stands twice"),
     ])
     func `a wrong config file ends serve with 78`(text: String, says: String) throws {
-        let data = try Scratch()
+        let data = try CommandFiles()
         _ = data.file("tollgate.json", text)
         let run = try Program.run(["serve", "--data", data.path])
         #expect(run.status == 78)
@@ -322,15 +322,17 @@ private final class Scratch: Sendable {
             #""GPT-4.1":{"mode":"chat","litellm_provider":"openai","input_cost_per_token":2e-06,"#
                 + #""output_cost_per_token":8e-06,"cache_read_input_token_cost":5e-07,"#
                 + #""input_cost_per_token_batches":1e-06,"output_cost_per_token_batches":4e-06,"#
-                + #""max_input_tokens":1047576,"max_output_tokens":32768}"#,
+                + #""max_input_tokens":1047576,"max_output_tokens":32768,"#
+                + #""supports_vision":true,"supports_pdf_input":false,"#
+                + #""supports_function_calling":true}"#,
             #"{"model":"openai/gpt-4.1","in":"2","out":"8","cached":"0.5","max_out":32768,"#
-                + #""context":1047576,"variants":[{"tier":"batch","in":"1","out":"4","#
+                + #""context":1047576,"capabilities":["function_calling","vision"],"variants":[{"tier":"batch","in":"1","out":"4","#
                 + #""cached":"0.5"}]}"#
         ),
         (
             #""a/b":{"mode":"embedding","input_cost_per_token":1.23456789e-06,"#
                 + #""max_output_tokens":0}"#,
-            #"{"model":"a/b","in":"1.234568","out":"0"} rounded"#
+            #"{"model":"a/b","in":"1.234568","out":"0","capabilities":["embedding"]} rounded"#
         ),
         (
             #""a/b":{"mode":"chat","input_cost_per_token":1e-06,"output_cost_per_token":2e-06,"#
@@ -546,12 +548,12 @@ private final class CannedDaemon: Sendable {
 }
 
 /// A daemon of the built program on a directory of its own, ended with its owner.
-private final class RunningDaemon: Sendable {
-    let data: Scratch
+final class RunningDaemon: Sendable {
+    let data: CommandFiles
     private let pid: Mutex<pid_t?>
 
     init() throws {
-        data = try Scratch()
+        data = try CommandFiles()
         pid = Mutex(
             try Program.spawn(["serve", "--data", data.path], [:], errors: data.file("log")))
         let socket = data.path + "/tollgate.sock"
@@ -700,6 +702,11 @@ private final class RunningDaemon: Sendable {
         #expect(rows.count == 3)
         #expect(rows[1].contains("acme/a-b") && rows[1].contains("none"))
         #expect(rows[2].contains("acme/ml") && rows[2].contains("openai/*,anthropic/*"))
+        #expect(
+            try daemon.ok("permissions", "show", "acme/ml").lines == [
+                "ACCOUNT  MODELS                SCOPES", "acme     inherited             inherited",
+                "acme/ml  openai/*,anthropic/*  inherited",
+            ])
         try daemon.ok("permissions", "set", "acme/ml", "--inherit-models")
         #expect(try daemon.ok("team", "list").lines[2].contains("inherited"))
     }
@@ -835,10 +842,10 @@ private final class RunningDaemon: Sendable {
             "prices.json",
             #"{"gpt-x":{"mode":"chat","litellm_provider":"openai","input_cost_per_token":2e-06,"#
                 + #""output_cost_per_token":8e-06,"input_cost_per_token_flex":1e-06},"#
-                + #""p":{"mode":"rerank"}}"#)
+                + #""p":{"mode":"ocr"}}"#)
         let first = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
         #expect(first["prices_set"] == .integer(1) && first["aliases_set"] == .integer(1))
-        #expect(first["skipped"]?["mode rerank"] == .integer(1))
+        #expect(first["skipped"]?["mode ocr"] == .integer(1))
         let second = try JSON(reply: try daemon.ok("price", "import", file, "--json").output)
         #expect(second["prices_set"] == .integer(0) && second["prices_unchanged"] == .integer(1))
         #expect(second["aliases_set"] == .integer(0))

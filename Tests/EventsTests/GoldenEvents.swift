@@ -257,7 +257,15 @@ struct GoldenEvent: Sendable {
             {"model": "openai/gpt-4.1", "in": "0.01", "out": "24", \
             "from": "2027-01-01T00:00:00Z", "capabilities": ["vision", "function_calling"], \
             "force": true, "reason": "the new year's list"}
-            """)
+            """),
+        document(
+            "charge.corrected", header(.chargeCorrected, 61, key, root),
+            """
+            {"account": "acme/ml-platform/prod", "charge": "3-20", "usd": "0.0096", \
+            "was": "0.0108", "placed": "2026-11-22T10:00:00.123476789Z", \
+            "model": "openai/gpt-4.1", "price": 2, "id": "rerate-3-20-2", \
+            "reason": "cached tokens at half the price"}
+            """),
     ]
 
     private static let holds = [
@@ -495,6 +503,36 @@ struct GoldenEvent: Sendable {
                 hold: HoldName(epoch: 2, seq: 1 << 62 - 1), input: most, output: most,
                 usd: Nanodollars(.max), until: .max, price: 0
             ).encode(into: &buffer)
+        },
+        GoldenEvent("hold.refused after it waited") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 51, key, relay), reason: .concurrency, model: gpt,
+                input: 1, output: 1, usd: Nanodollars(32_000))
+            event.limit = .concurrency
+            event.scopeTier = .team
+            event.amount = 150
+            event.used = 150
+            event.text.id = Bytes("w-1")
+            var extras = Extras.Writer()
+            extras.add(
+                Extras.Came(at: instant("2026-11-22T10:00:00.023456789Z"), priority: 2))
+            event.extras = extras.extras
+            event.encode(into: &buffer)
+        },
+        GoldenEvent("hold.refused to a hold that was to grow") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 52, key, relay), reason: .budgetExhausted, model: gpt,
+                input: 0, output: 500, usd: dollars("0.012"))
+            event.limit = LimitKind(.usd, .day)
+            event.scopeTier = .team
+            event.amount = dollars("500").raw
+            event.used = dollars("499.20").raw
+            event.held = dollars("0.795").raw
+            event.resets = instant("2026-11-22T23:00:00Z")
+            var extras = Extras.Writer()
+            extras.add(growing: HoldName(epoch: 3, seq: 20))
+            event.extras = extras.extras
+            event.encode(into: &buffer)
         },
     ]
 }

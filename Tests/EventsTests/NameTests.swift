@@ -124,7 +124,7 @@ import Testing
             EventType.allCases.map(\.rawValue)
                 == [
                     1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 30, 31,
-                    40, 41, 50, 51, 52, 53, 54, 55, 56, 58,
+                    33, 40, 41, 50, 51, 52, 53, 54, 55, 56, 58,
                 ])
         #expect(
             Refusal.allCases.map(\.rawValue)

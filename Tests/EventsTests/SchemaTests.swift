@@ -95,6 +95,16 @@ private let payloads: [(type: EventType, text: String)] = [
         """
     ),
     (.aliasSet, #"{"alias":"smart","model":"a/b"}"#),
+    (
+        .chargeCorrected, #"{"account":"acme/ml/prod","charge":"3-184467","usd":"0.5","id":"k-1"}"#
+    ),
+    (
+        .chargeCorrected,
+        """
+        {"account":"acme/ml/prod","charge":"3-184467","usd":"0","was":"1.5","price":2,\
+        "placed":"2026-11-22T10:00:00.5Z","model":"a/b","id":"k-2","reason":"the bill"}
+        """
+    ),
     (.operatorCreated, #"{"operator":"relay-1","role":"relay"}"#),
     (.operatorCreated, #"{"operator":"ada","role":"developer","account":"acme/ml"}"#),
     (.operatorCreated, #"{"operator":"boss","role":"admin","account":"acme"}"#),

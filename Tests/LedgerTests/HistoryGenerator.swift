@@ -23,6 +23,7 @@ struct HistoryGenerator {
     /// How often an account's keys have been admitted.
     private var admitted: [String: Int] = [:]
     private var holds: [KnownHold] = []
+    private var charges: [(name: String, key: String)] = []
     private var lastSeq: Int64 = 2
     /// Keys and secrets that were refused for what they are.
     private var deadKeys: Set<String> = []
@@ -177,6 +178,7 @@ struct HistoryGenerator {
             }
         case ("+CHARGED", _):
             rememberSeq(words[1])
+            charges.append((words[1], asked[1]))
         case (_, "APPEND") where reply.hasPrefix("{"):
             rememberAccount(asked)
         default:
@@ -418,7 +420,8 @@ struct HistoryGenerator {
         case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
-        case ..<985: return brokenLine()
+        case ..<980: return brokenLine()
+        case ..<991: return correctionLine()
         default: return brokenAppendLine()
         }
     }
@@ -451,7 +454,12 @@ struct HistoryGenerator {
         case ..<92: return "mystery/model-\(1 + random.below(3) + lineCount / 1000)"
         case ..<94: return "nowhere/to-be-found"
         case ..<98: return "fast"
-        default: return random.pick(["no-alias", "openai/", "/gpt-4.1", "Unknown", "openai//x"])
+        default:
+            return random.pick([
+                "no-alias", "openai/", "/gpt-4.1", "Unknown", "openai//x", "gpt-4.1", "gpt-4.l",
+                "GPT",
+                "clade-5", "claude", "fst", "smrat", "model", "model-1", "one", "o",
+            ])
         }
     }
 
@@ -486,6 +494,9 @@ struct HistoryGenerator {
         }
         if random.chance(60) {
             line += " ttl=\(random.pick([1, 2, 5, 30, 59, 60, 61, 600, 3600, 86_400]))"
+        }
+        if verb == "RESERVE", random.chance(5) {
+            line += " wait=\(1 + random.below(300_000)) prio=\(1 + random.below(10))"
         }
         if random.chance(10) {
             line += " user=u\(random.below(5)) project=p env=test ip=10.0.0.1 ua=relay/1"
@@ -921,6 +932,32 @@ struct HistoryGenerator {
         return accountLine("key.created", "\(team)/\(key)", expires + newSecret())
     }
 
+    /// Of a charge or of a hold that may have ended, rarely with something that is wrong.
+    private mutating func correctionLine() -> String {
+        var (name, key) = random.pickAny(charges.suffix(20)) ?? ("1-1", random.pick(keys))
+        if random.chance(70), let hold = random.pickAny(holds.suffix(30)) {
+            (name, key) = (hold.name, hold.key)
+        } else if random.chance(5) {
+            name = "\(1 + random.below(3))-\(1 + random.below(Int(lastSeq) + 9))"
+        }
+        if random.chance(4) {
+            key = random.pick(keys)
+        }
+        let usd = random.chance(15) ? "0" : "0.0\(random.below(90_000))"
+        var line =
+            #"APPEND charge.corrected {"account":"\#(key)","charge":"\#(name)","usd":"\#(usd)""#
+        if random.chance(10) {
+            line += #","price":\#(1 + random.below(3))"#
+        }
+        if random.chance(5) {
+            line += #","was":"0.0\#(random.below(9))""#
+        }
+        if random.chance(3) {
+            line += #","placed":"\#(NaiveModel.instant(second: now / Self.second))""#
+        }
+        return line + (random.chance(97) ? #","id":"k\#(lineCount)"}"# : "}")
+    }
+
     // MARK: Mistakes
 
     private mutating func brokenLine() -> String {
@@ -938,6 +975,11 @@ struct HistoryGenerator {
             "RESERVE \(key) fast in=5 ttl=0",
             "RESERVE \(key) fast in=5 ttl=86401",
             "RESERVE \(key) fast in=5 tier=gold",
+            "RESERVE \(key) fast in=5 prio=3",
+            "RESERVE \(key) fast in=5 wait=0",
+            "RESERVE \(key) fast in=5 wait=300001",
+            "RESERVE \(key) fast in=5 wait=10 prio=11",
+            "CHECK \(key) fast in=5 wait=10",
             "RESERVE no/such/key fast in=5 tier=gold",
             "CHECK \(key) fast out=many",
             "EXTEND",

@@ -132,7 +132,11 @@ final class MachineDriver {
             }
             let digest = (0..<32).map { UInt8(truncatingIfNeeded: Int(machine.book.seq) * 31 + $0) }
             switch try machine.append(type, payload, secret: digest) {
-            case .stored(let seq): return "{\"seq\":\(seq)}"
+            case .stored(let seq, let at):
+                // The gate answers with what stands there.
+                let event = try? StoredEvent(machine.outbox.bytes.slice(at, machine.outbox.count))
+                precondition(event?.header.seq == seq && event?.header.type == type)
+                return "{\"seq\":\(seq)}"
             case .repeated(let seq): return "{\"seq\":\(seq)}"
             }
         } catch {

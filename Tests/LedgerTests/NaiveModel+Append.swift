@@ -27,6 +27,7 @@ extension NaiveModel {
             "request", "max_out", "context", "variants", "from", "capabilities", "force",
         ],
         "alias.set": ["alias", "model"],
+        "charge.corrected": ["account", "charge", "usd", "was", "placed", "model", "price"],
     ]
 
     mutating func append(_ line: String, at now: Int64) throws(Failure) -> String {
@@ -39,7 +40,14 @@ extension NaiveModel {
         }
         _ = try Self.text(payload["reason"])
         let id = try Self.text(payload["id"])
-        let appending = Appended(type: words[1], payload: payload)
+        var asked = payload
+        if words[1] == "charge.corrected" {
+            // What the daemon would say itself makes no other correction.
+            for field in ["was", "placed", "model"] {
+                asked[field] = nil
+            }
+        }
+        let appending = Appended(type: words[1], payload: asked)
         if let id, let earlier = appended[id] {
             guard earlier == appending else {
                 throw .conflict
@@ -55,6 +63,11 @@ extension NaiveModel {
             try live(words[1], payload, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
+        case "charge.corrected":
+            let key = try correctCharge(payload, at: now)
+            appended[id!] = appending
+            _ = appendEvent(of: key, at: now)
+            return "{"
         case "override.granted": try grantOverride(payload, at: now)
         case "override.ended": try endOverride(payload)
         case "credit.granted": try grantCredit(payload, at: now)
@@ -295,6 +308,9 @@ extension NaiveModel {
             guard !([(old.rates, base)] + changed).contains(where: { Self.leaps($0, $1) }) else {
                 throw .error
             }
+        }
+        if prices[model] == nil {
+            models.append(model)
         }
         prices[model, default: []].append(
             Price(

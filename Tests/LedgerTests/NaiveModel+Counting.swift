@@ -33,13 +33,15 @@ extension NaiveModel {
         }
     }
 
-    /// Makes a hold count for something else, in the windows and at the second of its placing.
-    mutating func recount(_ hold: Hold, as counts: Counts) {
-        change(hold.key, placed: hold.placed, from: hold.counts, to: counts)
-        for path in Self.lineage(hold.key) {
+    /// Makes a hold or charge count for something else, in the windows and at the second of its placing.
+    mutating func recount(
+        _ hold: String, of key: String, _ placed: Int64, from old: Counts, to counts: Counts
+    ) {
+        change(key, placed: placed, from: old, to: counts)
+        for path in Self.lineage(key) {
             // An account that did not record its minute then has no such entry.
             for i in accounts[path]!.minute.indices
-            where accounts[path]!.minute[i].name == hold.name {
+            where accounts[path]!.minute[i].name == hold {
                 accounts[path]!.minute[i].usd = counts.usdUsed + counts.usdHeld
                 accounts[path]!.minute[i].tokens = counts.tokensUsed + counts.tokensHeld
             }

@@ -89,19 +89,40 @@ extension NaiveModel {
 
     // MARK: Drawing
 
-    /// Bills a charge, in place of what was billed for it before; answers what credit it drew.
-    mutating func bill(_ key: String, usd: Amount, before: Amount) -> Amount {
-        let org = Self.lineage(key)[2]
-        guard accounts[org]!.credit != nil else {
-            return 0
+    /// How a charge was billed: by which terms, and what credit it drew if there was any then.
+    struct Bill {
+        var billing: Billing?
+        var drawn: Amount?
+    }
+
+    /// Bills a charge, in place of how it was billed before.
+    mutating func bill(_ key: String, usd: Amount, before: Bill? = nil) -> Bill {
+        let org = accounts[Self.lineage(key)[2]]!
+        var bill = Bill(billing: org.billing)
+        if org.credit != nil {
+            bill.drawn = before?.drawn ?? 0
+            rebill(&bill, key, usd: usd)
         }
-        let billed = min(Self.billed(usd, accounts[org]!.billing), Amount(Int64.max))
+        return bill
+    }
+
+    mutating func bill(_ hold: inout Hold, usd: Amount) {
+        hold.bill = bill(hold.key, usd: usd, before: hold.bill)
+    }
+
+    /// Once more with the right amount, by the terms by which it was billed.
+    mutating func rebill(_ bill: inout Bill, _ key: String, usd: Amount) {
+        guard let before = bill.drawn else {
+            return
+        }
+        let org = Self.lineage(key)[2]
+        let billed = min(Self.billed(usd, bill.billing), Amount(Int64.max))
         if billed >= before {
             draw(billed - before, org)
         } else {
             giveBack(before - billed, org)
         }
-        return billed
+        bill.drawn = billed
     }
 
     private mutating func draw(_ amount: Amount, _ org: String) {

@@ -101,7 +101,7 @@ extension NaiveModel {
         _ = appendEvent(of: hold.key, at: now)
         let counts = Counts(
             usdHeld: usd, tokensHeld: wanted.input + wanted.output, requests: 1)
-        recount(hold, as: counts)
+        recount(hold.name, of: hold.key, hold.placed, from: hold.counts, to: counts)
         hold.counts = counts
         hold.wanted = wanted
         if until > hold.until {

@@ -34,8 +34,8 @@ extension NaiveModel {
 
         let isLate = hold.state != .open
         _ = appendEvent(of: hold.key, at: now)
-        recount(hold, as: counts)
-        hold.drawn = bill(hold.key, usd: usd, before: hold.drawn)
+        recount(hold.name, of: hold.key, hold.placed, from: hold.counts, to: counts)
+        bill(&hold, usd: usd)
         if !isLate {
             close(hold)
         }
@@ -67,12 +67,12 @@ extension NaiveModel {
         let eventName = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: eventName, key: key, at: now)
-        let drawn = bill(key, usd: usd, before: 0)
+        let bill = bill(key, usd: usd)
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
             name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
             placed: now, until: now, allowLine: "", state: .settled, counts: counts,
-            settlement: Settlement(usage: usage, line: line), drawn: drawn)
+            settlement: Settlement(usage: usage, line: line), bill: bill)
         return line
     }
 
@@ -118,7 +118,8 @@ extension NaiveModel {
             break
         case .open:
             _ = appendEvent(of: hold.key, at: now)
-            recount(hold, as: Counts(requests: 1))
+            recount(
+                hold.name, of: hold.key, hold.placed, from: hold.counts, to: Counts(requests: 1))
             close(hold)
             hold.state = .released
             hold.counts = Counts(requests: 1)
@@ -137,8 +138,8 @@ extension NaiveModel {
             var hold = holds[name]!
             let counts = countsAfterLapse(of: hold)
             _ = appendEvent()
-            recount(hold, as: counts)
-            hold.drawn = bill(hold.key, usd: counts.usdUsed, before: hold.drawn)
+            recount(hold.name, of: hold.key, hold.placed, from: hold.counts, to: counts)
+            bill(&hold, usd: counts.usdUsed)
             close(hold)
             hold.state = .lapsed
             hold.counts = counts
@@ -213,10 +214,11 @@ extension NaiveModel {
         let name = appendEvent(of: key, at: now)
         let counts = Counts(usdUsed: usd, tokensUsed: tokens, requests: 1)
         count(counts, name: name, key: key, at: now)
-        _ = bill(key, usd: usd, before: 0)
+        let bill = bill(key, usd: usd)
         let line = "+CHARGED \(name) usd=\(Self.money(usd))\(leftText(key, at: now))"
         charges["\(key) \(id)"] = Charge(
-            key: key, model: model, usage: usage, placed: now, counts: counts, line: line)
+            key: key, model: model, usage: usage, placed: now, name: name, counts: counts,
+            bill: bill, line: line)
         return line
     }
 

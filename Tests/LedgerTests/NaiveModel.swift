@@ -28,6 +28,8 @@ struct NaiveModel {
     var secrets: [String: Secret] = [:]
     /// By model, in the order in which they were set.
     var prices: [String: [Price]] = [:]
+    /// In the order of their first prices.
+    var models: [String] = []
     var aliases: [String: String] = [:]
     /// `"<key> <reason>"` → how many refusals were logged in which second.
     var logged: [String: (second: Int64, count: Int)] = [:]
@@ -113,8 +115,7 @@ struct NaiveModel {
         /// What it counts for at the moment.
         var counts: Counts
         var settlement: Settlement?
-        /// What credit it has drawn.
-        var drawn: Amount = 0
+        var bill: Bill?
     }
 
     struct Settlement {
@@ -127,7 +128,10 @@ struct NaiveModel {
         let model: String
         let usage: Usage
         let placed: Int64
-        let counts: Counts
+        let name: String
+        /// What it counts for at the moment.
+        var counts: Counts
+        var bill: Bill
         let line: String
     }
 

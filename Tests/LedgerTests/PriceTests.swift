@@ -141,6 +141,34 @@ import Testing
             #expect(answer.hasPrefix("{"), "\(answer)")
         }
     }
+    /// What is asked for, and what it may have meant, among these models.
+    @Test(
+        arguments: [
+            ("gpt-4.1", "openai/gpt-4.1,azure/eu/gpt-4.1,openai/gpt-4.1-mini"),
+            ("gpt-4.l", "openai/gpt-4.1,azure/eu/gpt-4.1"),
+            ("GPT-4.1-mni", "openai/gpt-4.1-mini"),
+            ("claude", "anthropic/claude-sonnet-4.5,anthropic/claude-opus-4"),
+            ("claude-opus-4.", "anthropic/claude-opus-4"),
+            // The alias's own spelling counts, too.
+            ("chaep", "openai/gpt-4.1-mini"), ("cheap1", "openai/gpt-4.1-mini"),
+            ("gp", ""), ("mistral", ""), ("openai/", ""), ("x/", ""),
+        ])
+    func `is hinted at by the nearest names`(asked: String, hint: String) {
+        let machine = Self.furnished()
+        for model in [
+            "openai/gpt-4.1", "azure/eu/gpt-4.1", "openai/gpt-4.1-mini",
+            "anthropic/claude-sonnet-4.5", "anthropic/claude-opus-4",
+        ] {
+            machine.answer(
+                #"APPEND price.set {"model":"\#(model)","in":"1","out":"1"}"#, at: Self.morning)
+        }
+        machine.answer(
+            #"APPEND alias.set {"alias":"cheap","model":"openai/gpt-4.1-mini"}"#, at: Self.morning)
+        #expect(
+            machine.answer("CHECK acme/ml/prod \(asked) in=1 out=1", at: Self.morning)
+                == "+DENY 400 model_malformed model=\(asked.lowercased())"
+                + (hint.isEmpty ? "" : " hint=\(hint)"))
+    }
     @Test func `in the past is no price, but its repeat is answered`() {
         let machine = Self.furnished()
         let scheduled = Self.set("2", Self.at11 + #","id":"p1""#)

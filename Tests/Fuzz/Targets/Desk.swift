@@ -58,7 +58,12 @@ struct Desk: ~Copyable {
             "RELEASE 1-@ why=cancelled", "RESERVE acme/ml/prod gpt in=7 out=1 ttl=2",
             "EXTEND 1-@ out=30 in=9 ttl=4", "SELECT 5",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=9 out=9 id=c1 tier=batch",
+            #"APPEND charge.corrected '{"account":"acme/ml/prod","charge":"1-@","usd":"1","id":"k1"}'"#,
             "RESERVE acme/ml/prod openai/gpt-4.1 in=90000000 out=9",
+            """
+            APPEND price.set '{"model":"openai/gpt-4.1","in":"9","out":"30","capabilities":["vision"],\
+            "from":"2026-11-23T20:00:00Z"}'
+            """, "GET price openai/gpt-4.1", "GET price openai/gpt-4.1 2",
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
             "SETTLE 1-999 in=1 out=1 key=acme/ml/prod model=gpt",
             #"APPEND limits.set '{"account":"acme/ml/prod","limits":{"usd.total":"5"},"id":"l1"}'"#,
