@@ -27,8 +27,10 @@ struct Verbs: ~Copyable {
         }
         guard let asked = Asked(arguments) else { return }
         let first = 1 + asked.positions.count
+        // A model may read like a hold, too: the same spelling on both sides.
         try require(
-            asked.positions == (1..<first).map { Asked.spelled(arguments[$0].array) },
+            asked.positions.map(Asked.spelled)
+                == (1..<first).map { Asked.spelled(arguments[$0].array) },
             "the request is about \(asked.positions.map(\.text))")
         let given = asked.normal((first..<arguments.count).map { arguments[$0].array })
         let taken = asked.normal(asked.fields)
