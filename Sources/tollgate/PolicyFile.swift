@@ -85,8 +85,13 @@ struct PolicyFile {
                 continue
             }
             let value =
-                field.name == "limits"
-                ? try limits(field.node, account) : field.node.json
+                switch field.name {
+                case "limits": try limits(field.node, account)
+                case "labels", "billing": PolicyFile.texts(field.node)
+                case "disabled", "revoked", "rotate_every", "models", "scopes", "routing":
+                    field.node.json
+                default: field.node.text.map { .string($0) } ?? field.node.json
+                }
             entry.fields.append(JSON.Member(field.name, value))
         }
         accounts.append((tier, entry))
@@ -95,6 +100,15 @@ struct PolicyFile {
         for child in try map(children.node, "\(account)'s \(children.name)", "\(below.name)-1:") {
             try take(below, account, child)
         }
+    }
+    /// Labels and a rate of exchange are texts, also where they look like numbers.
+    private static func texts(_ node: PolicyNode) -> JSON {
+        guard let map = node.map else { return node.json }
+        return .object(
+            map.map { entry in
+                let text = entry.name == "markup_ppm" ? nil : entry.node.text
+                return JSON.Member(entry.name, text.map { .string($0) } ?? entry.node.json)
+            })
     }
     /// Money may be written as a number; it stays the text that was written.
     private func limits(_ node: PolicyNode, _ account: String) throws(CommandFailure) -> JSON {

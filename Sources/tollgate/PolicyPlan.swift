@@ -57,9 +57,9 @@ struct PolicyPlan {
     }
 
     private mutating func create(_ tier: Tier, _ entry: PolicyFile.Entry) {
+        // A key that is not there can do no more than one that is revoked.
         if entry["revoked"] == .bool(true) {
-            problems.append(
-                "\(entry.name) is to be revoked, but is not there: take it out of the file")
+            unchanged += 1
             return
         }
         var payload = Payload()
@@ -81,7 +81,13 @@ struct PolicyPlan {
     private mutating func refuseFixed(_ entry: PolicyFile.Entry, _ now: JSON) {
         for field in ["zone", "unpriced", "on_lapse", "environment", "expires", "rotate_every"] {
             guard let wanted = entry[field], !wanted.isNull else { continue }
-            if !PolicyPlan.isSame(field, wanted, now[field]) {
+            if PolicyPlan.isSame(field, wanted, now[field]) { continue }
+            if field == "rotate_every" {
+                problems.append(
+                    "\(entry.name): rotate_every is \(now.cell(field)), the file says "
+                        + "\(wanted.plain): only a rotation changes it (tollgate key rotate "
+                        + "\(entry.name) --rotate-every \(wanted.plain)s)")
+            } else {
                 problems.append(
                     "\(entry.name): \(field) is \(now.cell(field)) and stays so, the file says "
                         + "\(wanted.plain); a path is for ever: make another account")
@@ -194,7 +200,7 @@ struct PolicyPlan {
     /// Billing, routing, disabled and revoked: events of their own.
     private mutating func planSettings(_ entry: PolicyFile.Entry, _ now: JSON) {
         for field in ["billing", "routing"] {
-            let has = (now[field] ?? .null).settled
+            let has = comparable(field, now[field] ?? .null)
             guard let wanted = entry[field] else {
                 if has != .null {
                     problems.append(
@@ -203,7 +209,7 @@ struct PolicyPlan {
                 }
                 continue
             }
-            guard wanted.settled != has else { continue }
+            guard comparable(field, wanted) != has else { continue }
             var payload = Payload()
             for member in wanted.members ?? [] { payload[member.name] = member.value }
             payload.set("account", entry.name)
@@ -232,6 +238,35 @@ struct PolicyPlan {
                 "\(entry.name) was revoked, which is for ever: write revoked: true, or give the new "
                     + "key another name")
         }
+    }
+
+    /// A setting as the daemon will show it: aliases resolved, amounts in their shortest form.
+    private func comparable(_ field: String, _ value: JSON) -> JSON {
+        func shortest(_ json: JSON) -> JSON {
+            guard let money = json.plain.withBytes({ try? Nanodollars(parsing: $0) }) else {
+                return json
+            }
+            return .string("\(money)")
+        }
+        func walk(_ json: JSON) -> JSON {
+            switch json {
+            case .array(let items): return .array(items.map(walk))
+            case .object(let members):
+                return .object(
+                    members.map { member in
+                        switch member.name {
+                        case "model", "fallback":
+                            JSON.Member(
+                                member.name,
+                                member.value.string.map { .string(resolved($0)) } ?? member.value)
+                        case "rate", "temperature": JSON.Member(member.name, shortest(member.value))
+                        default: JSON.Member(member.name, walk(member.value))
+                        }
+                    })
+            default: return json
+            }
+        }
+        return walk(value).settled
     }
 
     // MARK: Prices, aliases, operators
