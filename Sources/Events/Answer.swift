@@ -30,6 +30,9 @@ package struct Denial: Sendable {
     package var resets: Instant?
     /// The instant of the decision, from which `retry_after` counts.
     package var now: Instant
+    /// The account for whose room the request may wait, if it asked to and room may come; then nothing was
+    /// logged.
+    package var waitsFor: AccountNumber?
     /// The model as it was understood, for the reasons that speak of one.
     package var model = Bytes.empty
     /// For a bare name that is no alias: the models whose names are nearest, with commas between.

@@ -166,6 +166,7 @@ extension ObjectWriter {
         field("out", event.output, into: &b)
         field("usd", event.usd, into: &b)
         texts(event.scope, event.text, into: &b)
+        extras(event.extras, into: &b)
     }
     fileprivate mutating func body(_ event: RefusalsSummed, into b: inout ByteBuffer) {
         field("status", event.reason.status, into: &b)
@@ -240,6 +241,7 @@ extension ObjectWriter {
             field("came", came.at, full: true, into: &b)
             field("prio", Int64(came.priority), into: &b)
         }
+        if let hold = extras.growing { field("hold", hold, into: &b) }
         if let asked = extras.askedModel { field("asked_model", asked, into: &b) }
         if let routing = extras.routing {
             field("rule", routing.rule, into: &b)

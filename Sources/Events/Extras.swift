@@ -13,6 +13,7 @@ package struct Extras: Sendable {
         case routing = 2
         case billed = 3
         case askedModel = 4
+        case growing = 5
     }
     /// When a request that had to wait came in, and with which priority (1 to 10) it waited.
     package struct Came: Hashable, Sendable {
@@ -72,6 +73,7 @@ package struct Extras: Sendable {
                     return false
                 }
             case .askedModel: guard length >= 1 else { return false }
+            case .growing: guard length == 12 else { return false }
             case nil: break
             }
             at += 2 + length
@@ -102,6 +104,14 @@ package struct Extras: Sendable {
     }
     /// The word the caller asked with where it was no model's name, such as `auto`.
     package var askedModel: Bytes? { find(.askedModel) }
+
+    /// The open hold that was to grow.
+    package var growing: HoldName? {
+        find(.growing).map {
+            var reader = ByteReader($0)
+            return reader.hold()
+        }
+    }
 
     private func find(_ tag: Tag) -> Bytes? {
         var at = 1
@@ -141,6 +151,11 @@ extension Extras {
         package mutating func add(askedModel name: Bytes) {
             begin(.askedModel, name.count)
             buffer.append(name)
+        }
+        package mutating func add(growing hold: HoldName) {
+            begin(.growing, 12)
+            buffer.append(uint32: hold.epoch)
+            buffer.append(uint64: hold.seq)
         }
         package mutating func removeAll() { buffer.removeAll() }
 

@@ -144,7 +144,7 @@ package struct StoredHoldPlaced {
 ///     57 i64 amount   65 i64 used   73 i64 held   81 i64 resets (ns; 0: never)   89 u8+bytes asked key
 ///     … texts
 ///
-/// flags: service tier. The asked key stands there only where the header has no account and the
+/// flags: service tier; bit 7 extras, which follow the texts. The asked key stands there only where the header has no account and the
 /// text is a well-formed path, so that a secret can never get in.
 package struct HoldRefused: Sendable {
     package var header: EventHeader
@@ -163,6 +163,7 @@ package struct HoldRefused: Sendable {
     package var modelText = Bytes.empty
     package var scope = Bytes.empty
     package var text = RequestText()
+    package var extras = Extras.none
 
     package init(
         header: EventHeader, reason: Refusal, model: ModelNumber, input: Int64, output: Int64,
@@ -191,8 +192,12 @@ package struct HoldRefused: Sendable {
         let rawResets = reader.int64()
         resets = rawResets == 0 ? nil : Instant(nanoseconds: rawResets)
         askedKey = reader.bytes(Int(reader.uint8()))
-        reader.texts(model: &modelText, scope: &scope, &text)
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
+        let texts = event.bytes.count - reader.remaining
+        guard !reader.failed, reader.remaining >= 8 else { throw .truncated }
+        let end = texts + 8 + StoredTexts.total(event.bytes.base!.field(UInt64.self, texts))
+        extras = try header.takeExtras(event.bytes, at: end)
+        var textReader = ByteReader(event.bytes.slice(texts, end))
+        textReader.texts(model: &modelText, scope: &scope, &text)
         guard let reason = Refusal(rawValue: rawReason) else { throw .malformed("refusal") }
         guard rawLimit == 255 || LimitKind(stored: rawLimit) != nil,
             rawTier == 255 || Tier(rawValue: rawTier) != nil
@@ -205,9 +210,11 @@ package struct HoldRefused: Sendable {
         let lengths = text.lengths(model: modelText, scope: scope)
         precondition(askedKey.count <= 255, "a short text")
         let texts = 90 + askedKey.count
-        let length = texts + 8 + StoredTexts.total(lengths)
+        let end = texts + 8 + StoredTexts.total(lengths)
+        let length = end + extras.bytes.count
         let at = buffer.appendUnwritten(length)
         header.store(to: at, length: length)
+        if !extras.isEmpty { extras.store(to: at, at: end) }
         at.put(reason.rawValue, at: 32)
         at.put(limit?.raw ?? 255, at: 33)
         at.put(scopeTier?.rawValue ?? 255, at: 34)
@@ -260,63 +267,6 @@ package struct RefusalsSummed: Sendable {
         at.put(reason.rawValue, at: 32)
         at.put(refusals, at: 33)
         at.put(second, at: 37)
-    }
-}
-
-/// `hold.extended`: an open hold grew, or lives longer; it is now what stands here.
-///
-///     32 u32 hold's epoch   36 u64 hold's seq   44 u40 in   49 u40 out   54 i64 usd
-///     62 u32 until (s since 1970)   66 u32 price version
-///
-/// flags: service tier.
-package struct HoldExtended: Sendable {
-    package var header: EventHeader
-    package var hold: HoldName
-    package var input: Int64
-    package var output: Int64
-    package var usd: Nanodollars
-    /// Whole seconds since 1970.
-    package var until: UInt32
-    package var price: UInt32
-
-    package var tier: ServiceTier { ServiceTier(rawValue: header.flags) ?? .standard }
-    package var untilInstant: Instant { Instant(seconds: Int64(until)) }
-
-    package init(
-        header: EventHeader, hold: HoldName, input: Int64, output: Int64, usd: Nanodollars,
-        until: UInt32, price: UInt32
-    ) {
-        self.header = header
-        self.hold = hold
-        self.input = input
-        self.output = output
-        self.usd = usd
-        self.until = until
-        self.price = price
-    }
-    package init(_ event: StoredEvent) throws(EventError) {
-        var reader = ByteReader(event.body)
-        header = event.header
-        hold = reader.hold()
-        input = reader.uint40()
-        output = reader.uint40()
-        usd = Nanodollars(reader.int64())
-        until = reader.uint32()
-        price = reader.uint32()
-        guard !reader.failed, reader.remaining == 0 else { throw .truncated }
-        guard input <= Bounds.tokensMax, output <= Bounds.tokensMax, usd.raw >= 0, header.flags < 4
-        else { throw .malformed("amount") }
-    }
-    package func encode(into buffer: inout ByteBuffer) {
-        let length = 70
-        let at = buffer.appendUnwritten(length)
-        header.store(to: at, length: length)
-        at.put(hold, at: 32)
-        at.put(uint40: input, at: 44)
-        at.put(uint40: output, at: 49)
-        at.put(usd.raw, at: 54)
-        at.put(until, at: 62)
-        at.put(price, at: 66)
     }
 }
 

@@ -111,6 +111,11 @@ package struct ReserveRequest: Sendable {
     package var tier = ServiceTier.standard
     /// Seconds; nil means `Bounds.holdSecondsDefault`.
     package var ttl: Int64?
+    /// How long it waits for room in a minute or for slots, in milliseconds; 0 not at all.
+    package var wait: Int64 = 0
+    /// Of those that wait, 1 is asked first and 10 last.
+    package var priority = ReserveRequest.priorityDefault
+    package static let priorityDefault: UInt8 = 5
     package var text = RequestText()
     package init() {}
 }

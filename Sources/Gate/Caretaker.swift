@@ -159,7 +159,11 @@ final class Caretaker: Sendable {
         while true {
             let now = Self.monotonic()
             let phase = Phase(rawValue: self.phase.load(ordering: .sequentiallyConsistent))!
-            if phase == .over { return }
+            if phase == .over {
+                // A daemon with little to do drains before anybody has looked.
+                if memory.announced == .serving { announce(.ending, &memory) }
+                return
+            }
             announce(phase, &memory)
             takeAnswers(now, phase, &memory)
             if now >= memory.nextLook {

@@ -42,6 +42,7 @@ struct GateReport: Sendable {
         var awaitingDisk = 0
         var awaitingReader = 0
         var awaitingRing = 0
+        var awaitingRoom = 0
         var notReading = 0
         var ended = 0
         var unsentBytes = 0
@@ -90,6 +91,7 @@ extension GateLoop {
             if session.pointee.isHolding { counts.awaitingDisk += 1 }
             if session.pointee.awaitsReader { counts.awaitingReader += 1 }
             if session.pointee.isStalled { counts.awaitingRing += 1 }
+            if session.pointee.isParked { counts.awaitingRoom += 1 }
             if session.pointee.stuckSince != nil { counts.notReading += 1 }
             if session.pointee.hasEnded { counts.ended += 1 }
             guard unsent > 0 else { return }

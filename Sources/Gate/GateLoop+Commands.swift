@@ -5,7 +5,8 @@ import Ledger
 import Wire
 
 extension GateLoop {
-    /// Answers one request; false when it has to wait for room in the ring, with nothing done.
+    /// Answers one request; false when it has to wait, with nothing done: for room in the ring, or for its
+    /// account's if it is parked now.
     mutating func perform(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
     ) -> Bool {
@@ -28,6 +29,7 @@ extension GateLoop {
             return true
         }
         machine.actor = session.pointee.actor
+        let start = machine.outbox.count
         do throws(Failure) {
             if pressure.isHigh, verb == .list || verb == .command { throw GateLoop.busy() }
             if session.pointee.confinement != .none { try confine(session, arguments, verb) }
@@ -70,6 +72,11 @@ extension GateLoop {
         } catch {
             appendReply(session) { $0.reply(error) }
         }
+        if session.pointee.isParked { return false }
+        if !parking.isEmpty, machine.outbox.count > start {
+            wakeWaiting(from: start)
+            if parking.hasAwake { askWaiting() }
+        }
         return true
     }
 
@@ -78,7 +85,7 @@ extension GateLoop {
     }
 
     /// Why the connection may not use the verb; nil when it may.
-    private mutating func forbidden(
+    mutating func forbidden(
         _ session: UnsafeMutablePointer<Session>, _ verb: Verb
     ) -> Failure? {
         guard let role = session.pointee.role else {
@@ -106,14 +113,19 @@ extension GateLoop {
         var request = ReserveRequest()
         try request.read(arguments, verb: verb, acknowledgement: &acknowledgement)
         resolve(&request.key)
+        if request.wait > 0 { return reserveOrPark(session, request, acknowledgement) }
         let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
+        count(answer)
+        reply(session, answer, acknowledgement)
+    }
+    @inline(__always)
+    mutating func count(_ answer: Answer) {
         counters.decisions += 1
         switch answer {
-        case .allowed, .wouldAllow: counters.allowed += 1
+        case .allowed, .wouldAllow, .extended: counters.allowed += 1
         case .denied: counters.denied += 1
         default: break
         }
-        reply(session, answer, acknowledgement)
     }
     private mutating func extend(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
@@ -121,12 +133,7 @@ extension GateLoop {
         var acknowledgement = Acknowledgement.ring
         let request = try ExtendRequest(arguments, acknowledgement: &acknowledgement)
         let answer = machine.extend(request)
-        counters.decisions += 1
-        switch answer {
-        case .extended: counters.allowed += 1
-        case .denied: counters.denied += 1
-        default: break
-        }
+        count(answer)
         reply(session, answer, acknowledgement)
     }
     private mutating func settle(
@@ -156,7 +163,7 @@ extension GateLoop {
         reply(session, machine.charge(request), acknowledgement)
     }
 
-    private mutating func reply(
+    mutating func reply(
         _ session: UnsafeMutablePointer<Session>, _ answer: Answer,
         _ acknowledgement: Acknowledgement
     ) {
@@ -384,7 +391,7 @@ extension GateLoop {
             # Clients\r
             connected_clients:\(sessionCount)\r
             waiting_answer_bytes:\(pressure.total)\r
-            blocked_clients:0\r
+            blocked_clients:\(parking.count)\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
             used_memory:\(residentBytes())\r

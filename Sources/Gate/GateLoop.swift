@@ -54,6 +54,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
     private var holding = DescriptorList()
+    /// Requests that wait for room, and connections of which one was answered in this turn.
+    var parking = Parking()
+    var freed = DescriptorList()
     /// What readers shall be asked.
     var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
@@ -77,7 +80,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// Connections that have no role yet.
     private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
-    private var isDraining = false
+    private(set) var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
     private var readsNoMore = false
     private(set) var isReadOnly = false
@@ -183,6 +186,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         if accepting { acceptConnections() }
         if !stalled.isEmpty { retryStalled() }
         if !resumable.isEmpty { resumeClients() }
+        if !parking.isEmpty { askWaiting() }
+        if !freed.isEmpty { resumeFreed() }
         endTurn()
     }
 
@@ -195,6 +200,11 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         lapsesAreDue = machine.advance(
             to: system.wallClock(), mayWrite: mayWrite,
             lapsesMax: min(GateLimits.lapsesMax, room / 2 / GateLimits.lapseBytes))
+        if !parking.isEmpty {
+            // Before anybody who comes in this turn.
+            wakeWaiting(from: 0)
+            askWaiting()
+        }
     }
     /// Puts what was decided where it outlives the process, before any answer tells of it.
     ///
@@ -234,6 +244,11 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     mutating func timeout() -> Int32 {
+        guard let waiting = waitingTimeout else { return timeoutOfOthers() }
+        let others = timeoutOfOthers()
+        return others < 0 ? waiting : min(others, waiting)
+    }
+    private func timeoutOfOthers() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
         if !stalled.isEmpty { return 10 }
         if isDeaf { return 1_000 }
@@ -350,6 +365,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         let descriptor = session.pointee.descriptor
         if session.pointee.isCounted { unfinished -= 1 }
         pressure.forget(session)
+        forgetParked(session)
         if session.pointee.strangerSince != nil { strangers -= 1 }
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
@@ -369,6 +385,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
 
     private mutating func serve(_ session: UnsafeMutablePointer<Session>, _ events: UInt32) {
+        if session.pointee.isParked { return serveParked(session, events) }
         if events & UInt32(EPOLLIN.rawValue) != 0 {
             if !readFrom(session) { return drop(session) }
         } else if events & (UInt32(EPOLLHUP.rawValue) | UInt32(EPOLLERR.rawValue)) != 0 {
@@ -419,6 +436,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private mutating func noteUnfinished(_ session: UnsafeMutablePointer<Session>) {
         let waits =
             !session.pointee.input.isEmpty && !session.pointee.isStalled
+            && !session.pointee.isParked
             && !session.pointee.awaitsReader && session.pointee.waiting <= pressure.bytesMax
         if !waits {
             session.pointee.unfinishedSince = nil
@@ -455,7 +473,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             case .command(let consumed, _):
                 session.pointee.searched = 0
                 guard perform(session, parser.arguments) else {
-                    stall(session)
+                    if !session.pointee.isParked { stall(session) }
                     break loop
                 }
                 used += consumed
@@ -517,7 +535,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     }
     /// Goes on with what a connection had sent when it had to wait.
     mutating func resume(_ session: UnsafeMutablePointer<Session>) {
-        if !session.pointee.input.isEmpty { answerLeftOver(session) }
+        if !session.pointee.input.isEmpty, !session.pointee.isParked { answerLeftOver(session) }
         noteUnfinished(session)
         markDirty(session)
         updateInterest(session)
@@ -536,6 +554,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             wanted |= UInt32(EPOLLIN.rawValue)
         }
         if session.pointee.stuckSince != nil { wanted |= UInt32(EPOLLOUT.rawValue) }
+        if session.pointee.isParked, !session.pointee.hasEnded {
+            wanted |= UInt32(EPOLLRDHUP.rawValue)
+        }
         guard wanted != session.pointee.interest else { return }
         session.pointee.interest = wanted
         system.watch(session.pointee.descriptor, wanted, EPOLL_CTL_MOD)
@@ -609,7 +630,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         // Room again for a client that had to wait for its own reading. In the next turn: this one has
         // staged its events, and no answer may leave before the events it tells of are staged.
         if session.pointee.waiting <= pressure.bytesResume, !session.pointee.input.isEmpty,
-            !session.pointee.isStalled, !session.pointee.awaitsReader, !session.pointee.isResumable,
+            !session.pointee.isStalled, !session.pointee.isParked, !session.pointee.awaitsReader,
+            !session.pointee.isResumable,
             session.pointee.unfinishedSince == nil, !session.pointee.closesAfterFlush
         {
             session.pointee.isResumable = true
@@ -620,6 +642,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// will be.
     private func hasNothingLeft(_ session: UnsafeMutablePointer<Session>) -> Bool {
         session.pointee.hasEnded && !session.pointee.awaitsReader && !session.pointee.isStalled
+            && !session.pointee.isParked
             && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
     }
 
@@ -638,6 +661,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// Stops accepting, answers what was read, waits until all of it is on disk, and lets the answers
     /// out.
     mutating func drain() {
+        isDraining = true
         for listener in listeners {
             system.watch(listener.descriptor, 0, EPOLL_CTL_DEL)
             system.close(listener.descriptor)
@@ -664,7 +688,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         }
     }
     private func hasWork() -> Bool {
-        if !stalled.isEmpty || !resumable.isEmpty || !readersQueue.isEmpty { return true }
+        if !stalled.isEmpty || !resumable.isEmpty || !readersQueue.isEmpty || !parking.isEmpty {
+            return true
+        }
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i] else { continue }
             if session.pointee.waiting > 0 || session.pointee.awaitsReader { return true }

@@ -167,8 +167,10 @@ struct Life {
         // Millions of events may be looked at, so most are told apart by their number and type alone.
         let at = event.base.unsafelyUnwrapped
         switch at.field(UInt8.self, 2) {
-        case EventType.holdPlaced.rawValue, EventType.holdRefused.rawValue:
-            return at.field(UInt64.self, 8) == hold.seq && at.field(UInt32.self, 4) == hold.epoch
+        case EventType.holdPlaced.rawValue: return isNamed(at)
+        case EventType.holdRefused.rawValue:
+            // Its own, or one to an open hold that was to grow.
+            return isNamed(at) || at.field(UInt8.self, 3) & Extras.flag != 0 && isGrowth(event)
         case EventType.holdExtended.rawValue, EventType.holdSettled.rawValue,
             EventType.holdReleased.rawValue, EventType.holdLapsed.rawValue,
             EventType.chargeRecorded.rawValue, EventType.chargeCorrected.rawValue:
@@ -176,10 +178,19 @@ struct Life {
         default: return false
         }
     }
+    private func isNamed(_ at: UnsafeRawPointer) -> Bool {
+        at.field(UInt64.self, 8) == hold.seq && at.field(UInt32.self, 4) == hold.epoch
+    }
+    private func isGrowth(_ event: Bytes) -> Bool {
+        guard let stored = try? StoredEvent(event), let refused = try? HoldRefused(stored) else {
+            return false
+        }
+        return refused.extras.growing == hold
+    }
     mutating func add(_ event: StoredEvent) {
         switch event.header.type {
         case .holdPlaced: state = "open"
-        case .holdRefused: state = "refused"
+        case .holdRefused: if state == nil { state = "refused" }
         case .holdSettled:
             state = "settled"
             let settled = try? HoldSettled(event)

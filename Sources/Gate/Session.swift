@@ -48,6 +48,11 @@ struct Session: ~Copyable {
     var awaitsReader = false
     /// The ring was full: whole requests stand in `input`.
     var isStalled = false
+    /// Its request at the front of `input` waits for room, under this ticket of the `Parking`.
+    var parked = Parking.none
+    var isParked: Bool { parked != Parking.none }
+    /// In the list of connections whose parked request was answered in this turn.
+    var isFreed = false
     /// In the list of connections that are served again in the next turn.
     var isResumable = false
     /// The peer will send nothing more, and may still read.

@@ -101,6 +101,7 @@ struct StateDump: Sendable {
             ("awaiting_disk", count(counts.awaitingDisk)),
             ("awaiting_reader", count(counts.awaitingReader)),
             ("awaiting_ring", count(counts.awaitingRing)),
+            ("awaiting_room", count(counts.awaitingRoom)),
             ("not_reading", count(counts.notReading)), ("ended", count(counts.ended)),
             ("unsent_bytes", count(counts.unsentBytes)),
         ])

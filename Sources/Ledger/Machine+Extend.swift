@@ -94,7 +94,7 @@ extension Machine {
             let binding = book.bindingLimit(
                 chain, growing: row, usd: usd, tokens: more.input + more.output, at: now)
         else { return nil }
-        return refuse(binding, chain, like, more, growing: row, placing: true)
+        return refuse(binding, chain, like, more, placing: true)
     }
 }
 
@@ -109,5 +109,6 @@ extension Machine.Asked {
         self.name = name
         self.input = input - row.pointee.input
         self.output = output - row.pointee.output
+        growing = row
     }
 }

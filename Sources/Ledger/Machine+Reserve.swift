@@ -56,6 +56,8 @@ extension Machine {
         var input: Int64 = 0
         var output: Int64 = 0
         var usd: Int64 = 0
+        /// The open hold that is to grow by so much; nil for a request of its own.
+        var growing: UnsafeMutablePointer<HoldRow>?
     }
 
     /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
@@ -81,7 +83,7 @@ extension Machine {
     // Out of line: refusals and repeats are rare beside admissions, and their code must not dilute
     // the path above.
     @inline(never)
-    private mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
+    mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
         var asked = Asked()
         let key = book.key(request.key)
         let (resolved, name) = resolve(request.model)
@@ -141,7 +143,9 @@ extension Machine {
         if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
             return refuse(binding, chain, request, asked, placing: placing)
         }
-        guard placing else { return .wouldAllow(model: asked.name, usd: Nanodollars(usd)) }
+        guard placing, !waiting.isBehindOthers else {
+            return .wouldAllow(model: asked.name, usd: Nanodollars(usd))
+        }
 
         // The point of no return: every check is above this line, every write below it.
         openWindows(chain.orgRow)
@@ -149,8 +153,18 @@ extension Machine {
             request.text.id.isEmpty ? IDHash.none : IDHash(.hold, key: key, request.text.id)
         return place(
             request, key: key, model: asked.model.raw, price: asked.price, name: asked.name,
-            asked.input, asked.output, usd: usd, id, id.isNone ? .none : book.holds.probe(id), chain
-        )
+            asked.input, asked.output, usd: usd, id, id.isNone ? .none : book.holds.probe(id),
+            chain,
+            extras(of: asked))
+    }
+    /// What there is to say besides an event's layout; good until the next event.
+    private mutating func extras(of asked: borrowing Asked) -> Extras {
+        let (came, hold) = (waiting.came, asked.growing)
+        if came == nil, hold == nil { return .none }
+        extras.removeAll()
+        if let came { extras.add(came) }
+        if let hold { extras.add(growing: hold.pointee.name) }
+        return extras.extras
     }
 
     /// Writes the event and folds it; the windows are open.
@@ -158,7 +172,7 @@ extension Machine {
     private mutating func place(
         _ request: borrowing ReserveRequest, key: UInt32, model: UInt32, price: UInt32,
         name: Bytes, _ input: Int64, _ output: Int64, usd: Int64, _ id: IDHash,
-        _ probe: SlotIndex.Probe, _ chain: AccountChain
+        _ probe: SlotIndex.Probe, _ chain: AccountChain, _ extras: Extras = .none
     ) -> Answer {
         var ttl = Bounds.holdSecondsDefault
         if let wanted = request.ttl { ttl = wanted }
@@ -172,7 +186,7 @@ extension Machine {
             header, model: model,
             price: price == .max ? 0 : book.prices.prices.pointer(price).pointee.version,
             input: input, output: output, usd: usd, until: event.until,
-            modelText: event.modelText, scope: request.scope, request.text, into: &outbox)
+            modelText: event.modelText, scope: request.scope, request.text, extras, into: &outbox)
         book.place(event, chain, probe)
         return .allowed(
             hold: HoldName(epoch: event.epoch, seq: event.seq), model: name,
@@ -271,10 +285,9 @@ extension Machine {
         return .denied(denial)
     }
 
-    /// - Parameter growing: the open hold that asks for more, if it is one.
     mutating func refuse(
         _ binding: BindingLimit, _ chain: AccountChain, _ request: borrowing ReserveRequest,
-        _ asked: borrowing Asked, growing hold: UnsafeMutablePointer<HoldRow>? = nil, placing: Bool
+        _ asked: borrowing Asked, placing: Bool
     ) -> Answer {
         var denial = Denial(binding.reason, now: now)
         denial.scope = book.names[binding.account.pointee.name]
@@ -289,8 +302,12 @@ extension Machine {
             case .requests, nil: 1
             }
         denial.resets = book.resets(
-            binding, asked: amount, chain.orgRow, growing: hold, at: now, calendar: calendar)
-        if placing { log(denial, request, asked, tier: binding.account.pointee.tier) }
+            binding, asked: amount, chain.orgRow, growing: asked.growing, at: now,
+            calendar: calendar)
+        denial.waitsFor = waitsFor(binding, asked: amount, key: asked.key)
+        if placing, denial.waitsFor == nil {
+            log(denial, request, asked, tier: binding.account.pointee.tier)
+        }
         return .denied(denial)
     }
 
@@ -331,6 +348,7 @@ extension Machine {
         }
         event.scope = request.scope
         event.text = request.text
+        event.extras = extras(of: asked)
         event.encode(into: &outbox)
         book.advance(event.header)
     }

@@ -16,6 +16,8 @@ package struct Machine: ~Copyable {
     /// Whether reserves are refused because the disk is nearly full.
     package var isPaused = false
 
+    /// How the request that is being decided waits.
+    var waiting = Waiting.no
     let calendar: ZoneCalendar
     var epoch: UInt32
     var floods = RefusalFloods()

@@ -307,11 +307,18 @@ final class Catalog {
     private func reserve(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         let key = random.pick(keys)
         let (input, output) = (Int64(random.below(2_000)), Int64(random.below(1_000)))
-        let id = random.chance(850) ? newID("r") : ""
+        let waits = random.chance(plan.waiting)
+        let id = waits || random.chance(850) ? newID("r") : ""
         var words = ["RESERVE", key, random.pick(models), "in=\(input)", "out=\(output)"]
         if !id.isEmpty { words.append("id=\(id)") }
         if random.chance(700) { words.append("ttl=\(random.pick([1, 2, 10, 60, 61, 3_600]))") }
-        if random.chance(200) { words.append("user=u\(random.below(9))") }
+        if waits {
+            let wait = random.pick([1, 30, 800, 5_000, 70_000])
+            words += ["wait=\(wait)", "user=wait\(wait)"]
+            if random.chance(700) { words.append("prio=\(random.between(1...10))") }
+        } else if random.chance(200) {
+            words.append("user=u\(random.below(9))")
+        }
         if random.chance(100) { words.append("tier=batch") }
         let onDisk = random.chance(250)
         if onDisk { words.append("ack=disk") }

@@ -6,7 +6,8 @@ import Ledger
 /// oracle's way, and with the ledger's own fold into a book of its own), and holds answers, sums and
 /// what survives a crash against that.
 final class Checker {
-    private(set) var oracle = Oracle()
+    let hurry = Oracle.Hurry()
+    private(set) var oracle: Oracle
     private var shadow = Book()
     private let story: Story
     private var bytes: [UInt8] = []
@@ -28,7 +29,10 @@ final class Checker {
     private(set) var answers = 0
     private(set) var lost = 0
 
-    init(story: Story) { self.story = story }
+    init(story: Story) {
+        self.story = story
+        oracle = Oracle(hurry)
+    }
 
     var count: UInt64 { UInt64(ends.count) }
 
@@ -76,7 +80,7 @@ final class Checker {
     private func truncate(to kept: Int) throws {
         bytes.removeLast(bytes.count - start(kept))
         ends.removeLast(ends.count - kept)
-        oracle = Oracle()
+        oracle = Oracle(hurry)
         shadow = Book()
         let all = bytes
         try all.withUnsafeBytes { raw in

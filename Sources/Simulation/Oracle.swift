@@ -139,8 +139,13 @@ final class Oracle {
     private(set) var documents: [UInt64: EventType] = [:]
     /// Refusals by `"<key or -> <reason>"`: written in full, and summed.
     private(set) var refusals: [String: Int64] = [:]
+    /// Those that waited, in the order of their admission.
+    var waited: [Waited] = []
+    let hurry: Hurry
     /// How often something rare was seen, for the table at the end.
     var counts: [String: Int] = [:]
+
+    init(_ hurry: Hurry) { self.hurry = hurry }
 
     func fold(_ bytes: Bytes) throws(Fault) {
         let event: StoredEvent
@@ -235,6 +240,7 @@ final class Oracle {
                 throw Fault(text: "id \(spend.id) holds \(other.name) and \(spend.name)")
             }
         }
+        if let came = event.extras.came { try admitted(event, came) }
         count(spend, usd: event.usd.raw, tokens: tokens, held: true)
         openHolds.append(spend)
         try requireCovered(spend)
@@ -312,6 +318,7 @@ final class Oracle {
     }
 
     private func refused(_ event: HoldRefused) throws {
+        if let came = event.extras.came { try gaveUp(event, came) }
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         try refusedForLife(event)
         if event.reason == .creditExhausted { try exhausted(event) }

@@ -24,6 +24,8 @@ struct Plan {
     var followWeight: Int
     var clientWeight: Int
     var largeDocuments: Int
+    /// Reserves that may wait for room.
+    var waiting: Int
     var idleLineSeconds: Int
     var connectionsMax: Int
 
@@ -49,6 +51,7 @@ struct Plan {
         followWeight = rate([1, 5, 15])
         clientWeight = rate([60, 120, 240])
         largeDocuments = rate([0, 0, 0, 20, 100])
+        waiting = rate([0, 100, 400, 900])
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
     }

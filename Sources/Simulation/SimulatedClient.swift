@@ -127,6 +127,9 @@ final class SimulatedClient {
         // `printf … | nc -N`: nothing more will come, and the answers are still read.
         if unwritten.isEmpty, !asked.isEmpty, world.random.chance(world.plan.vanishing) {
             pipe.clientEnded = true
+            for case .reserve(_, _, _, let id) in asked.map(\.kind) {
+                world.checker.hurry.ids.insert(id)
+            }
         }
     }
     private func read(_ pipe: Pipe) {

@@ -56,6 +56,7 @@ final class SimulatedKernel: SystemHost {
         var events: UInt32 = 0
         if !pipe.toServer.isEmpty || pipe.clientEnded || pipe.clientClosed { events |= readable }
         if pipe.space > 0 || pipe.clientClosed { events |= writable }
+        if pipe.clientEnded || pipe.clientClosed { events |= UInt32(EPOLLRDHUP.rawValue) }
         events &= interest
         if pipe.clientClosed { events |= UInt32(EPOLLHUP.rawValue) }
         if pipe.wasReset { events |= UInt32(EPOLLERR.rawValue) }

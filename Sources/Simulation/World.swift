@@ -333,6 +333,7 @@ final class World {
                     + "the ring")
             kernel.wakesAt = monotonic
             check { try checker.checkStart(started) }
+            checker.hurry.isForAll = false
         } catch {
             disk.dieIfTorn()
             if isDead { return bury() }
@@ -345,6 +346,7 @@ final class World {
     private func stop() {
         guard let daemon else { return }
         story.tell("SIGTERM")
+        checker.hurry.isForAll = true
         isDraining = true
         do throws(DaemonFailure) {
             let all = try daemon.stop()

@@ -17,7 +17,12 @@ extension Verb {
     /// The arguments as the documentation writes them; empty where there are none.
     package var argumentSyntax: StaticString {
         switch self {
-        case .reserve, .check:
+        case .reserve:
+            """
+            <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
+            ua= ack=]
+            """
+        case .check:
             "<key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
         case .extend: "<hold> out= [in= ttl= ack=]"
         case .settle:
@@ -35,8 +40,8 @@ extension Verb {
         case .events: "[from= to= limit= type= account=]"
         case .explain:
             """
-            <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=] | \
-            <hold>|<seq> [from=]
+            <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
+            ua= ack=] | <hold>|<seq> [from=]
             """
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"

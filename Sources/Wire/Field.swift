@@ -6,6 +6,7 @@ enum Field: UInt8, CaseIterable {
     case id, user, project, environment, address, userAgent
     case cached, cacheWrite, reasoning, milliseconds, outcome, key, model
     case why, under, after, limit, from, to, type, account
+    case wait, priority
 
     var name: StaticString {
         switch self {
@@ -37,6 +38,8 @@ enum Field: UInt8, CaseIterable {
         case .to: "to"
         case .type: "type"
         case .account: "account"
+        case .wait: "wait"
+        case .priority: "prio"
         }
     }
     /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
@@ -87,6 +90,8 @@ enum Field: UInt8, CaseIterable {
         case 0x3D_6F74: .to  // to=
         case 0x3D_6570_7974: .type  // type=
         case 0x3D74_6E75_6F63_6361: .account  // account=
+        case 0x3D_7469_6177: .wait  // wait=
+        case 0x3D_6F69_7270: .priority  // prio=
         default: nil
         }
     }

@@ -35,8 +35,15 @@ extension ReserveRequest {
             case .tier: tier = try fields.serviceTier()
             case .ttl: ttl = try fields.number(1...Bounds.holdSecondsMax)
             case .ack: acknowledgement = try fields.acknowledgement()
+            // Who only checks has nothing to wait for; EXPLAIN takes RESERVE's words as they are.
+            case .wait where verb != .check:
+                wait = try fields.number(1...WireLimits.waitMillisecondsMax)
+            case .priority where verb != .check: priority = UInt8(try fields.number(1...10))
             default: try text.read(field, from: &fields)
             }
+        }
+        if wait == 0, fields.has(.priority) {
+            throw fields.failure("prio= orders those that wait: say how long with wait=, too")
         }
     }
 }

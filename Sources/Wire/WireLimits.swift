@@ -9,7 +9,7 @@ package enum WireLimits {
     /// bytes. Far below Redis's 512 MiB: the longest honest request is an `APPEND` of a few KiB,
     /// and a connection must not be able to make the gate buffer more than this for one command.
     package static let requestBytesMax = 65_536
-    /// Most arguments of one request, the verb included. `RESERVE` with every field has 15.
+    /// Most arguments of one request, the verb included. `RESERVE` with every field has 17.
     package static let argumentsMax = 64
     /// Longest number in a RESP header, in digits; ten hold 2³¹−1, Redis's own ceiling.
     static let headerDigitsMax = 10
@@ -27,6 +27,10 @@ package enum WireLimits {
     package static let echoBytesMax = 64
     /// Redis's own cut for the command, and for all arguments, that `unknown command` repeats.
     static let unknownCommandEchoMax = 128
+
+    /// Longest time that a request may wait for room, in milliseconds: five of the longest times after which
+    /// a sliding minute surely has some.
+    package static let waitMillisecondsMax: Int64 = 300_000
 
     /// Entries of one `LIST` answer when the request does not say.
     package static let listLimitDefault = 100

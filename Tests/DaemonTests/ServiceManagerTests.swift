@@ -65,7 +65,9 @@ extension ThroughTheSocket {
             try manager.wait(for: "READY=1")
             #expect(manager.lines.first == "STATUS=opening the journal")
             #expect(try daemon.client().ask("PING").text == "PONG")
-            #expect(manager.lines.contains { $0.hasPrefix("STATUS=seq 2, ") }, "\(manager.lines)")
+            _ = try poll("what the daemon is at, in \(manager.messages)") {
+                manager.lines.contains { $0.hasPrefix("STATUS=seq 2, ") } ? true : nil
+            }
             #expect(try daemon.stop() == 0)
             #expect(manager.count("READY=1") == 1)
             #expect(manager.count("STOPPING=1") == 1)

@@ -67,7 +67,8 @@ extension ThroughTheSocket {
             defer { handed.close() }
             let scratch = try Scratch()
             let command = [DaemonProcess.binary, "serve", "--data", scratch.file("data")]
-            let child = try ChildProcess(launcher([handed]) + command, in: scratch)
+            let child = try ChildProcess(
+                launcher([handed]) + command, in: scratch, inherits: true)
             #expect(try child.wait() == 78, "\(child.standardError)")
             for word in words { #expect(child.standardError.contains(word), "\(word)") }
         }
@@ -85,7 +86,8 @@ extension ThroughTheSocket {
                 let waiting = try Client(path)
                 try waiting.send("PING\r\n")
                 let daemon = try DaemonProcess(
-                    ThroughTheSocket.small, in: scratch, wrapper: launcher([socket]), socket: path)
+                    ThroughTheSocket.small, in: scratch, wrapper: launcher([socket]), socket: path,
+                    inherits: true)
                 #expect(try waiting.reply().text == "PONG")
                 try says(daemon, "serving at \(path)")
                 #expect(
@@ -107,7 +109,8 @@ extension ThroughTheSocket {
             }
             let daemon = try DaemonProcess(
                 ThroughTheSocket.small, in: scratch,
-                wrapper: launcher([tcp, unix], names: "tcp:unix"), socket: path)
+                wrapper: launcher([tcp, unix], names: "tcp:unix"), socket: path,
+                inherits: true)
             #expect(try Client(path).ask("INFO").text.contains("tollgate_version"))
             #expect(try Client(port: port).ask("INFO").text.hasPrefix("-NOAUTH"))
             try says(daemon, "127.0.0.1:\(port)")

@@ -25,7 +25,8 @@ extension ThroughTheSocket {
                 "INFO",
                 "APPEND org.created '{\"account\":\"x\"}'",
                 "CHARGE \(key) \(model) in=1 out=1 id=t",
-                "SETTLE 1-1 in=1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)", "HELLO 3",
+                "SETTLE 1-1 in=1 out=1", "EXTEND 1-1 out=1", "RELEASE 1-1", "CHECK \(key) \(model)",
+                "HELLO 3",
                 "CLIENT LIST",
             ] {
                 let reply = try client.ask(line)
@@ -59,7 +60,7 @@ extension ThroughTheSocket {
                 "RESERVE": "RESERVE \(key) \(model) in=1 out=1",
                 "CHECK": "CHECK \(key) \(model) in=1",
                 "CHARGE": "CHARGE \(key) \(model) in=1 out=1 id=c",
-                "SETTLE": "SETTLE 1-1 in=1 out=1",
+                "SETTLE": "SETTLE 1-1 in=1 out=1", "EXTEND": "EXTEND 1-1 out=1",
                 "RELEASE": "RELEASE 1-1", "USAGE": "USAGE acme", "LIST orgs": "LIST orgs",
                 "LIST keys": "LIST keys", "GET": "GET \(key)", "EVENTS": "EVENTS",
                 "EXPLAIN": "EXPLAIN \(key) \(model)", "EXPLAIN life": "EXPLAIN 1-1",
@@ -67,7 +68,7 @@ extension ThroughTheSocket {
             ]
             let may: [String: Set<String>] = [
                 "admin": Set(lines.keys),
-                "relay": ["RESERVE", "CHECK", "CHARGE", "SETTLE", "RELEASE"],
+                "relay": ["RESERVE", "CHECK", "EXTEND", "CHARGE", "SETTLE", "RELEASE"],
                 "auditor": [
                     "USAGE", "LIST orgs", "LIST keys", "GET", "EVENTS", "EXPLAIN", "EXPLAIN life",
                 ],

@@ -504,5 +504,35 @@ struct GoldenEvent: Sendable {
                 usd: Nanodollars(.max), until: .max, price: 0
             ).encode(into: &buffer)
         },
+        GoldenEvent("hold.refused after it waited") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 51, key, relay), reason: .concurrency, model: gpt,
+                input: 1, output: 1, usd: Nanodollars(32_000))
+            event.limit = .concurrency
+            event.scopeTier = .team
+            event.amount = 150
+            event.used = 150
+            event.text.id = Bytes("w-1")
+            var extras = Extras.Writer()
+            extras.add(
+                Extras.Came(at: instant("2026-11-22T10:00:00.023456789Z"), priority: 2))
+            event.extras = extras.extras
+            event.encode(into: &buffer)
+        },
+        GoldenEvent("hold.refused to a hold that was to grow") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 52, key, relay), reason: .budgetExhausted, model: gpt,
+                input: 0, output: 500, usd: dollars("0.012"))
+            event.limit = LimitKind(.usd, .day)
+            event.scopeTier = .team
+            event.amount = dollars("500").raw
+            event.used = dollars("499.20").raw
+            event.held = dollars("0.795").raw
+            event.resets = instant("2026-11-22T23:00:00Z")
+            var extras = Extras.Writer()
+            extras.add(growing: HoldName(epoch: 3, seq: 20))
+            event.extras = extras.extras
+            event.encode(into: &buffer)
+        },
     ]
 }

@@ -495,6 +495,9 @@ struct HistoryGenerator {
         if random.chance(60) {
             line += " ttl=\(random.pick([1, 2, 5, 30, 59, 60, 61, 600, 3600, 86_400]))"
         }
+        if verb == "RESERVE", random.chance(5) {
+            line += " wait=\(1 + random.below(300_000)) prio=\(1 + random.below(10))"
+        }
         if random.chance(10) {
             line += " user=u\(random.below(5)) project=p env=test ip=10.0.0.1 ua=relay/1"
         }
@@ -972,6 +975,11 @@ struct HistoryGenerator {
             "RESERVE \(key) fast in=5 ttl=0",
             "RESERVE \(key) fast in=5 ttl=86401",
             "RESERVE \(key) fast in=5 tier=gold",
+            "RESERVE \(key) fast in=5 prio=3",
+            "RESERVE \(key) fast in=5 wait=0",
+            "RESERVE \(key) fast in=5 wait=300001",
+            "RESERVE \(key) fast in=5 wait=10 prio=11",
+            "CHECK \(key) fast in=5 wait=10",
             "RESERVE no/such/key fast in=5 tier=gold",
             "CHECK \(key) fast out=many",
             "EXTEND",

@@ -60,12 +60,28 @@ extension NaiveModel {
         guard words.count >= 3 else {
             throw .error
         }
+        var mayWait: Set<String> = []
+        if words[0] == "RESERVE" {
+            // Here nobody waits: that is the gate's. What it does not need, it refuses.
+            mayWait = ["wait", "prio"]
+        }
         let options = try Self.options(
             words.dropFirst(3),
-            allowed: [
+            allowed: mayWait.union([
                 "in", "bytes", "out", "scope", "tier", "id", "ttl",
                 "user", "project", "env", "ip", "ua", "ack",
-            ])
+            ]))
+        if let prio = options["prio"] {
+            guard options["wait"] != nil, let number = Self.integer(prio), (1...10).contains(number)
+            else {
+                throw .error
+            }
+        }
+        if let wait = options["wait"] {
+            guard let number = Self.integer(wait), (1...300_000).contains(number) else {
+                throw .error
+            }
+        }
         let input = try Self.tokens(options["in"])
         let bytes = try Self.tokens(options["bytes"])
         let ttlSeconds = try Self.ttl(options["ttl"]) ?? 600

@@ -1,5 +1,6 @@
+internal import CLinux
 internal import Foundation
-package import Glibc
+internal import Glibc
 internal import Synchronization
 
 /// A program that a test starts; its three files are all that it shares with this process.
@@ -7,7 +8,7 @@ internal import Synchronization
 /// `posix_spawn` rather than Foundation's `Process`, whose waiting needs a run loop on the thread
 /// that started it, and tests move between threads.
 package final class ChildProcess: Sendable {
-    package let pid: pid_t
+    package let pid: Int32
     private let output: String
     private let errors: String
     private let ended = Mutex<Int32?>(nil)
@@ -24,9 +25,12 @@ package final class ChildProcess: Sendable {
     /// Starts `words`, looked up in PATH. Standard output and standard error go to files in `scratch`
     /// whose names begin with `name`; the environment is nothing but PATH, what is given, and what a
     /// sanitizer must know.
+    ///
+    /// - Parameter inherits: leaves it what descriptors this process happens to have; tests beside this one
+    ///   open some that are not closed on exec, and a child with few to spend would find them taken.
     package init(
         _ words: [String], environment: [String: String] = [:], input: String = "/dev/null",
-        in scratch: Scratch, name: String = "child"
+        in scratch: Scratch, name: String = "child", inherits: Bool = false
     ) throws {
         let unique = scratch.file("\(name)-\(UInt32.random(in: 0 ... .max))")
         output = unique + ".out"
@@ -38,6 +42,7 @@ package final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&files, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, 1, output, fresh, 0o600)
         posix_spawn_file_actions_addopen(&files, 2, errors, fresh, 0o600)
+        if !inherits { tg_spawn_close_from(&files, 3) }
         let sanitizers = ProcessInfo.processInfo.environment.filter {
             $0.key == "ASAN_OPTIONS" || $0.key == "TSAN_OPTIONS"
         }

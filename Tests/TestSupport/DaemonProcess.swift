@@ -15,16 +15,19 @@ package final class DaemonProcess: Sendable {
     /// - Parameters:
     ///   - wrapper: what comes before `tollgate`: `["prlimit", "--nofile=64"]`.
     ///   - data: the data directory, when it is not `data` in the scratch.
+    ///   - inherits: leaves it this process's descriptors, for sockets that are handed over.
     ///   - binary: the program; the one beside the test bundle, or TOLLGATE_BINARY.
     package init(
         _ flags: [String] = [], in scratch: Scratch? = nil, wrapper: [String] = [],
-        environment: [String: String] = [:], data: String? = nil, socket: String? = nil
+        environment: [String: String] = [:], data: String? = nil, socket: String? = nil,
+        inherits: Bool = false
     ) throws {
         let scratch = try scratch ?? Scratch()
         let data = data ?? scratch.file("data")
         self.scratch = scratch
         socketPath = socket ?? data + "/tollgate.sock"
-        process = try DaemonProcess.spawn(flags, scratch, wrapper, environment, data, socket)
+        process = try DaemonProcess.spawn(
+            flags, scratch, wrapper, environment, data, socket, inherits)
         let (process, path) = (process, socketPath)
         try poll(seconds: 60, "the socket of the daemon") {
             if let status = process.status {
@@ -37,17 +40,18 @@ package final class DaemonProcess: Sendable {
     package static func failure(
         _ flags: [String] = [], in scratch: Scratch, data: String? = nil, socket: String? = nil
     ) throws -> DaemonEnded {
-        let process = try spawn(flags, scratch, [], [:], data ?? scratch.file("data"), socket)
+        let process = try spawn(
+            flags, scratch, [], [:], data ?? scratch.file("data"), socket, false)
         return DaemonEnded(status: try process.wait(), errors: process.standardError)
     }
     private static func spawn(
         _ flags: [String], _ scratch: Scratch, _ wrapper: [String], _ environment: [String: String],
-        _ data: String, _ socket: String?
+        _ data: String, _ socket: String?, _ inherits: Bool
     ) throws -> ChildProcess {
         let named = socket.map { ["--socket", $0] } ?? []
         return try ChildProcess(
             wrapper + [binary, "serve", "--data", data] + named + flags, environment: environment,
-            in: scratch, name: "daemon")
+            in: scratch, name: "daemon", inherits: inherits)
     }
     /// The `tollgate` under test: the built one, or what TOLLGATE_BINARY names.
     package static let binary =

@@ -4,7 +4,10 @@ import Wire
 
 @Suite struct `Typed requests` {
     static let reserve =
-        "RESERVE <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
+        "RESERVE <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= "
+        + "ip= ua= ack=]"
+    static let check =
+        "CHECK <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
     static let settle =
         "SETTLE <hold> in= out= [cached= cache_write= reasoning= tier= ms= outcome= key= model= ack=]"
     static let most = "1000000000000"
@@ -129,6 +132,23 @@ import Wire
             "ERR '0-7' is no hold: a hold is <epoch>-<seq>, such as 3-184467, as RESERVE answered it"
         ),
         ("SETTLE 3-7 in=1 out=1 id=x", "ERR SETTLE has no field id=; the syntax is \(settle)"),
+        ("RESERVE a/b m wait=300000 prio=10", "ok"),
+        ("RESERVE a/b m wait=1", "ok"),
+        (
+            "RESERVE a/b m wait=300001",
+            "ERR wait= must be a whole number from 1 to 300000"
+        ),
+        ("RESERVE a/b m wait=1 prio=0", "ERR prio= must be a whole number from 1 to 10"),
+        (
+            "RESERVE a/b m prio=5",
+            "ERR prio= orders those that wait: say how long with wait=, too"
+        ),
+        ("CHECK a/b m wait=1", "ERR CHECK has no field wait=; the syntax is \(check)"),
+        ("EXTEND 3-7 out=5 in=4 ttl=60 ack=disk", "ok"),
+        (
+            "EXTEND 3-7 in=5",
+            "ERR EXTEND needs out=; the syntax is EXTEND <hold> out= [in= ttl= ack=]"
+        ),
         ("RELEASE 3-7 why='client went away'", "ok"),
         (
             "RELEASE 3-7 in=1",

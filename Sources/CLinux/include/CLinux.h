@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -65,6 +66,9 @@ void tg_explain_memory_faults(const char *_Nonnull message, int code);
 int tg_rwlock_init(pthread_rwlock_t *_Nonnull lock);
 /// A condition variable whose timed waits count CLOCK_MONOTONIC. 0 or an errno.
 int tg_cond_init(pthread_cond_t *_Nonnull condition);
+
+/// `posix_spawn_file_actions_addclosefrom_np`: a child gets no descriptor from `first` on.
+int tg_spawn_close_from(posix_spawn_file_actions_t *_Nonnull actions, int first);
 
 static inline int tg_set_nonblocking(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL, 0);

@@ -177,10 +177,11 @@ private struct Asked {
             "tier=standard", "outcome=exact", "cached=0", "cache_write=0", "reasoning=0", "ms=0",
             "from=1", "limit=\(WireLimits.listLimitDefault)",
             "limit=\(WireLimits.eventsLimitDefault)", usual,
+            "prio=\(ReserveRequest.priorityDefault)",
         ]
         let numbers: Set = [
             "in", "bytes", "out", "ttl", "cached", "cache_write", "reasoning", "ms", "from", "to",
-            "limit",
+            "limit", "wait", "prio",
         ]
         return fields.map { field in
             let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1)
@@ -200,6 +201,10 @@ private struct Asked {
         add("scope", request.scope)
         add("tier", request.tier.name)
         add("ttl", request.ttl)
+        if request.wait > 0 {
+            add("wait", request.wait)
+            add("prio", Int64(request.priority))
+        }
         add(request.text)
     }
     private mutating func add(_ request: SettleRequest) {
