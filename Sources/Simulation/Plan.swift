@@ -28,6 +28,8 @@ struct Plan {
     var waiting: Int
     var idleLineSeconds: Int
     var connectionsMax: Int
+    /// Reserves that leave the model to rules.
+    var routing: Int
 
     init(_ random: inout SeededRandom) {
         func rate(_ choices: [Int]) -> Int { random.pick(choices) }
@@ -54,5 +56,6 @@ struct Plan {
         waiting = rate([0, 100, 400, 900])
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
+        routing = rate([0, 50, 300])
     }
 }

@@ -84,6 +84,12 @@ struct Desk: ~Copyable {
             APPEND credit.granted '{"account":"acme","usd":"0.01","source":"sign-up","expires_in":9}'
             """,
             #"APPEND credit.granted '{"account":"acme","usd":"0.002","source":"card","reference":"p"}'"#,
+            #"APPEND routing.set '{"account":"acme/ml","rules":[{"name":"short","match":{"out":9,"#
+                + #""prompt":["sum"]},"model":"gpt"}],"fallback":"openai/gpt-4.1"}'"#,
+            "RESERVE acme/ml/prod auto in=9 out=9 id=a1 prompt=Summary temperature=0.3 batch=1",
+            "RESERVE acme/ml/prod auto in=9 out=90 id=a2 capability=vision,tools priority=low",
+            "RESERVE acme/ml/prod auto in=9 out=9 id=a1", "CHECK acme/ml/prod auto in=1",
+            "EXPLAIN acme/ml/prod auto in=9 out=9",
             "RESERVE acme/ml/prod gpt in=100 out=200 id=r2",
             "SETTLE 1-@ in=900 out=200 cached=10", "RESERVE acme/ml/prod gpt in=1000 out=200",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=900 out=900 id=c3", "USAGE acme", "SELECT 7",
