@@ -64,6 +64,8 @@ struct Desk: ~Copyable {
             APPEND price.set '{"model":"openai/gpt-4.1","in":"9","out":"30","capabilities":["vision"],\
             "from":"2026-11-23T20:00:00Z"}'
             """, "GET price openai/gpt-4.1", "GET price openai/gpt-4.1 2",
+            "CHECK acme/ml/prod gtp in=1", #"APPEND alias.set '{"alias":"best","model":"gpt"}'"#,
+            #"APPEND permissions.set '{"account":"acme/ml","models":["GPT","gtp","openai/*"]}'"#,
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
             "SETTLE 1-999 in=1 out=1 key=acme/ml/prod model=gpt",
             #"APPEND limits.set '{"account":"acme/ml/prod","limits":{"usd.total":"5"},"id":"l1"}'"#,
