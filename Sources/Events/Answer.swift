@@ -5,6 +5,8 @@ package enum Answer: Sendable {
     case allowed(hold: HoldName, model: Bytes, usd: Nanodollars, until: Instant)
     /// `CHECK`: a hold would be placed.
     case wouldAllow(model: Bytes, usd: Nanodollars)
+    /// The same for a request that left the model to the routing.
+    case routed(RoutedAnswer)
     case denied(Denial)
     /// An open hold is now so large and lives so long.
     case extended(hold: HoldName, usd: Nanodollars, until: Instant)
@@ -13,6 +15,30 @@ package enum Answer: Sendable {
     case released(hold: HoldName)
     case charged(charge: HoldName, usd: Nanodollars, left: Nanodollars?)
     case failed(Failure)
+}
+
+/// What became of a request for `auto`, and whose doing it is.
+package struct RoutedAnswer: Sendable {
+    /// Nil where it was only asked.
+    package var hold: HoldName?
+    package var until: Instant
+    package var model: Bytes
+    package var usd: Nanodollars
+    package var rule: Bytes
+    /// Against the policy's fallback; less than nothing where that were cheaper.
+    package var saved: Nanodollars
+
+    package init(
+        hold: HoldName?, until: Instant, model: Bytes, usd: Nanodollars, rule: Bytes,
+        saved: Nanodollars
+    ) {
+        self.hold = hold
+        self.until = until
+        self.model = model
+        self.usd = usd
+        self.rule = rule
+        self.saved = saved
+    }
 }
 
 /// A refusal with its numbers.

@@ -22,6 +22,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
     case creditGranted = 24
     case creditExpired = 25
     case billingSet = 26
+    case routingSet = 27
 
     case priceSet = 30
     case aliasSet = 31
@@ -55,6 +56,7 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .keyRotationDue: "key.rotation_due"
         case .limitsSet: "limits.set"
         case .permissionsSet: "permissions.set"
+        case .routingSet: "routing.set"
         case .overrideGranted: "override.granted"
         case .overrideEnded: "override.ended"
         case .creditGranted: "credit.granted"

@@ -117,7 +117,35 @@ package struct ReserveRequest: Sendable {
     package var priority = ReserveRequest.priorityDefault
     package static let priorityDefault: UInt8 = 5
     package var text = RequestText()
+    package var hints = RoutingHints()
     package init() {}
+}
+
+/// What a caller says of a request so that rules may choose its model; only `auto` asks for it. Borrowed,
+/// every field optional, and nothing of it is stored.
+package struct RoutingHints: Sendable {
+    package var temperature: Temperature?
+    package var batch: Bool?
+    package var priority = Bytes.empty
+    /// Words of the prompt, or its beginning.
+    package var prompt = Bytes.empty
+    /// What the model must be able to do: names, separated by commas.
+    package var capability = Bytes.empty
+    package init() {}
+
+    /// Whether a capability is among those required.
+    package func requires(_ name: Bytes) -> Bool { firstCapability { $0 == name } != nil }
+    /// The first required capability of which something is true.
+    package func firstCapability(where matches: (Bytes) -> Bool) -> Bytes? {
+        var start = 0
+        while start < capability.count {
+            let rest = capability.slice(start, capability.count)
+            let name = rest.slice(0, rest.firstIndex(of: UInt8(ascii: ",")) ?? rest.count)
+            if matches(name) { return name }
+            start += name.count + 1
+        }
+        return nil
+    }
 }
 
 /// `EXTEND`: what an open hold shall be. The numbers are its new wholes, so a repeat asks for nothing.

@@ -122,7 +122,7 @@ extension GateLoop {
     mutating func count(_ answer: Answer) {
         counters.decisions += 1
         switch answer {
-        case .allowed, .wouldAllow, .extended: counters.allowed += 1
+        case .allowed, .wouldAllow, .extended, .routed: counters.allowed += 1
         case .denied: counters.denied += 1
         default: break
         }

@@ -39,8 +39,8 @@ extension EventType {
     /// to an account gets its budget from above, and cannot lift what was decided there.
     fileprivate var isDecidedAbove: Bool {
         switch self {
-        case .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded, .accountDisabled,
-            .accountEnabled:
+        case .limitsSet, .permissionsSet, .overrideGranted, .overrideEnded, .creditGranted,
+            .billingSet, .accountDisabled, .accountEnabled:
             true
         default: false
         }
@@ -150,6 +150,8 @@ extension Book {
             // A payload without a path is refused for that.
             guard let path = payload["account"]?.string else { return nil }
             guard path.withBytes({ isInside($0, authority) }) else { return refusal(echo(path)) }
+            // What comes off a key's bill comes off the budget that was given from above.
+            if type == .chargeCorrected { return refusal("its own bill") }
             let isTop = path.withBytes { $0 == self.path(of: authority.account)! }
             return isTop && type.isDecidedAbove ? refusal("\(echo(path)) itself") : nil
         }

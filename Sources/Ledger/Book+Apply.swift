@@ -122,6 +122,9 @@ extension Book {
                 model: model, price: price, modelText: event.modelText, tier: event.tier,
                 input: event.input, output: event.output, usd: event.usd, until: event.until, id: id
             ), accounts.chain(ofKey: key), probe)
+        if event.flags & Extras.flag != 0, let routing = event.extras.routing {
+            remember(routing, of: HoldName(epoch: event.epoch, seq: event.seq))
+        }
     }
 
     /// - Parameter probe: of the id, in the table as it is now.

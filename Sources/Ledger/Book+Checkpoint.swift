@@ -5,7 +5,7 @@ import Events
 
 extension Book {
     /// The layout's number; a checkpoint of another one is not read but folded anew from the log.
-    package static let checkpointVersion: UInt32 = 3
+    package static let checkpointVersion: UInt32 = 4
 
     /// A 128-bit digest of everything the fold made.
     package func digest() -> Hash128 {
@@ -23,6 +23,7 @@ extension Book {
         encodeAccounts(into: &b)
         encodePrices(into: &b)
         encodeHolds(into: &b)
+        encodeRouting(into: &b)
     }
 
     /// Reads a book back; nil when the bytes are not one of this version.
@@ -34,7 +35,7 @@ extension Book {
         time = Instant(nanoseconds: r.int64())
         epoch = r.uint32()
         guard decodeTables(&r), decodeModels(&r), decodeAccounts(&r), decodePrices(&r),
-            decodeHolds(&r), !r.failed, r.remaining == 0
+            decodeHolds(&r), decodeRouting(&r), !r.failed, r.remaining == 0
         else { return nil }
     }
 

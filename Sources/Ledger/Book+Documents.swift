@@ -40,6 +40,7 @@ extension Book {
             if let list = intern(set.scopes) {
                 accounts.rows.pointer(account).pointee.scopes = list
             }
+        case .routingSet(let set): try apply(set, to: try existing(header.account), json)
         case .priceSet(let set): try apply(set, event)
         case .aliasSet(let set):
             guard let model = set.model.withBytes({ prices.model(named: $0, in: names) }) else {

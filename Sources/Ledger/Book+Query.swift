@@ -140,6 +140,10 @@ extension Book {
         }
         writeList("models", row.pointee.models, &object, into: &b)
         writeList("scopes", row.pointee.scopes, &object, into: &b)
+        if let routing = routes.policies[number] {
+            object.name("routing", into: &b)
+            b.append(names[routing.json])
+        }
         writeLife(of: number, at: now, &object, into: &b)
         if row.pointee.tier != .key {
             object.field("children", Int64(row.pointee.children), into: &b)

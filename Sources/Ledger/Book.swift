@@ -15,6 +15,7 @@ package struct Book: ~Copyable {
     private let listsStorage = UnsafeMutablePointer<PatternLists>.allocate(capacity: 1)
     private let correctionsStorage = UnsafeMutablePointer<Corrections>.allocate(capacity: 1)
     private let holdsStorage = UnsafeMutablePointer<HoldTable>.allocate(capacity: 1)
+    private let routesStorage = UnsafeMutablePointer<RoutingBook>.allocate(capacity: 1)
 
     /// The last event folded; 0 in an empty book.
     package internal(set) var seq: UInt64 = 0
@@ -46,6 +47,10 @@ package struct Book: ~Copyable {
         unsafeAddress { UnsafePointer(holdsStorage) }
         nonmutating unsafeMutableAddress { holdsStorage }
     }
+    var routes: RoutingBook {
+        unsafeAddress { UnsafePointer(routesStorage) }
+        nonmutating unsafeMutableAddress { routesStorage }
+    }
 
     /// What the daemon must append by itself at an instant; rebuilt when a checkpoint is read.
     var schedule = Schedule()
@@ -68,6 +73,7 @@ package struct Book: ~Copyable {
         listsStorage.initialize(to: PatternLists())
         correctionsStorage.initialize(to: Corrections())
         holdsStorage.initialize(to: HoldTable())
+        routesStorage.initialize(to: RoutingBook())
     }
     deinit {
         namesStorage.deinitialize(count: 1)
@@ -82,6 +88,8 @@ package struct Book: ~Copyable {
         correctionsStorage.deallocate()
         holdsStorage.deinitialize(count: 1)
         holdsStorage.deallocate()
+        routesStorage.deinitialize(count: 1)
+        routesStorage.deallocate()
     }
 }
 

@@ -195,6 +195,11 @@ extension Book {
         if row.pointee.flags.contains(.revoked) { state = "revoked" }
         if row.pointee.isKey, now.nanoseconds >= row.pointee.expires { state = "expired" }
         object.field("state", Bytes(state), into: &b)
+        // One hides the other in `state`, and both count: what is enabled again may be revoked.
+        object.field("disabled", row.pointee.flags.contains(.disabled), into: &b)
+        if row.pointee.isKey {
+            object.field("revoked", row.pointee.flags.contains(.revoked), into: &b)
+        }
         // The nearest account above that keeps it from asking.
         let above = accounts.lineage(number).dropFirst()
         if let by = above.first(where: {

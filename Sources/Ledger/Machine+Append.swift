@@ -75,6 +75,14 @@ extension Machine {
             try refuse(
                 listViolations("models", payload.list("models"), above, \.models)
                     + listViolations("scopes", payload.list("scopes"), above, \.scopes))
+        case .routingSet(let set):
+            account = AccountNumber(try existing(set.account))
+            // As they will be stored: aliases have been resolved.
+            guard
+                case .routingSet(let stored) = try Document(
+                    type: type, payload.json, strict: false)
+            else { preconditionFailure("it is a routing.set") }
+            try refuse(routingViolations(stored.policy))
         case .creditGranted(let granted):
             let target = try existing(granted.account)
             account = AccountNumber(target)
@@ -85,6 +93,10 @@ extension Machine {
             try check(set, of: known)
             number = known ?? UInt32(book.modelCount)
         case .aliasSet(let set):
+            guard !set.alias.withBytes({ $0 == Machine.autoModel }) else {
+                throw Failure(
+                    .error, "alias \"auto\" is the word that leaves the model to routing.set")
+            }
             guard set.model.withBytes({ book.prices.model(named: $0, in: book.names) }) != nil
             else {
                 throw Failure(
@@ -153,6 +165,20 @@ extension Machine {
         case .accountCreated, .permissionsSet:
             guard let models = payload.list("models") else { return }
             payload["models"] = .strings(models.map { resolved($0) })
+        case .routingSet(let set):
+            guard let policy = set.policy else { return }
+            payload["fallback"] = .string(resolved(policy.fallback))
+            guard let rules = payload["rules"]?.array else { return }
+            payload["rules"] = .array(
+                rules.map { rule in
+                    .object(
+                        (rule.members ?? []).map { member in
+                            guard ["model", "fallback"].contains(member.name),
+                                let name = member.value.string
+                            else { return member }
+                            return JSON.Member(member.name, .string(resolved(name)))
+                        })
+                })
         case .priceSet(let set): payload["model"] = .string(set.model)
         case .aliasSet(let set):
             payload["alias"] = .string(set.alias)
@@ -325,6 +351,20 @@ extension Machine {
                     + "\(describe(account))'s allow-list")
         }
         return violations
+    }
+    /// Models that have no price to choose them by.
+    private func routingViolations(_ policy: RoutingPolicy?) -> [String] {
+        guard let policy else { return [] }
+        var models: [String] = []
+        for name in policy.models where !models.contains(name) {
+            let known = name.withBytes { book.prices.model(named: $0, in: book.names) } != nil
+            if !known { models.append(name) }
+        }
+        guard !models.isEmpty else { return [] }
+        return [
+            "cannot route to [\(models.joined(separator: ", "))]: neither models with a price nor known "
+                + "aliases; append their price.set first"
+        ]
     }
     /// ` (gpt: openai/gpt-4.1)`: what the bare names among them may have meant.
     private func nearest(to names: [String]) -> String {

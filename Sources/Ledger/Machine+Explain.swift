@@ -25,6 +25,7 @@ extension Machine {
         object.field("out", asked.output, into: &b)
         if let usd = asked.usd { object.field("usd", Nanodollars(usd), into: &b) }
         write(answer, &object, into: &b)
+        if let routing = asked.routing { write(routing, asked, request, &object, into: &b) }
         if let repeated = repeated(request, asked) {
             object.field("repeats", repeated, into: &b)
         }
@@ -40,6 +41,13 @@ extension Machine {
         book.names[account.pointee.name].string
     }
 
+    /// Whose rules chose the model, and how.
+    private struct Routing {
+        var account: UInt32
+        var route: Route
+        var steps: [RouteStep]
+    }
+
     /// The request as far as it is understood.
     private struct Explained {
         var key: UInt32?
@@ -53,6 +61,9 @@ extension Machine {
         var output: Int64
         /// Nil where it would overflow.
         var usd: Int64?
+        /// How `auto` was understood; nil where a model was named, or nobody set rules.
+        var routing: Routing?
+        var isAuto = false
         var isPriced: Bool { model != .max }
         var tokens: Int64 { input + output }
 
@@ -68,9 +79,31 @@ extension Machine {
                 self.model = model
                 self.price = price
             }
-            (input, output) = machine.asked(request, price)
+            (input, output) = machine.book.tokens(request, price)
+            if case .malformed = resolved, understood.name == Machine.autoModel {
+                isAuto = true
+                if let chain { route(request, chain, machine.book, at: machine.now) }
+            }
             usd = machine.book.prices.cost(
                 price, tier: request.tier, TokenUsage(input: input, output: output))
+        }
+        private mutating func route(
+            _ request: borrowing ReserveRequest, _ chain: AccountChain, _ book: borrowing Book,
+            at now: Instant
+        ) {
+            guard let (account, policy) = book.routing(chain) else { return }
+            var steps: [RouteStep] = []
+            let route = book.route(request, input: input, policy, chain, at: now) {
+                steps.append($0)
+            }
+            routing = Routing(account: account, route: route, steps: steps)
+            let row = book.prices.models.pointer(route.model)
+            name = book.names[row.pointee.name].string
+            resolved = .unpriced
+            guard row.pointee.price != .max else { return }
+            (model, price) = (route.model, row.pointee.price)
+            resolved = .priced(model: model, price: price)
+            output = book.tokens(request, price).output
         }
         func amount(of kind: LimitKind) -> Int64 {
             switch kind.unit {
@@ -107,6 +140,77 @@ extension Machine {
         let row = book.holds.row(slot)
         return row.pointee.state == .open || row.pointee.state == .settled
             ? row.pointee.name : nil
+    }
+
+    // MARK: The routing
+
+    private func write(
+        _ routing: Routing, _ asked: borrowing Explained, _ request: borrowing ReserveRequest,
+        _ object: inout ObjectWriter, into b: inout ByteBuffer
+    ) {
+        object.name("routing", into: &b)
+        var entry = ObjectWriter(opening: &b)
+        entry.field("account", path(routing.account), into: &b)
+        entry.field("rule", routing.route.rule, into: &b)
+        entry.field("model", asked.name, into: &b)
+        if let usd = asked.usd {
+            let tokens = TokenUsage(input: asked.input, output: asked.output)
+            let saved = book.saved(routing.route, tier: request.tier, tokens, usd: usd)
+            entry.field("saved", signed: saved, into: &b)
+        }
+        entry.name("steps", into: &b)
+        b.append(UInt8(ascii: "["))
+        for (i, step) in routing.steps.enumerated() {
+            if i > 0 { b.append(UInt8(ascii: ",")) }
+            write(step, into: &b)
+        }
+        b.append("]}" as StaticString)
+    }
+    private func write(_ step: RouteStep, into b: inout ByteBuffer) {
+        var entry = ObjectWriter(opening: &b)
+        switch step {
+        case .rule(let rule, let miss):
+            entry.field("rule", book.names[rule.name], into: &b)
+            entry.field("matches", miss == nil, into: &b)
+            entry.field("why", miss.map { text($0) } ?? "every condition is met", into: &b)
+        case .candidate(let model, let verdict):
+            entry.field("model", name(model), into: &b)
+            entry.field("usable", verdict.isUsable, into: &b)
+            entry.field("why", text(verdict), into: &b)
+        case .fallback(let model):
+            entry.field("rule", Bytes(RoutingPolicy.fallbackName), into: &b)
+            entry.field("model", name(model), into: &b)
+            entry.field("why", "no rule has chosen a model", into: &b)
+        }
+        b.append(UInt8(ascii: "}"))
+    }
+    private func name(_ model: UInt32) -> Bytes {
+        book.names[book.prices.models.pointer(model).pointee.name]
+    }
+    private func text(_ miss: RuleMiss) -> String {
+        switch miss {
+        case .output(let most): "out= is more than \(most)"
+        case .input(let most): "the prompt has more than \(most) tokens"
+        case .temperature(let most): "temperature= is not given, or is more than \(most)"
+        case .batch(let wanted): wanted ? "it is no batch request" : "it is a batch request"
+        case .priority(let wanted): "priority= is not \(book.names[wanted].string)"
+        case .prompt: "prompt= has none of its words"
+        case .capability(let wanted): "capability= does not ask for \(book.names[wanted].string)"
+        }
+    }
+    private func text(_ verdict: RouteVerdict) -> String {
+        switch verdict {
+        case .usable: "the key may use it, it has a price, and there is budget"
+        case .unpriced: "it has no price in force"
+        case .denied(let account): "it is not in \(path(account))'s list of models"
+        case .answerTooLong(let most): "its answers have at most \(most) tokens"
+        case .tooLong(let context): "prompt and answer do not fit its context of \(context) tokens"
+        case .lacks(let capability): "the price book does not list \(capability.string) for it"
+        case .noBudget(let binding):
+            "\(binding.kind.name) of \(path(binding.account)) has too little left"
+        case .noCredit: "the org's credit has too little left"
+        case .overflow: "so many tokens overflow its price"
+        }
     }
 
     // MARK: The checks
@@ -156,6 +260,15 @@ extension Machine {
         case .keyRevoked: return revocation(request.key, chain)
         case .keyDisabled: return disabling(chain)
         case .modelMalformed:
+            if let routing = asked.routing {
+                return Check(
+                    reason: reason, passes: true,
+                    why: "auto means \(asked.name) by \(routing.route.rule.string) of "
+                        + "\(path(routing.account).string)'s routing")
+            }
+            if asked.isAuto {
+                return Check(reason: reason, passes: nil, why: missingRouting(chain).text)
+            }
             if case .malformed = asked.resolved {
                 return Check(
                     reason: reason, passes: false,

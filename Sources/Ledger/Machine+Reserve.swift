@@ -22,7 +22,7 @@ extension Machine {
             scope.isEmpty || book.lacking(scope: scope, chain) == nil,
             book.allows(model: model, chain)
         else { return decide(request, placing: true) }
-        let asked = asked(request, price)
+        let asked = book.tokens(request, price)
         guard
             let usd = book.prices.cost(
                 price, tier: request.tier, TokenUsage(input: asked.input, output: asked.output)),
@@ -60,42 +60,24 @@ extension Machine {
         var growing: UnsafeMutablePointer<HoldRow>?
     }
 
-    /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
-    @inline(__always)
-    func asked(
-        _ request: borrowing ReserveRequest, _ price: UInt32
-    ) -> (input: Int64, output: Int64) {
-        var input: Int64 = 0
-        if let given = request.input {
-            input = given
-        } else if let bytes = request.bytes {
-            input = (bytes + 3) / 4
-        }
-        if let output = request.output { return (input, output) }
-        var output = Bounds.outputTokensDefault
-        if price != .max {
-            let most = book.prices.prices.pointer(price).pointee.maxOutput
-            if most > 0 { output = most }
-        }
-        return (input, output)
-    }
-
     // Out of line: refusals and repeats are rare beside admissions, and their code must not dilute
     // the path above.
     @inline(never)
     mutating func decide(_ request: borrowing ReserveRequest, placing: Bool) -> Answer {
         var asked = Asked()
         let key = book.key(request.key)
-        let (resolved, name) = resolve(request.model)
+        var (resolved, name) = resolve(request.model)
         asked.name = name
         if case .priced(let model, let price) = resolved {
             asked.model = ModelNumber(model)
             asked.price = price
         }
-        (asked.input, asked.output) = self.asked(request, asked.price)
+        (asked.input, asked.output) = book.tokens(request, asked.price)
+        let isAuto = isMalformed(resolved) && name == Machine.autoModel
 
         if placing, let key, !request.text.id.isEmpty,
-            let answer = answerRepeat(request, key, asked, malformed: isMalformed(resolved))
+            let answer = answerRepeat(
+                request, key, asked, malformed: isMalformed(resolved), isAuto: isAuto)
         {
             return answer
         }
@@ -107,6 +89,13 @@ extension Machine {
         let chain = book.accounts.chain(ofKey: key)
         if let (reason, account) = book.standing(chain, namedBy: request.key, at: now) {
             return refuse(reason, request, asked, by: account, placing: placing)
+        }
+        var route: Route?
+        if isAuto {
+            switch self.route(request, &asked, chain) {
+            case .success(let found): (route, resolved) = found
+            case .failure(let failure): return .failed(failure)
+            }
         }
         switch resolved {
         case .priced: break
@@ -143,7 +132,10 @@ extension Machine {
         if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
             return refuse(binding, chain, request, asked, placing: placing)
         }
+        var routed: RoutedAnswer?
+        if let route { routed = self.routed(route, request, asked) }
         guard placing, !waiting.isBehindOthers else {
+            if !placing, let routed { return .routed(routed) }
             return .wouldAllow(model: asked.name, usd: Nanodollars(usd))
         }
 
@@ -151,19 +143,26 @@ extension Machine {
         openWindows(chain.orgRow)
         let id =
             request.text.id.isEmpty ? IDHash.none : IDHash(.hold, key: key, request.text.id)
-        return place(
+        let answer = place(
             request, key: key, model: asked.model.raw, price: asked.price, name: asked.name,
             asked.input, asked.output, usd: usd, id, id.isNone ? .none : book.holds.probe(id),
-            chain,
-            extras(of: asked))
+            chain, extras(of: asked, routed))
+        guard let routed else { return answer }
+        return place(routed, answer)
     }
     /// What there is to say besides an event's layout; good until the next event.
-    private mutating func extras(of asked: borrowing Asked) -> Extras {
+    private mutating func extras(
+        of asked: borrowing Asked, _ routed: RoutedAnswer? = nil
+    ) -> Extras {
         let (came, hold) = (waiting.came, asked.growing)
-        if came == nil, hold == nil { return .none }
+        if came == nil, hold == nil, routed == nil { return .none }
         extras.removeAll()
         if let came { extras.add(came) }
         if let hold { extras.add(growing: hold.pointee.name) }
+        if let routed {
+            extras.add(askedModel: Bytes(Machine.autoModel))
+            extras.add(Extras.Routing(saved: routed.saved.raw, rule: routed.rule))
+        }
         return extras.extras
     }
 
@@ -237,7 +236,7 @@ extension Machine {
     /// What the same id was answered before; nil when it names nothing that still stands.
     private mutating func answerRepeat(
         _ request: borrowing ReserveRequest, _ key: UInt32, _ asked: borrowing Asked,
-        malformed: Bool
+        malformed: Bool, isAuto: Bool
     ) -> Answer? {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .holdsAgain { return nil }
@@ -248,11 +247,13 @@ extension Machine {
         let row = book.holds.row(slot)
         // A hold that was given back protects nothing any more, so the id asks anew.
         guard row.pointee.state == .open || row.pointee.state == .settled else { return nil }
+        if isAuto, let answer = routedRepeat(slot, request, input: asked.input) { return answer }
         let (model, tier, name) = (asked.model, request.tier, asked.name)
         let (input, output) = (asked.input, asked.output)
         let placed = book.holds.placing(of: row)
         let same =
-            !malformed && row.pointee.model == model.raw && row.pointee.tier == tier
+            !malformed && book.routes.routed(slot, row.pointee.name) == nil
+            && row.pointee.model == model.raw && row.pointee.tier == tier
             && placed.input == input && placed.output == output
             && (model != .none || book.names[row.pointee.modelName] == name)
         guard same else {
@@ -355,6 +356,26 @@ extension Machine {
 }
 
 extension Book {
+    /// The tokens to hold: as asked, or as many as the request's bytes and the model may make.
+    @inline(__always)
+    func tokens(
+        _ request: borrowing ReserveRequest, _ price: UInt32
+    ) -> (input: Int64, output: Int64) {
+        var input: Int64 = 0
+        if let given = request.input {
+            input = given
+        } else if let bytes = request.bytes {
+            input = (bytes + 3) / 4
+        }
+        if let output = request.output { return (input, output) }
+        var output = Bounds.outputTokensDefault
+        if price != .max {
+            let most = prices.prices.pointer(price).pointee.maxOutput
+            if most > 0 { output = most }
+        }
+        return (input, output)
+    }
+
     func modelName(of row: UnsafeMutablePointer<HoldRow>) -> Bytes {
         row.pointee.model == .max
             ? names[row.pointee.modelName]

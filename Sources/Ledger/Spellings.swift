@@ -29,7 +29,9 @@ extension PriceBook {
     /// The models whose bare names are nearest to a bare name that means none, the nearest first.
     ///
     /// As near as a slip of the fingers: one edit for three characters, two for up to eight, else
-    /// three; and behind those the names that go on where this one ends.
+    /// three; and behind those the names that go on where this one ends. Of equally near ones what an
+    /// alias stands for comes first: dozens of providers may sell a model of one name, and the alias
+    /// says which of them is meant.
     func nearest(to asked: Bytes, in names: borrowing NameArena) -> NearestModels {
         var found = NearestModels()
         guard asked.count >= 1, asked.count <= 64 else { return found }
@@ -55,7 +57,7 @@ extension PriceBook {
             let model =
                 spelling.pointee.isAlias
                 ? aliases.pointer(spelling.pointee.number).pointee.model : spelling.pointee.number
-            found.insert(model, distance)
+            found.insert(model, distance * 2 + (spelling.pointee.isAlias ? 0 : 1))
         }
         return found
     }
@@ -70,14 +72,14 @@ extension PriceBook {
 /// The best three of many.
 struct NearestModels {
     private(set) var count = 0
-    private var entries = InlineArray<3, (distance: Int, model: UInt32)>(
+    private var entries = InlineArray<3, (rank: Int, model: UInt32)>(
         repeating: (.max, .max))
     subscript(i: Int) -> UInt32 { entries[i].model }
 
-    /// Nearer ones first, and of equally near ones that which the book knew first.
-    mutating func insert(_ model: UInt32, _ distance: Int) {
+    /// Lower ranks first, and of equal ones that which the book knew first.
+    mutating func insert(_ model: UInt32, _ rank: Int) {
         var at = 0
-        while at < count, (entries[at].distance, entries[at].model) < (distance, model) {
+        while at < count, (entries[at].rank, entries[at].model) < (rank, model) {
             if entries[at].model == model { return }
             at += 1
         }
@@ -90,7 +92,7 @@ struct NearestModels {
             entries[last] = entries[last - 1]
             last -= 1
         }
-        entries[at] = (distance, model)
+        entries[at] = (rank, model)
     }
 }
 

@@ -42,6 +42,7 @@ final class Catalog {
         (6, { $0.repeated($1, &$2) }),
         (5, { $0.limits(&$2) }),
         (2, { $0.permissions(&$2) }),
+        (2, { $0.routing(&$2) }),
         (3, { $0.overrides(&$2) }),
         (3, { $0.life(&$2) }),
         (3, { $0.credit(&$2) }),
@@ -233,6 +234,29 @@ final class Catalog {
                 "\"rate\":\"\(random.pick(["1", "7.3", "0.861234567"]))\"",
             ], mayFail: true)
     }
+    /// Rules that look at the tokens and at the tier; now and then none any more.
+    private func routing(_ random: inout SeededRandom) -> Ask? {
+        let account = "\"account\":\"\(random.pick(orgs + teams))\""
+        if random.chance(100) {
+            return append(
+                .routingSet, id: newID("routing"), [account, "\"rules\":null"], mayFail: true)
+        }
+        let rules = (0..<random.below(4)).map { number in
+            let match = random.pick([
+                "\"out\":\(random.below(1_000))", "\"in\":\(random.below(2_000))",
+                "\"batch\":\(random.chance(500))",
+            ])
+            let own = random.chance(300) ? ",\"fallback\":\"\(random.pick(models))\"" : ""
+            return "{\"name\":\"r\(number)\",\"match\":{\(match)},"
+                + "\"model\":\"\(random.pick(models))\"\(own)}"
+        }
+        return append(
+            .routingSet, id: newID("routing"),
+            [
+                account, "\"rules\":[\(rules.joined(separator: ","))]",
+                "\"fallback\":\"\(random.pick(models))\"",
+            ], mayFail: true)
+    }
     private func permissions(_ random: inout SeededRandom) -> Ask? {
         let path = random.pick(orgs + teams + keys)
         var models = random.pick(
@@ -316,7 +340,9 @@ final class Catalog {
         let (input, output) = (Int64(random.below(2_000)), Int64(random.below(1_000)))
         let waits = random.chance(plan.waiting)
         let id = waits || random.chance(850) ? newID("r") : ""
-        var words = ["RESERVE", key, random.pick(models), "in=\(input)", "out=\(output)"]
+        let isAuto = random.chance(plan.routing)
+        let model = isAuto ? "auto" : random.pick(models)
+        var words = ["RESERVE", key, model, "in=\(input)", "out=\(output)"]
         if !id.isEmpty { words.append("id=\(id)") }
         if random.chance(700) { words.append("ttl=\(random.pick([1, 2, 10, 60, 61, 3_600]))") }
         if waits {
@@ -338,6 +364,8 @@ final class Catalog {
             words: words, kind: .reserve(key: key, input: input, output: output, id: id),
             onDisk: onDisk)
         ask.keyIsKnown = isKnown
+        // Nobody may have set rules, and who repeats it may have been answered by others.
+        ask.mayFail = isAuto
         return ask
     }
     private func check(_ random: inout SeededRandom) -> Ask? {

@@ -80,6 +80,10 @@ struct Judge {
         guard oracle.accounts[Int(spend.key)].path == key, spend.asked.input == input,
             spend.asked.output == output, spend.id == id, spend.placedUSD == money(words, "usd")
         else { throw Violation(text: "\(ask.text) → \(words[1]), which is another hold") }
+        let saved = spend.routing.map { Nanodollars($0.saved).description }
+        guard field(words, "rule") == spend.routing?.rule, field(words, "saved") == saved,
+            (ask.words[2] == "auto") == (spend.routing != nil)
+        else { throw Violation(text: "\(ask.text) → \(words[1]), which was routed otherwise") }
         if let secret = askedSecret {
             // It may have been rotated away since, at the very instant or later.
             guard secret.key == spend.key, spend.placed <= secret.until else {

@@ -20,6 +20,8 @@ final class Oracle {
         let price: Price?
         let asked: TokenUsage
         let tier: ServiceTier
+        /// Which rule chose its model, and what that saved; nil where it was named.
+        var routing: (rule: String, saved: Int64)?
         /// As it was placed, or extended last.
         var until: Instant
         var wanted: TokenUsage
@@ -95,6 +97,7 @@ final class Oracle {
         var limits: [LimitKind: Int64] = [:]
         var overrides: [LimitKind: Override] = [:]
         var models: [String]?
+        var routing: Routing?
         var expires: Instant?
         var isDisabled = false
         var isRevoked = false
@@ -127,7 +130,7 @@ final class Oracle {
     var accounts: [Account] = []
     private(set) var byPath: [String: UInt32] = [:]
     private(set) var models: [String] = []
-    private var prices: [[Price]] = []
+    private(set) var prices: [[Price]] = []
     private(set) var spends: [HoldName: Spend] = [:]
     private(set) var openHolds: [Spend] = []
     /// The holds that a key's id has named: `"<key> <id>"`.
@@ -241,6 +244,7 @@ final class Oracle {
             }
         }
         if let came = event.extras.came { try admitted(event, came) }
+        try requireRouted(spend, event)
         count(spend, usd: event.usd.raw, tokens: tokens, held: true)
         openHolds.append(spend)
         try requireCovered(spend)
@@ -558,7 +562,7 @@ final class Oracle {
         for _ in 0..<digits { scale *= 10 }
         return whole * scale + (Int64(padded) ?? 0)
     }
-    private static func matches(_ pattern: String, _ model: String) -> Bool {
+    static func matches(_ pattern: String, _ model: String) -> Bool {
         if pattern == "*" || pattern == model { return true }
         return pattern.hasSuffix("/*") && model.hasPrefix(String(pattern.dropLast()))
     }
@@ -600,6 +604,7 @@ final class Oracle {
         case .keyRotated, .keyRevoked, .keyRotationDue, .accountDisabled, .accountEnabled:
             try life(event.header, json)
         case .limitsSet: set(event.header.account.raw, json["limits"])
+        case .routingSet: try setRouting(of: Int(event.header.account.raw), json)
         case .overrideGranted, .overrideEnded: try override(event.header, json)
         case .creditGranted, .creditExpired, .billingSet: try finance(event.header, json)
         case .permissionsSet:

@@ -30,6 +30,8 @@ struct Plan {
     var waitingMax: Int
     var idleLineSeconds: Int
     var connectionsMax: Int
+    /// Reserves that leave the model to rules.
+    var routing: Int
 
     init(_ random: inout SeededRandom) {
         func rate(_ choices: [Int]) -> Int { random.pick(choices) }
@@ -57,5 +59,6 @@ struct Plan {
         waitingMax = rate([0, 1, 2, 1_000, 1_000, 1_000])
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
+        routing = rate([0, 50, 300])
     }
 }

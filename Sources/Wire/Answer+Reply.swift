@@ -24,6 +24,23 @@ extension ByteBuffer {
                 $0.write(" usd=")
                 $0.write(usd)
             }
+        case .routed(let routed):
+            line(foreign: routed.model.count) {
+                $0.write("+ALLOW ")
+                if let hold = routed.hold { $0.write(hold) } else { $0.write("-") }
+                $0.write(" model=")
+                $0.write(token: routed.model)
+                $0.write(" usd=")
+                $0.write(routed.usd)
+                if routed.hold != nil {
+                    $0.write(" until=")
+                    $0.write(seconds.text(of: routed.until))
+                }
+                $0.write(" rule=")
+                $0.write(routed.rule)
+                $0.write(" saved=")
+                $0.write(routed.saved)
+            }
         case .extended(let hold, let usd, let until):
             line {
                 $0.write("+EXTENDED ")

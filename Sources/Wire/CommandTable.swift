@@ -19,11 +19,14 @@ extension Verb {
         switch self {
         case .reserve:
             """
-            <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
-            ua= ack=]
+            <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
+            ua= ack= temperature= batch= priority= prompt= capability=]
             """
         case .check:
-            "<key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
+            """
+            <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack= \
+            temperature= batch= priority= prompt= capability=]
+            """
         case .extend: "<hold> out= [in= ttl= ack=]"
         case .settle:
             "<hold> in= out= [cached= cache_write= reasoning= tier= ms= outcome= key= model= ack=]"
@@ -40,8 +43,8 @@ extension Verb {
         case .events: "[from= to= limit= type= account=]"
         case .explain:
             """
-            <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
-            ua= ack=] | <hold>|<seq> [from=]
+            <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
+            ua= ack= temperature= batch= priority= prompt= capability=] | <hold>|<seq> [from=]
             """
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"

@@ -6,7 +6,8 @@ enum Field: UInt8, CaseIterable {
     case id, user, project, environment, address, userAgent
     case cached, cacheWrite, reasoning, milliseconds, outcome, key, model
     case why, under, after, limit, from, to, type, account
-    case wait, priority
+    case temperature, batch, priority, prompt, capability
+    case wait, prio
 
     var name: StaticString {
         switch self {
@@ -38,8 +39,13 @@ enum Field: UInt8, CaseIterable {
         case .to: "to"
         case .type: "type"
         case .account: "account"
+        case .temperature: "temperature"
+        case .batch: "batch"
+        case .priority: "priority"
+        case .prompt: "prompt"
+        case .capability: "capability"
         case .wait: "wait"
-        case .priority: "prio"
+        case .prio: "prio"
         }
     }
     /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
@@ -90,15 +96,18 @@ enum Field: UInt8, CaseIterable {
         case 0x3D_6F74: .to  // to=
         case 0x3D_6570_7974: .type  // type=
         case 0x3D74_6E75_6F63_6361: .account  // account=
+        case 0x3D6863746162: .batch  // batch=
+        case 0x3D74706D6F7270: .prompt  // prompt=
         case 0x3D_7469_6177: .wait  // wait=
-        case 0x3D_6F69_7270: .priority  // prio=
+        case 0x3D_6F69_7270: .prio  // prio=
         default: nil
         }
     }
     /// The names whose `=` is not among the first eight bytes.
     @inline(never)
     private static func long(_ argument: Bytes, value: inout Bytes) -> Field? {
-        for field in [Field.reasoning, .cacheWrite] where argument.hasPrefix(field.name) {
+        for field in [Field.reasoning, .cacheWrite, .temperature, .priority, .capability]
+        where argument.hasPrefix(field.name) {
             let length = field.name.utf8CodeUnitCount
             guard argument.count > length, argument[at: length] == UInt8(ascii: "=") else {
                 continue
@@ -120,7 +129,7 @@ struct FieldCursor: ~Copyable {
     let arguments: Arguments
     let verb: Verb
     private var at: Int
-    private var seen: UInt32 = 0
+    private var seen: UInt64 = 0
     /// The field that `next` returned last.
     private(set) var field = Field.input
     private(set) var value = Bytes.empty
@@ -136,14 +145,14 @@ struct FieldCursor: ~Copyable {
     mutating func next() throws(Failure) -> Field? {
         guard at < arguments.count else { return nil }
         guard let found = Field(arguments[at], value: &value) else { throw notAField() }
-        let bit: UInt32 = 1 &<< UInt32(truncatingIfNeeded: found.rawValue)
+        let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: found.rawValue)
         field = found
         guard seen & bit == 0, value.count > 0 else { throw repeatedOrEmpty() }
         seen |= bit
         at &+= 1
         return found
     }
-    func has(_ field: Field) -> Bool { seen & 1 << UInt32(field.rawValue) != 0 }
+    func has(_ field: Field) -> Bool { seen & 1 << UInt64(field.rawValue) != 0 }
     func require(_ field: Field) throws(Failure) {
         guard has(field) else { throw missing(field) }
     }
@@ -187,6 +196,30 @@ struct FieldCursor: ~Copyable {
         if value == "ring" { return .ring }
         guard value == "disk" else { throw notOneOf("ring or disk") }
         return .disk
+    }
+    mutating func flag() throws(Failure) -> Bool {
+        if value == "1" { return true }
+        guard value == "0" else { throw notOneOf("1 or 0") }
+        return false
+    }
+    mutating func temperature() throws(Failure) -> Temperature {
+        guard let temperature = Temperature(value) else {
+            throw notOneOf("a plain decimal from 0 to \(Temperature.max), such as 0.3")
+        }
+        return temperature
+    }
+    mutating func capabilities() throws(Failure) -> Bytes {
+        var start = 0
+        for i in 0...value.count where i == value.count || value[at: i] == UInt8(ascii: ",") {
+            guard AccountPath.isName(value.cut(start, i)) else {
+                throw notOneOf("names such as vision, separated by commas")
+            }
+            start = i + 1
+        }
+        guard value.count <= Bounds.longTextBytesMax else {
+            throw notAText(Bounds.longTextBytesMax)
+        }
+        return value
     }
     mutating func path() throws(Failure) -> Bytes {
         guard AccountPath.tier(value) != nil else {

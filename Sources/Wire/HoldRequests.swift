@@ -35,14 +35,16 @@ extension ReserveRequest {
             case .tier: tier = try fields.serviceTier()
             case .ttl: ttl = try fields.number(1...Bounds.holdSecondsMax)
             case .ack: acknowledgement = try fields.acknowledgement()
+            case .temperature, .batch, .priority, .prompt, .capability:
+                try hints.read(field, from: &fields)
             // Who only checks has nothing to wait for; EXPLAIN takes RESERVE's words as they are.
             case .wait where verb != .check:
                 wait = try fields.number(1...WireLimits.waitMillisecondsMax)
-            case .priority where verb != .check: priority = UInt8(try fields.number(1...10))
+            case .prio where verb != .check: priority = UInt8(try fields.number(1...10))
             default: try text.read(field, from: &fields)
             }
         }
-        if wait == 0, fields.has(.priority) {
+        if wait == 0, fields.has(.prio) {
             throw fields.failure("prio= orders those that wait: say how long with wait=, too")
         }
     }
@@ -147,6 +149,21 @@ extension ChargeRequest {
 extension FieldCursor {
     fileprivate mutating func milliseconds() throws(Failure) -> UInt32 {
         UInt32(try number(0...Int64(UInt32.max)))
+    }
+}
+
+extension RoutingHints {
+    // A call: few requests leave the model to rules.
+    @inline(never)
+    fileprivate mutating func read(_ field: Field, from fields: inout FieldCursor) throws(Failure) {
+        switch field {
+        case .temperature: temperature = try fields.temperature()
+        case .batch: batch = try fields.flag()
+        case .priority: priority = try fields.text()
+        case .prompt: prompt = try fields.text(max: WireLimits.promptBytesMax)
+        case .capability: capability = try fields.capabilities()
+        default: throw fields.unknown()
+        }
     }
 }
 

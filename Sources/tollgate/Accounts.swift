@@ -130,17 +130,18 @@ struct Team: ParsableCommand {
 /// `tollgate key`
 struct Key: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list, show, rotate, revoke and disable keys.",
+        abstract: "Create, import, list, show, rotate, revoke and disable keys.",
         discussion: """
             Examples:
               tollgate key create acme/ml/prod --owner ana --expires-in 90d
               tollgate key list --under acme/ml --expiring 30d
               tollgate key rotate acme/ml/prod --grace 24h
               tollgate key revoke acme/ml/prod --reason leaked
+              tollgate key import keys.jsonl
             """,
         subcommands: [
-            Create.self, List.self, Show.self, Rotate.self, Revoke.self, Disable<KeyTier>.self,
-            Enable<KeyTier>.self, Describe<KeyTier>.self,
+            Create.self, Import.self, List.self, Show.self, Rotate.self, Revoke.self,
+            Disable<KeyTier>.self, Enable<KeyTier>.self, Describe<KeyTier>.self,
         ])
 
     struct Create: ParsableCommand {

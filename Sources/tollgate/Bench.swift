@@ -60,7 +60,8 @@ struct Bench: ParsableCommand {
     /// All there is to measure, in the order of the table. A new one needs its line here.
     static let tests: [any BenchTest] = [
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
-        BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds), BenchGrowth(.connections),
+        BenchPolicy(), BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds),
+        BenchGrowth(.connections),
         BenchSpin(), BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {

@@ -48,7 +48,9 @@ struct BenchLedger: ~Copyable {
         return ledger
     }
     /// Which accounts have limits of their own.
-    enum Limits { case none, onTeams, onAll }
+    ///
+    /// `onAllAndMore`: every limit there is, and whatever else `BenchPolicySetup` decides.
+    enum Limits { case none, onTeams, onAll, onAllAndMore }
 
     private mutating func fill(_ limits: Limits) throws(CommandFailure) {
         machine.advance(to: Instant(nanoseconds: now))
@@ -57,13 +59,15 @@ struct BenchLedger: ~Copyable {
             version: "bench")
         machine.actor = .uid(0)
         try append(.priceSet, .object(BenchLedgerSetup.prices))
-        try create(.orgCreated, "bench", limits != .none)
+        try create(.orgCreated, "bench", limits)
         for key in 0..<keys {
             if key % Self.keysPerTeam == 0 {
-                try create(.teamCreated, "bench/team-\(key / Self.keysPerTeam)", limits != .none)
+                try create(.teamCreated, "bench/team-\(key / Self.keysPerTeam)", limits)
             }
-            try create(.keyCreated, Self.path(key), limits == .onAll)
+            try create(.keyCreated, Self.path(key), limits == .onTeams ? .none : limits)
         }
+        guard limits == .onAllAndMore else { return }
+        for (type, payload) in BenchPolicySetup.events { try append(type, payload) }
     }
     /// From here on, staged events stay in the ring: no other thread has a part in what is measured.
     mutating func stopCommitting(in directory: String) throws(CommandFailure) {
@@ -88,10 +92,17 @@ struct BenchLedger: ~Copyable {
         }
     }
     private mutating func create(
-        _ type: EventType, _ account: String, _ limits: Bool
+        _ type: EventType, _ account: String, _ limits: Limits
     ) throws(CommandFailure) {
         var members = [JSON.Member("account", .string(account))]
-        if limits { members.append(JSON.Member("limits", BenchLedgerSetup.limits)) }
+        switch limits {
+        case .none: break
+        case .onTeams, .onAll: members.append(JSON.Member("limits", BenchLedgerSetup.limits))
+        case .onAllAndMore:
+            members.append(JSON.Member("limits", BenchPolicySetup.limits))
+            members.append(JSON.Member("models", BenchPolicySetup.models))
+            members.append(JSON.Member("scopes", BenchPolicySetup.scopes))
+        }
         try append(type, .object(members))
     }
     private mutating func append(
@@ -122,6 +133,8 @@ struct BenchLedger: ~Copyable {
         case check
         /// RESERVE of a key that may spend nothing.
         case broke
+        /// RESERVE with a scope; and of the model `auto`, with what its rules look at.
+        case scoped, routed
     }
 
     /// RESERVEs of the keys in turn, each with an id of 36 characters.
@@ -140,7 +153,14 @@ struct BenchLedger: ~Copyable {
                 line.append("/key-" as StaticString)
                 line.append(decimal: Int64(key))
             }
-            line.append(" openai/gpt-4.1 in=1200 out=400 id=" as StaticString)
+            switch asking {
+            case .scoped:
+                line.append(" openai/gpt-4.1 scope=chat in=1200 out=400 id=" as StaticString)
+            case .routed:
+                line.append(" auto scope=chat prompt=please-summarize in=1200" as StaticString)
+                line.append(" out=400 id=" as StaticString)
+            default: line.append(" openai/gpt-4.1 in=1200 out=400 id=" as StaticString)
+            }
             line.append("3f1c0c52-7a3e-4c59-9d1e-" as StaticString)
             line.append(decimal: Int64(next), width: 12)
             if asking == .frame { appendFrame(line.bytes) } else { lines.append(line.bytes) }
@@ -203,6 +223,9 @@ struct BenchLedger: ~Copyable {
             switch answer {
             case .allowed(let hold, _, _, _):
                 holds.append(hold)
+                agreed += 1
+            case .routed(let routed):
+                if let hold = routed.hold { holds.append(hold) }
                 agreed += 1
             case .settled, .wouldAllow: agreed += 1
             default: break

@@ -30,6 +30,8 @@ struct Demo: ParsableCommand {
     var speed: Double = 600
     @Flag(help: "Leave the daemon running.")
     var keep = false
+    @Flag(help: "Only print the policy file that the demo applies.")
+    var policy = false
 
     func validate() throws {
         guard speed >= 1, speed <= 1e6 else {
@@ -38,6 +40,7 @@ struct Demo: ParsableCommand {
     }
 
     func run() throws {
+        if policy { return Console.print(DemoLedger.policy) }
         Interrupt.catchSignals()
         let daemon = try DemoDaemon(directory: data)
         let end: Result<Void, CommandFailure>
@@ -120,14 +123,16 @@ extension Demo {
             .text("  account"), .number("$/day"), .number("$/month"), .number("req/min"),
             .number("open"), .text("models"),
         ])
-        for account in DemoLedger.accounts {
-            let depth = account.path.split(separator: "/").count
-            let name = account.path.split(separator: "/").last ?? ""
+        let file = try DemoLedger.file()
+        for (tier, account) in file.accounts {
+            let names = account.name.split(separator: "/")
+            let limits = account["limits"] ?? .object([])
+            let models = account["models"]?.array?.compactMap(\.string) ?? []
             table.add([
-                String(repeating: " ", count: depth * 2) + name,
-                account.limit("usd.day") ?? "-", account.limit("usd.month") ?? "-",
-                account.limit("requests.minute") ?? "-", account.limit("concurrency") ?? "-",
-                account.tier == .team ? Self.names(account.models ?? []) : "",
+                String(repeating: " ", count: names.count * 2) + (names.last ?? ""),
+                limits.cell("usd.day"), limits.cell("usd.month"), limits.cell("requests.minute"),
+                limits.cell("concurrency"),
+                tier == .team ? Self.names(models, file) : "",
             ])
         }
         table.print()
@@ -135,16 +140,19 @@ extension Demo {
         var prices = Table([
             .text("  model"), .number("$/M in"), .number("$/M out"), .text("alias"),
         ])
-        for model in DemoLedger.models {
-            prices.add(["  " + model.name, model.input, model.output, model.alias])
+        for model in file.prices {
+            prices.add([
+                "  " + model.name, model["in"]?.plain ?? "-", model["out"]?.plain ?? "-",
+                Self.names([model.name], file),
+            ])
         }
         prices.print()
+        Console.print("")
+        Console.print("  One policy file says all this: 'tollgate demo --policy' prints it.")
         if setup.wasThere {
-            Console.print("")
-            Console.print("  All of it was there already: the same ids answered the same events.")
+            Console.print("  All of it was there already, so applying it again appended nothing.")
             try noteEarlierRun(client)
         } else if let secret = setup.secret {
-            Console.print("")
             Console.print("  A key's secret is shown once; the ledger keeps only its SHA-256:")
             Console.print("  \(secret.key)  \(secret.text)")
         }
@@ -158,8 +166,8 @@ extension Demo {
             "  \(busiest) had \(LoadReport.grouped(used)) requests in the last minute, "
                 + "so fewer than usual get through now.")
     }
-    private static func names(_ models: [String]) -> String {
-        models.compactMap { name in DemoLedger.models.first { $0.name == name }?.alias }
+    private static func names(_ models: [String], _ file: PolicyFile) -> String {
+        models.compactMap { name in file.aliases.first { $0.model == name }?.alias }
             .joined(separator: ", ")
     }
 

@@ -2,56 +2,70 @@ import Events
 
 /// What a demo puts into the ledger: one org, three teams, six keys, four models.
 ///
-/// Every event carries an `id`, so a second demo on the same directory changes nothing.
+/// All of it is one policy file, applied as `tollgate apply` does; so a second demo on the same directory
+/// changes nothing.
 enum DemoLedger {
-    struct Account {
-        var path: String
-        var limits: [(name: String, amount: String)]
-        var models: [String]?
-
-        var tier: Tier? { path.withBytes { AccountPath.tier($0) } }
-        func limit(_ name: String) -> String? { limits.first { $0.name == name }?.amount }
-    }
-    struct Model {
-        var name: String
-        /// Dollars a million tokens.
-        var input: String
-        var output: String
-        var alias: String
-    }
-
     static let org = "acme"
     static let gpt = "openai/gpt-4.1"
     static let claude = "anthropic/claude-sonnet-4.5"
     static let gemini = "google/gemini-2.5-flash"
     static let deepseek = "deepseek/deepseek-v3.2"
 
-    static let models = [
-        Model(name: gpt, input: "8", output: "24", alias: "gpt-4.1"),
-        Model(name: claude, input: "15", output: "75", alias: "claude-sonnet-4.5"),
-        Model(name: gemini, input: "2.50", output: "10", alias: "gemini-2.5-flash"),
-        Model(name: deepseek, input: "0.42", output: "1.68", alias: "deepseek-v3.2"),
-    ]
+    /// As `tollgate demo --policy` prints it.
+    static let policy = """
+        # One org, three teams, six keys, four models: what 'tollgate demo' applies.
+        orgs:
+          acme:
+            zone: UTC
+            teams:
+              ml-platform:
+                limits: {usd.month: 5000, usd.day: 500, requests.minute: 1200, concurrency: 150}
+                models: [openai/gpt-4.1, anthropic/claude-sonnet-4.5, google/gemini-2.5-flash]
+                keys:
+                  prod:
+                    environment: prod
+                    limits: {usd.day: 400, requests.minute: 900, concurrency: 120}
+                  dev:
+                    environment: dev
+                    limits: {usd.day: 100, requests.minute: 300, concurrency: 30}
+              research:
+                limits: {usd.month: 2000, usd.day: 200, requests.minute: 600, concurrency: 80}
+                models: [google/gemini-2.5-flash, deepseek/deepseek-v3.2]
+                keys:
+                  prod:
+                    environment: prod
+                    limits: {usd.day: 150, requests.minute: 450, concurrency: 60}
+                  dev:
+                    environment: dev
+                    limits: {usd.day: 50, requests.minute: 150, concurrency: 20}
+              internal-tools:
+                limits: {usd.month: 500, usd.day: 50, requests.minute: 200, concurrency: 30}
+                models: [deepseek/deepseek-v3.2]
+                keys:
+                  prod:
+                    environment: prod
+                    limits: {usd.day: 40, requests.minute: 60, concurrency: 24}
+                  # So small that the demo runs into it.
+                  dev:
+                    environment: dev
+                    limits: {usd.day: 0.05, requests.minute: 120, concurrency: 6}
 
-    static let accounts = [
-        Account(path: org, limits: [], models: nil),
-        team(
-            "ml-platform", month: "5000", day: "500", minute: 1_200, concurrency: 150,
-            [gpt, claude, gemini]),
-        key("ml-platform/prod", day: "400", minute: 900, concurrency: 120),
-        key("ml-platform/dev", day: "100", minute: 300, concurrency: 30),
-        team(
-            "research", month: "2000", day: "200", minute: 600, concurrency: 80,
-            [gemini, deepseek]),
-        key("research/prod", day: "150", minute: 450, concurrency: 60),
-        key("research/dev", day: "50", minute: 150, concurrency: 20),
-        team(
-            "internal-tools", month: "500", day: "50", minute: 200, concurrency: 30,
-            [deepseek]),
-        key("internal-tools/prod", day: "40", minute: 60, concurrency: 24),
-        // So small that the demo runs into it.
-        key("internal-tools/dev", day: "0.05", minute: 120, concurrency: 6),
-    ]
+        # US dollars a million tokens.
+        prices:
+          openai/gpt-4.1: {in: 8, out: 24}
+          anthropic/claude-sonnet-4.5: {in: 15, out: 75}
+          google/gemini-2.5-flash: {in: 2.50, out: 10}
+          deepseek/deepseek-v3.2: {in: 0.42, out: 1.68}
+
+        aliases:
+          gpt-4.1: openai/gpt-4.1
+          claude-sonnet-4.5: anthropic/claude-sonnet-4.5
+          gemini-2.5-flash: google/gemini-2.5-flash
+          deepseek-v3.2: deepseek/deepseek-v3.2
+        """
+    static func file() throws(CommandFailure) -> PolicyFile {
+        try PolicyFile(reading: policy, path: "the demo's policy")
+    }
 
     /// Who asks for what, in turn: of twenty-five requests ml-platform has sixteen.
     static let targets: [LoadTarget] = spread([
@@ -63,29 +77,6 @@ enum DemoLedger {
         ("internal-tools/prod", deepseek, 1), ("internal-tools/dev", deepseek, 1),
     ])
 
-    private static func team(
-        _ name: String, month: String, day: String, minute: Int, concurrency: Int,
-        _ models: [String]
-    ) -> Account {
-        Account(
-            path: "\(org)/\(name)",
-            limits: [
-                ("usd.month", month), ("usd.day", day), ("requests.minute", "\(minute)"),
-                ("concurrency", "\(concurrency)"),
-            ],
-            models: models)
-    }
-    private static func key(
-        _ name: String, day: String, minute: Int, concurrency: Int
-    ) -> Account {
-        Account(
-            path: "\(org)/\(name)",
-            limits: [
-                ("usd.day", day), ("requests.minute", "\(minute)"),
-                ("concurrency", "\(concurrency)"),
-            ],
-            models: nil)
-    }
     /// Repeats each by its weight, evenly: whoever is furthest behind its share goes next.
     private static func spread(
         _ weights: [(key: String, model: String, count: Int)]
@@ -110,78 +101,31 @@ extension DemoLedger {
         var secret: (key: String, text: String)?
     }
 
-    /// Appends everything; what is there already stays as it is.
+    /// Applies the policy; what is there already stays as it is.
     static func setUp(_ client: Client) throws(CommandFailure) -> Setup {
-        let wasThere = try isThere(client)
-        var setup = Setup(wasThere: wasThere, secret: nil)
-        for model in models {
-            var payload = Payload()
-            payload.set("id", "demo-price-\(model.alias)")
-            payload.set("model", model.name)
-            payload.set("in", model.input)
-            payload.set("out", model.output)
-            _ = try append("price.set", payload, client)
-            var alias = Payload()
-            alias.set("id", "demo-alias-\(model.alias)")
-            alias.set("alias", model.alias)
-            alias.set("model", model.name)
-            _ = try append("alias.set", alias, client)
+        let plan = PolicyPlan(try file(), try PolicyState(client, orgs: [org]))
+        guard plan.problems.isEmpty, plan.removals.isEmpty else {
+            throw otherContents(
+                plan.problems.first ?? "\(plan.removals[0].what) in the demo's policy")
         }
-        for account in accounts {
-            let stored = try append(account.event, account.payload, client)
+        var setup = Setup(wasThere: plan.steps.isEmpty, secret: nil)
+        for step in plan.steps {
+            let stored: JSON
+            do throws(CommandFailure) {
+                stored = try client.append(step.type, step.payload)
+            } catch  where error.status == .failure {
+                throw otherContents("\(step.type) was refused: \(error.message)")
+            }
             if setup.secret == nil, let secret = stored["secret"]?.string {
-                setup.secret = (account.path, secret)
+                setup.secret = (stored["account"]?.string ?? "", secret)
             }
         }
         return setup
     }
-
-    private static func isThere(_ client: Client) throws(CommandFailure) -> Bool {
-        if case .error = try client.call(["USAGE", accounts[accounts.count - 1].path]) {
-            return false
-        }
-        return true
-    }
-
-    private static func append(
-        _ type: String, _ payload: Payload, _ client: Client
-    ) throws(CommandFailure) -> JSON {
-        do throws(CommandFailure) {
-            return try client.append(type, payload)
-        } catch  where error.status == .failure {
-            throw CommandFailure(
-                .failure,
-                "\(type) was refused: \(error.message)\n"
-                    + "This ledger has other contents than the demo's: name another directory "
-                    + "with --data")
-        }
-    }
-}
-
-extension DemoLedger.Account {
-    fileprivate var event: String {
-        switch tier {
-        case .org: "org.created"
-        case .team: "team.created"
-        default: "key.created"
-        }
-    }
-    fileprivate var payload: Payload {
-        var payload = Payload()
-        payload.set("id", "demo-\(path)")
-        payload.set("account", path)
-        if tier == .org { payload.set("zone", "UTC") }
-        if tier == .key {
-            payload.set("environment", path.hasSuffix("/prod") ? "prod" : "dev")
-        }
-        if !limits.isEmpty {
-            payload["limits"] = .object(
-                limits.map { name, amount in
-                    JSON.Member(
-                        name, name.hasPrefix("usd.") ? .string(amount) : .number(amount))
-                })
-        }
-        if let models { payload["models"] = .strings(models) }
-        return payload
+    private static func otherContents(_ what: String) -> CommandFailure {
+        CommandFailure(
+            .failure,
+            "\(what)\nThis ledger has other contents than the demo's: name another directory with "
+                + "--data")
     }
 }

@@ -60,7 +60,7 @@ struct Explain: ParsableCommand {
             }
         }
         guard !events.isEmpty else {
-            throw CommandFailure(.unavailable, "the log has no request \(name)")
+            throw CommandFailure(.failure, "the log has no request \(name)")
         }
         known["events"] = .array(events)
         return known.json
@@ -80,6 +80,10 @@ private enum DecisionText {
         facts.add("same id as", decision["repeats"]?.plain)
         facts.print()
         Console.print("")
+        if decision["routing"] != nil {
+            RoutingText.print(decision)
+            Console.print("")
+        }
         printChecks(decision)
         guard let limits = decision["limits"]?.array, !limits.isEmpty else { return }
         Console.print("")

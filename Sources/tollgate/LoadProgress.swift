@@ -4,7 +4,7 @@ import Glibc
 struct LoadProgress {
     private let style = Style.errors
     private let title: String
-    private static let barCells = 28
+    static let barCells = 28
 
     init(_ title: String) { self.title = title }
 
@@ -29,6 +29,25 @@ struct LoadProgress {
         let full = min(max(full, 0), cells)
         return String(repeating: "█", count: full) + String(repeating: "░", count: cells - full)
     }
+}
+
+/// How many of so many steps are done: a bar on stderr; nothing where stderr is no terminal.
+struct StepProgress {
+    private let title: String
+    private let total: Int
+
+    init(_ title: String, of total: Int) {
+        self.title = title
+        self.total = total
+    }
+    func show(_ done: Int) {
+        guard Style.errors.isTerminal, total > 0 else { return }
+        let bar = LoadProgress.bar(LoadProgress.barCells * done / total, of: LoadProgress.barCells)
+        Console.rewrite(
+            "\(title) \(Style.errors.paint(bar, .green)) \(LoadReport.grouped(done))"
+                + "/\(LoadReport.grouped(total))")
+    }
+    func clear() { if Style.errors.isTerminal { Console.rewrite("") } }
 }
 
 extension Console {

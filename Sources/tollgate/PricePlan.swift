@@ -51,9 +51,8 @@ struct PricePlan {
 
     private mutating func take(_ name: String, _ offer: LiteLLMPrices.Offer) {
         if let earlier = takenModels[offer.model] {
-            guard earlier == offer.payload else {
+            if earlier != offer.payload {
                 report.skip(name, "the file has another price for the same model")
-                return
             }
         } else {
             takenModels[offer.model] = offer.payload

@@ -34,8 +34,9 @@ struct Tollgate: ParsableCommand {
         subcommands: [
             Serve.self, Call.self, Status.self, Doctor.self,
             Org.self, Team.self, Key.self,
+            Apply.self, Export.self,
             Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
-            Alias.self, Operator.self,
+            Alias.self, Route.self, Operator.self,
             Usage.self, Explain.self, EventLog.self, Load.self, Demo.self, Bench.self,
         ]
     )

@@ -676,6 +676,56 @@ final class RunningDaemon: Sendable {
         #expect(table[0].contains("LAST USED") && table[1].hasPrefix("acme/ml/a"))
     }
 
+    @Test func `keys from elsewhere come in a file, by the hashes of their secrets`() throws {
+        try daemon.ok("price", "set", "openai/gpt-4.1", "--in", "2", "--out", "8")
+        // SHA-256 of "password" and of "abc".
+        let first = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+        let second = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        func line(_ key: String, _ digest: String) -> String {
+            #"{"account":"\#(key)","owner":"ana","secret_sha256":"\#(digest)"}"#
+        }
+        func take(_ lines: String..., flags: [String] = []) throws -> Program.Run {
+            let file = daemon.data.file("keys.jsonl", lines.joined(separator: "\n"))
+            return try Program.run(
+                ["key", "import", file, "--json"] + flags, ["TOLLGATE_DATA": daemon.data.path])
+        }
+        func said(_ run: Program.Run, _ name: String) throws -> Int64? {
+            try JSON(reply: run.output)[name]?.integer
+        }
+        let dry = try take(line("acme/ml/a", first), flags: ["--dry-run"])
+        #expect(try dry.status == 0 && said(dry, "would_take") == 1 && said(dry, "taken") == 0)
+        let good = try take(line("acme/ml/a", first), "", flags: ["--reason", "moved"])
+        #expect(try good.status == 0 && said(good, "taken") == 1, "\(good)")
+        #expect(
+            try daemon.ok("call", "CHECK password openai/gpt-4.1 in=1 out=1").output
+                .hasPrefix("ALLOW"))
+        let events = try daemon.ok("events", "--json").output
+        #expect(events.contains(first) && events.contains("moved"))
+
+        // Again, with another: the first changes nothing. What the daemon refuses has its line.
+        let again = try take(
+            line("acme/ml/a", first), line("acme/ml/b", second),
+            line("acme/no/c", "0" + second.dropFirst()),
+            flags: ["--reason", "moved"])
+        #expect(again.status == 1)
+        #expect(try said(again, "taken") == 1 && said(again, "unchanged") == 1, "\(again)")
+        #expect(again.output.contains("line 3, acme/no/c") && again.output.contains("acme/no"))
+
+        // A file that cannot be meant appends nothing.
+        for (lines, says) in [
+            ([line("acme/ml/x", second), line("acme/ml/x", first)], "line 2: account acme/ml/x"),
+            ([line("acme/ml/x", second), line("acme/ml/y", second)], "stands in line 1 already"),
+            ([line("acme/ml/x", "password")], "64 hexadecimal digits"),
+            ([#"{"account":"acme/ml/x"}"#], "line 1 has no text \"secret_sha256\""),
+            (["[]"], "line 1 is no JSON object"), (["{"], "line 1 is"), ([""], "names no key"),
+        ] {
+            let run = try take(lines.joined(separator: "\n"))
+            #expect(run.status == 65 && run.errors.contains(says), "\(lines): \(run)")
+        }
+        #expect(try daemon.run("key", "show", "acme/ml/x").status != 0)
+        #expect(try daemon.run("key", "import", "/nonexistent").status == 66)
+    }
+
     @Test func `a key named twice, or without a parent, is refused with 1`() throws {
         try daemon.ok("key", "create", "acme/ml/prod")
         #expect(try daemon.run("key", "create", "acme/ml/prod").status == 1)

@@ -219,12 +219,13 @@ private let header = "TIMESTAMP,ContextTokens,GeneratedTokens"
         #expect(DemoTree.dollars(.zero) == "$0.00")
     }
 
-    @Test func `the demo's targets keep to the teams' lists and weights`() {
+    @Test func `the demo's targets keep to the teams' lists and weights`() throws {
+        let accounts = try DemoLedger.file().accounts.map(\.entry)
         #expect(DemoLedger.targets.count == 25)
         for target in DemoLedger.targets {
             let team = target.key.split(separator: "/").prefix(2).joined(separator: "/")
-            let models = DemoLedger.accounts.first { $0.path == team }?.models ?? []
-            #expect(models.contains(target.model))
+            let models = accounts.first { $0.name == team }?["models"]?.array ?? []
+            #expect(models.contains(.string(target.model)))
         }
         let prod = DemoLedger.targets.count { $0.key == "acme/ml-platform/prod" }
         #expect(prod == 12)

@@ -97,7 +97,7 @@ extension ThroughTheSocket {
             ("CHECK @/k openai/gpt-4.1 in=1 out=1", ["admin", "relay"]),
             ("CHARGE @/k openai/gpt-4.1 in=1 out=1 id=t", ["admin", "relay"]),
             ("SETTLE %settled in=1 out=1", ["admin", "relay"]),
-            ("RELEASE %open", ["admin", "relay"]),
+            ("EXTEND %open out=2", ["admin", "relay"]), ("RELEASE %open", ["admin", "relay"]),
             ("SETTLE 9-9 in=1 out=1 key=@/k model=openai/gpt-4.1", ["admin", "relay"]),
             ("USAGE @", ["admin", "auditor", "finance", "developer"]),
             ("USAGE @/k", ["admin", "auditor", "finance", "developer"]),
@@ -109,6 +109,18 @@ extension ThroughTheSocket {
             ("GET hold %open", ["admin", "auditor"]), ("GET operator in-%", ["admin", "auditor"]),
             ("EVENTS account=@", ["admin", "auditor"]),
             (#"APPEND key.created '{"account":"@/new"}'"#, ["admin", "developer"]),
+            (#"APPEND key.rotated '{"account":"@/new","grace":60}'"#, ["admin", "developer"]),
+            (#"APPEND key.revoked '{"account":"@/spare-&"}'"#, ["admin", "developer"]),
+            (#"APPEND account.disabled '{"account":"@/k"}'"#, ["admin"]),
+            (#"APPEND account.enabled '{"account":"@/k"}'"#, ["admin"]),
+            (#"APPEND account.described '{"account":"@/k","owner":"ana"}'"#, ["admin"]),
+            (#"APPEND account.described '{"account":"@","labels":{"a":"b"}}'"#, ["admin"]),
+            (
+                #"APPEND override.granted '{"account":"@/k","limit":"usd.day","amount":"9","for":60,"reason":"r"}'"#,
+                ["admin"]
+            ),
+            (#"APPEND override.ended '{"account":"@/k","limit":"usd.day"}'"#, ["admin"]),
+            ("LIST overrides under=@", ["admin", "auditor", "developer"]),
             (#"APPEND limits.set '{"account":"@/k","limits":{"usd.day":"9"}}'"#, ["admin"]),
             (#"APPEND permissions.set '{"account":"@/k","models":["openai/*"]}'"#, ["admin"]),
             (
@@ -126,6 +138,11 @@ extension ThroughTheSocket {
             // Of the account itself: its budget comes from above.
             #"APPEND limits.set '{"account":"acme/in","limits":{"usd.day":"9"}}'"#,
             #"APPEND permissions.set '{"account":"acme/in","models":["openai/*"]}'"#,
+            #"APPEND account.disabled '{"account":"acme/in"}'"#,
+            #"APPEND override.ended '{"account":"acme/in","limit":"usd.day"}'"#,
+            #"APPEND credit.granted '{"account":"acme","usd":"1","source":"card"}'"#,
+            #"APPEND charge.corrected '{"account":"acme/in/k","charge":"1-1","usd":"0","id":"x"}'"#,
+            #"APPEND billing.set '{"account":"acme","markup_ppm":0,"currency":"CNY","rate":"1"}'"#,
         ]
 
         /// Role × verb × inside and outside the subtree: the role says what, the account says where, and whoever
@@ -136,7 +153,10 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon(["--tcp", "127.0.0.1:\(port)"])
             let admin = try daemon.client()
             for team in ["in", "out"] {
-                for (type, account) in [("team", "acme/\(team)"), ("key", "acme/\(team)/k")] {
+                for (type, account) in [
+                    ("team", "acme/\(team)"), ("key", "acme/\(team)/k"),
+                    ("key", "acme/\(team)/spare-\(role)"),
+                ] {
                     _ = try admin.append("\(type).created", #"{"account":"\#(account)"}"#)
                 }
                 _ = try admin.append(
@@ -157,6 +177,7 @@ extension ThroughTheSocket {
                 let reply = try admin.ask("RESERVE acme/\(team)/k \(model) in=1 out=1").text
                 return String(reply.split(separator: " ")[1])
             }
+            let start = try admin.number("seq")
             for (line, roles) in Self.requests {
                 for team in ["in", "out"] {
                     let settled = try hold(team)
@@ -184,6 +205,16 @@ extension ThroughTheSocket {
                 let reply = try client.ask(line).text
                 #expect(reply.hasPrefix("-NOPERM "), "\(role): \(line) → \(reply)")
             }
+            // Every event that came of it says who did it; the holds are the owner's.
+            let done = try admin.events(from: start + 1)
+                .filter { !$0.type.hasPrefix("hold.") && $0.type != "window.opened" }
+            #expect(done.allSatisfy { $0.text("actor") == "me" }, "\(done)")
+            let appended = Self.requests.filter {
+                $0.line.hasPrefix("APPEND ") && $0.roles.contains(role)
+            }
+            let types = Set(done.map(\.type)).subtracting(["charge.recorded"])
+            let asked = appended.map { String($0.line.split(separator: " ")[1]) }
+            #expect(types == Set(asked), "\(role)")
             // Prices are for all who may list; a listing without a place shows one's own part.
             if role != "relay" {
                 #expect(try client.ask("LIST prices").text.hasPrefix("{"))

@@ -66,6 +66,7 @@ struct GoldenEvent: Sendable {
 
     static let all: [GoldenEvent] =
         documents + holds + refusals + ends + charges + prices + growths + overrides + finances
+        + routes
 
     private static let documents = [
         document(
@@ -266,6 +267,21 @@ struct GoldenEvent: Sendable {
             "model": "openai/gpt-4.1", "price": 2, "id": "rerate-3-20-2", \
             "reason": "cached tokens at half the price"}
             """),
+    ]
+
+    private static let routes = [
+        document(
+            "routing.set", header(.routingSet, 70, team, root),
+            """
+            {"account": "acme/ml-platform", "rules": [{"name": "simple-summaries", "match": \
+            {"out": 500, "in": 100000, "temperature": "0.3", "batch": false, \
+            "priority": "background", "prompt": ["summarize", "tl;dr"], "capability": ["vision"]}, \
+            "model": "openai/gpt-4.1", "fallback": "openai/gpt-4.1"}], \
+            "fallback": "openai/gpt-4.1", "reason": "cheap summaries"}
+            """),
+        document(
+            "routing.set taken away", header(.routingSet, 71, org, root),
+            #"{"account": "acme", "rules": null}"#),
     ]
 
     private static let holds = [

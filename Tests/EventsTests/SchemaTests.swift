@@ -51,6 +51,17 @@ private let payloads: [(type: EventType, text: String)] = [
     (.limitsSet, #"{"account":"acme","limits":{"usd.total":"0","requests.month":9}}"#),
     (.permissionsSet, #"{"account":"acme/ml","models":["*"]}"#),
     (.permissionsSet, #"{"account":"acme/ml","scopes":null,"models":[]}"#),
+    (.routingSet, #"{"account":"acme","rules":null}"#),
+    (.routingSet, #"{"account":"acme/ml","fallback":"GPT-4.1"}"#),
+    (
+        .routingSet,
+        """
+        {"account":"acme/ml","rules":[{"name":"code","match":{"out":500,"in":9,"temperature":0.3,\
+        "batch":true,"priority":"Background","prompt":["write code"],"capability":["coding"]},\
+        "model":"a/b","fallback":"c"},{"name":"rest","match":{"temperature":"1.0"},"model":"d"}],\
+        "fallback":"openai/gpt-4.1","id":"a","reason":"b"}
+        """
+    ),
     (
         .overrideGranted,
         """

@@ -72,6 +72,12 @@ import Testing
         case "+ALLOW":
             try #require(explained["answer"]?.string == "allowed" && refusing == nil, place)
             try #require(said.contains("usd=\(explained["usd"]?.string ?? "?")"), place)
+            for name in ["rule", "saved"] {
+                if let word = said.first(where: { $0.hasPrefix(name + "=") }) {
+                    let told = explained["routing"]?[name]?.string ?? "?"
+                    try #require(word == "\(name)=\(told)", place)
+                }
+            }
         case "+DENY":
             try #require(explained["reason"]?.string == said[2], place)
             try #require(refusing?["check"]?.string == said[2], place)

@@ -133,6 +133,8 @@ struct HistoryGenerator {
                     queue.append(limitsLine(of: "\(org)/\(team)/\(key)"))
                 }
             }
+            queue.append(routingLine(of: org))
+            queue.append(routingLine(of: "\(org)/\(Self.teamNames[0])"))
         }
     }
 
@@ -417,6 +419,7 @@ struct HistoryGenerator {
         case ..<927: return overrideLine()
         case ..<940: return lifeLine()
         case ..<954: return permissionsLine()
+        case ..<956: return routingLine()
         case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
@@ -445,6 +448,9 @@ struct HistoryGenerator {
     }
 
     private mutating func anyModel(of key: String) -> String {
+        if random.chance(9) {
+            return random.chance(90) ? "auto" : "Auto"
+        }
         if key.hasPrefix("initech/"), random.chance(3) {
             return Self.dearModel
         }
@@ -476,6 +482,9 @@ struct HistoryGenerator {
         } else if random.chance(85) {
             line += " in=\(tokenCount(random.chance(85) ? 3000 : 12_000))"
         }
+        if model.lowercased() == "auto" || random.chance(3) {
+            line += wishes()
+        }
         if random.chance(12) {
             line += " bytes=\(tokenCount(9000))"
         }
@@ -502,6 +511,28 @@ struct HistoryGenerator {
             line += " user=u\(random.below(5)) project=p env=test ip=10.0.0.1 ua=relay/1"
         }
         return line
+    }
+
+    /// What a request says of itself for rules.
+    private mutating func wishes() -> String {
+        var words = ""
+        if random.chance(40) {
+            words += " temperature=\(random.pick(["0", "0.3", "0.30000000000000004", "1", "0.7"]))"
+        }
+        if random.chance(30) {
+            words += " batch=\(random.below(2))"
+        }
+        if random.chance(30) {
+            words += " priority=\(random.pick(["background", "Background", "urgent"]))"
+        }
+        if random.chance(60) {
+            words +=
+                " prompt=\(random.pick(["Summarize-this", "please:implement", "TL;DR", "hello"]))"
+        }
+        if random.chance(20) {
+            words += " capability=\(random.pick(["vision", "tools,vision", "coding"]))"
+        }
+        return words
     }
 
     /// Mostly somewhat more, sometimes far more, the same, or less than the hold has.
@@ -904,6 +935,53 @@ struct HistoryGenerator {
         return line + adminFields() + "}"
     }
 
+    /// The rules of an org or a team; of a key, now and then, which has none.
+    private mutating func routingLine() -> String {
+        let account = random.pick(NaiveModel.lineage(random.pick(keys)) + orgs + teams)
+        return routingLine(of: account)
+    }
+    private mutating func routingLine(of account: String) -> String {
+        if random.chance(8) {
+            return #"APPEND routing.set {"account":"\#(account)","rules":null}"#
+        }
+        var rules: [String] = []
+        for i in 0..<random.below(4) {
+            var conditions: [String] = []
+            if random.chance(40) {
+                conditions.append(#""out":\#(100 * random.below(12))"#)
+            }
+            if random.chance(20) {
+                conditions.append(#""in":\#(1000 * random.below(4))"#)
+            }
+            if random.chance(30) {
+                conditions.append(random.pick([#""temperature":0.3"#, #""temperature":"0.7""#]))
+            }
+            if random.chance(15) {
+                conditions.append(#""batch":\#(random.chance(50))"#)
+            }
+            if random.chance(15) {
+                conditions.append(#""priority":"Background""#)
+            }
+            if random.chance(30) {
+                conditions.append(#""prompt":["summarize","tl;dr"]"#)
+            }
+            if random.chance(15) || conditions.isEmpty {
+                conditions.append(
+                    #""capability":\#(random.pick([#"["vision"]"#, #"["vision","tools"]"#]))"#)
+            }
+            var rule = #"{"name":"r\#(i)","match":{\#(conditions.joined(separator: ","))},"#
+            rule += #""model":"\#(random.pick(pricedNow))""#
+            if random.chance(40) {
+                rule += #","fallback":"\#(random.pick(Self.pricedModels))""#
+            }
+            rules.append(rule + "}")
+        }
+        let fallback = random.pick(Self.pricedModels + ["OpenAI/GPT-4.1", "fast"])
+        return
+            #"APPEND routing.set {"account":"\#(account)","rules":[\#(rules.joined(separator: ","))],"#
+            + #""fallback":"\#(fallback)"}"#
+    }
+
     private mutating func aliasLine() -> String {
         #"APPEND alias.set {"alias":"\#(random.pick(["fast", "smart", "Cheap"]))","#
             + #""model":"\#(random.pick(Self.pricedModels))"}"#
@@ -975,6 +1053,9 @@ struct HistoryGenerator {
             "RESERVE \(key) fast in=5 ttl=0",
             "RESERVE \(key) fast in=5 ttl=86401",
             "RESERVE \(key) fast in=5 tier=gold",
+            "RESERVE \(key) auto temperature=hot",
+            "CHECK \(key) auto batch=yes",
+            "CHECK \(key) auto capability=Vision",
             "RESERVE \(key) fast in=5 prio=3",
             "RESERVE \(key) fast in=5 wait=0",
             "RESERVE \(key) fast in=5 wait=300001",
@@ -1087,6 +1168,13 @@ struct HistoryGenerator {
             #"APPEND permissions.set {"account":"\#(key)","models":"openai/*"}"#,
             #"APPEND price.set {"model":"openai/gpt-4.1","in":"1"}"#,
             #"APPEND price.set {"model":"bare","in":"1","out":"1"}"#,
+            #"APPEND alias.set {"alias":"Auto","model":"openai/gpt-4.1"}"#,
+            #"APPEND routing.set {"account":"\#(key)","fallback":"openai/gpt-4.1"}"#,
+            #"APPEND routing.set {"account":"\#(team)"}"#,
+            #"APPEND routing.set {"account":"\#(team)","fallback":"no-alias"}"#,
+            #"APPEND routing.set {"account":"\#(team)","fallback":"nowhere/to-be-found"}"#,
+            #"APPEND routing.set {"account":"\#(team)","fallback":"fast","rules":[{"name":"x"}]}"#,
+            #"APPEND routing.set {"account":"nobody","fallback":"fast"}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","from":"2026-01-01T00:00:00Z"}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","capabilities":["Vision"]}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","force":"yes"}"#,

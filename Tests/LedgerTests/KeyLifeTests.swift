@@ -236,6 +236,8 @@ import Testing
         let machine = ledger(#","owner":"bob","expires_in":1000,"rotate_every":60"#)
         var shown = try machine.account("acme/ml/prod", at: Self.noon)
         #expect(shown["state"]?.string == "active" && shown["last_used"]?.isNull == true)
+        #expect(shown["disabled"] == .bool(false) && shown["revoked"] == .bool(false))
+        #expect(shown["owner"]?.string == "bob" && shown["rotate_every"] == .integer(60))
         _ = machine.answer(
             "CHARGE s1 openai/gpt-4.1 in=100000 out=0 id=c", at: Self.noon + 5 * Self.second)
         _ = machine.answer(Self.rotate("s2", grace: 30), at: Self.noon + 10 * Self.second)
@@ -246,9 +248,17 @@ import Testing
         #expect(shown["disabled_by"]?.string == "acme/ml")
         #expect(shown["old_secret_until"]?.string == "2026-11-22T12:00:40Z")
         #expect(shown["rotation_due"]?.string == "2026-11-22T12:01:10Z")
-        #expect(try machine.account("acme/ml", at: Self.noon)["state"]?.string == "disabled")
+        let team = try machine.account("acme/ml", at: Self.noon)
+        #expect(team["state"]?.string == "disabled" && team["disabled"] == .bool(true))
+        #expect(team["revoked"] == nil, "only a key is ever revoked")
         shown = try machine.account("acme/ml/prod", at: Self.noon + 1_000 * Self.second)
         #expect(shown["state"]?.string == "expired" && shown["old_secret_until"] == nil)
+        for event in ["account.disabled", "key.revoked"] {
+            _ = machine.answer(#"APPEND \#(event) {"account":"acme/ml/prod"}"#)
+        }
+        shown = try machine.account("acme/ml/prod", at: Self.noon)
+        #expect(shown["state"]?.string == "revoked", "\(shown)")
+        #expect(shown["disabled"] == .bool(true) && shown["revoked"] == .bool(true))
     }
     @Test func `a description changes what it names, and null takes it away`() throws {
         let machine = ledger(#","name":"Prod","owner":"bob","environment":"live""#)

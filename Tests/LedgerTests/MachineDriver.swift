@@ -46,6 +46,15 @@ final class MachineDriver {
         return try JSON(parsing: json.bytes)
     }
 
+    /// An account as GET shows it.
+    func account(_ path: String) throws -> JSON {
+        var json = ByteBuffer()
+        try path.withBytes { (path) throws(Failure) in
+            try machine.book.writeAccount(path, at: machine.now, into: &json)
+        }
+        return try JSON(parsing: json.bytes)
+    }
+
     private func answer(_ line: Bytes) -> String {
         var reply = ByteBuffer()
         // JSON stands unquoted in these histories, so APPEND is cut by hand.

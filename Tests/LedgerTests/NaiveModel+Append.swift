@@ -27,6 +27,7 @@ extension NaiveModel {
             "request", "max_out", "context", "variants", "from", "capabilities", "force",
         ],
         "alias.set": ["alias", "model"],
+        "routing.set": ["account", "rules", "fallback"],
         "charge.corrected": ["account", "charge", "usd", "was", "placed", "model", "price"],
     ]
 
@@ -63,6 +64,7 @@ extension NaiveModel {
             try live(words[1], payload, at: now)
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
+        case "routing.set": try setRouting(payload)
         case "charge.corrected":
             let key = try correctCharge(payload, at: now)
             appended[id!] = appending
@@ -270,7 +272,8 @@ extension NaiveModel {
             throw .error
         }
         let base = try rates(payload, requestElse: 0)
-        _ = try Self.count(payload["context"])
+        let context = try Self.count(payload["context"])
+        var capabilities: [String] = []
         var variants: [Variant] = []
         if let json = payload["variants"] {
             guard case .array(let items) = json else {
@@ -287,14 +290,15 @@ extension NaiveModel {
             }
             from = instant
         }
-        if let capabilities = payload["capabilities"] {
-            guard case .array(let items) = capabilities else {
+        if let json = payload["capabilities"] {
+            guard case .array(let items) = json else {
                 throw .error
             }
             for item in items {
                 guard case .string(let name) = item, Self.isName(name) else {
                     throw .error
                 }
+                capabilities.append(name)
             }
         }
         guard [nil, .null, .bool(true), .bool(false)].contains(payload["force"]) else {
@@ -315,7 +319,7 @@ extension NaiveModel {
         prices[model, default: []].append(
             Price(
                 from: from, rates: base, maxOut: try Self.count(payload["max_out"]),
-                variants: variants))
+                context: context, capabilities: capabilities, variants: variants))
     }
 
     private func variant(_ json: JSON, base: Rates) throws(Failure) -> Variant {
@@ -358,6 +362,7 @@ extension NaiveModel {
 
     private mutating func setAlias(_ payload: [String: JSON]) throws(Failure) {
         guard let alias = try Self.text(payload["alias"])?.lowercased(), Self.isName(alias),
+            alias != "auto",
             let model = try Self.text(payload["model"])?.lowercased(), prices[model] != nil
         else {
             throw .error

@@ -6,19 +6,19 @@ extension NaiveModel {
             return ""
         }
         let most = asked.utf8.count <= 3 ? 1 : asked.utf8.count <= 8 ? 2 : 3
-        var near: [(distance: Int, order: Int)] = []
+        var near: [(distance: Int, isOwnName: Int, order: Int)] = []
         for (order, model) in models.enumerated() {
-            var names = aliases.filter { $0.value == model }.map(\.key)
-            names.append(String(model.split(separator: "/").last!))
-            let distances = names.compactMap { name -> Int? in
+            var names = aliases.filter { $0.value == model }.map { ($0.key, 0) }
+            names.append((String(model.split(separator: "/").last!), 1))
+            let distances = names.compactMap { name, isOwnName -> (Int, Int)? in
                 let edits = Self.edits(asked, name)
                 if edits <= most {
-                    return edits
+                    return (edits, isOwnName)
                 }
-                return asked.utf8.count >= 3 && name.hasPrefix(asked) ? most + 1 : nil
+                return asked.utf8.count >= 3 && name.hasPrefix(asked) ? (most + 1, isOwnName) : nil
             }
-            if let distance = distances.min() {
-                near.append((distance, order))
+            if let (distance, isOwnName) = distances.min(by: <) {
+                near.append((distance, isOwnName, order))
             }
         }
         let best = near.sorted { $0 < $1 }.prefix(3).map { models[$0.order] }

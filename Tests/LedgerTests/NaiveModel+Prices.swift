@@ -21,6 +21,8 @@ extension NaiveModel {
         let from: Int64
         let rates: Rates
         let maxOut: Amount?
+        let context: Amount?
+        let capabilities: [String]
         let variants: [Variant]
 
         func rates(tier: String, prompt: Amount) -> Rates {

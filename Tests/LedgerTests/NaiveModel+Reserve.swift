@@ -13,6 +13,7 @@ extension NaiveModel {
         let tier: String
         let id: String?
         let ttlSeconds: Int64
+        let wishes: Wishes
     }
 
     struct Refusal {
@@ -26,6 +27,8 @@ extension NaiveModel {
         let price: Price?
         let usage: Usage
         let usd: Amount
+        /// ` rule=… saved=…` where a rule chose the model, else nothing.
+        let routed: String
     }
 
     enum Decision {
@@ -53,6 +56,7 @@ extension NaiveModel {
             return "+DENY \(refusal.text)"
         case .admitted(let admission):
             return "+ALLOW - model=\(admission.model) usd=\(Self.money(admission.usd))"
+                + admission.routed
         }
     }
 
@@ -70,6 +74,7 @@ extension NaiveModel {
             allowed: mayWait.union([
                 "in", "bytes", "out", "scope", "tier", "id", "ttl",
                 "user", "project", "env", "ip", "ua", "ack",
+                "temperature", "batch", "priority", "prompt", "capability",
             ]))
         if let prio = options["prio"] {
             guard options["wait"] != nil, let number = Self.integer(prio), (1...10).contains(number)
@@ -94,14 +99,15 @@ extension NaiveModel {
             scope: options["scope"],
             tier: try Self.tier(options["tier"]) ?? "standard",
             id: options["id"],
-            ttlSeconds: ttlSeconds)
+            ttlSeconds: ttlSeconds,
+            wishes: try Self.wishes(options))
     }
 
     /// What the request asks of a model: its own `out`, else the model's largest, else 4096.
-    func usage(of request: Request, model: String, at now: Int64) -> Usage {
+    func usage(of request: Request, price: Price?) -> Usage {
         Usage(
             input: request.input,
-            output: request.output ?? price(of: model, at: now)?.maxOut ?? 4096,
+            output: request.output ?? price?.maxOut ?? 4096,
             tier: request.tier)
     }
 
@@ -113,8 +119,11 @@ extension NaiveModel {
         else {
             return nil
         }
-        guard let model = resolve(request.model), model == hold.model,
-            usage(of: request, model: model, at: now) == hold.asked
+        // A hold for `auto` has the model of then, whatever the rules say now.
+        let isAuto = request.model == "auto"
+        guard isAuto == hold.isRouted, isAuto || resolve(request.model) == hold.model,
+            usage(of: request, price: isAuto ? hold.price : price(of: hold.model, at: now))
+                == hold.asked
         else {
             throw .conflict
         }
@@ -137,7 +146,8 @@ extension NaiveModel {
         }
 
         // 20 to 23: the model and the rights.
-        guard let model = resolve(request.model) else {
+        let choice = request.model == "auto" ? try choose(request, at: now) : nil
+        guard let model = choice?.model ?? resolve(request.model) else {
             return refused(
                 "model_malformed",
                 "400 model_malformed model=\(request.model)\(hint(request.model))")
@@ -158,7 +168,7 @@ extension NaiveModel {
         }
 
         // What does not fit the engine's integers is an error, whatever the limits are.
-        let usage = usage(of: request, model: model, at: now)
+        let usage = usage(of: request, price: price)
         let usd = Self.cost(of: usage, price: price)
         try refuseOverflow(org: lineage[2], usd: usd, tokens: usage.input + usage.output)
 
@@ -180,7 +190,9 @@ extension NaiveModel {
                 }
             }
         }
-        return .admitted(Admission(model: model, price: price, usage: usage, usd: usd))
+        let routed = choice.map { routedWords($0, usage, usd: usd, at: now) } ?? ""
+        return .admitted(
+            Admission(model: model, price: price, usage: usage, usd: usd, routed: routed))
     }
 
     /// What the key's own standing says against any spending; a hold names no secret.
@@ -272,7 +284,7 @@ extension NaiveModel {
         let untilSecond = Self.secondRoundedUp(now + request.ttlSeconds * 1_000_000_000)
         let line =
             "+ALLOW \(name) model=\(admission.model) usd=\(Self.money(admission.usd))"
-            + " until=\(Self.instant(second: untilSecond))"
+            + " until=\(Self.instant(second: untilSecond))" + admission.routed
         let hold = Hold(
             name: name,
             key: request.key,
@@ -283,6 +295,7 @@ extension NaiveModel {
             placed: now,
             until: untilSecond * 1_000_000_000,
             allowLine: line,
+            isRouted: admission.routed != "",
             state: .open,
             counts: Counts(
                 usdHeld: admission.usd,

@@ -71,7 +71,8 @@ extension NaiveModel {
         let line = settledLine(name, key: key, usd: usd, isLate: true, at: now)
         holds[name] = Hold(
             name: name, key: key, model: model, price: price, asked: usage, wanted: usage,
-            placed: now, until: now, allowLine: "", state: .settled, counts: counts,
+            placed: now, until: now, allowLine: "", isRouted: false, state: .settled,
+            counts: counts,
             settlement: Settlement(usage: usage, line: line), bill: bill)
         return line
     }

@@ -54,6 +54,8 @@ struct NaiveModel {
         var models: [String]?
         var scopes: [String]?
         var expires: Int64?
+        /// Of an org or a team only.
+        var routing: Routing?
         var isDisabled = false
         var isRevoked = false
         /// Nanoseconds.
@@ -111,6 +113,7 @@ struct NaiveModel {
         var until: Int64
         /// The answer to RESERVE.
         let allowLine: String
+        let isRouted: Bool
         var state: HoldState
         /// What it counts for at the moment.
         var counts: Counts

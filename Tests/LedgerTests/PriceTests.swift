@@ -169,6 +169,25 @@ import Testing
                 == "+DENY 400 model_malformed model=\(asked.lowercased())"
                 + (hint.isEmpty ? "" : " hint=\(hint)"))
     }
+    @Test func `of equally near names is hinted at by an alias first`() {
+        let machine = Self.furnished()
+        for line in [
+            #"price.set {"model":"azure/gpt-4.1","in":"1","out":"1"}"#,
+            #"price.set {"model":"openai/gpt-4.1","in":"1","out":"1"}"#,
+            #"alias.set {"alias":"gpt-4.1","model":"openai/gpt-4.1"}"#,
+        ] {
+            machine.answer("APPEND " + line, at: Self.morning)
+        }
+        #expect(
+            machine.answer("CHECK acme/ml/prod gpt-4.l in=1 out=1", at: Self.morning)
+                == "+DENY 400 model_malformed model=gpt-4.l hint=openai/gpt-4.1,azure/gpt-4.1")
+        #expect(
+            machine.answer(
+                #"APPEND permissions.set {"account":"acme/ml","models":["gpt-4.l","zzz","x/*y","GPT-4.1"]}"#,
+                at: Self.morning)
+                == "-ERR models [gpt-4.l, zzz, x/*y] are neither provider/model, provider/*, * nor known "
+                + "aliases (gpt-4.l: openai/gpt-4.1, azure/gpt-4.1)")
+    }
     @Test func `in the past is no price, but its repeat is answered`() {
         let machine = Self.furnished()
         let scheduled = Self.set("2", Self.at11 + #","id":"p1""#)

@@ -60,7 +60,9 @@ package struct Past {
     private func disagreement(_ exchange: Traffic.Exchange, _ reply: Reply) -> String? {
         let told = reply.words.count > 1 ? String(reply.words[1]) : ""
         if mayBePaused, ["-READONLY", "DENY 503 paused"].contains(where: reply.text.hasPrefix) {
-            let happened = (effects[exchange.name] ?? []) + (outcomes[exchange.name] ?? [])
+            // A caller's id may read like a hold's name.
+            let isAboutHold = exchange.verb == .settle || exchange.verb == .release
+            let happened = (isAboutHold ? outcomes : effects)[exchange.name] ?? []
             return happened.isEmpty ? nil : "happened all the same: \(happened)"
         }
         switch exchange.verb {

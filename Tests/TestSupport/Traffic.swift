@@ -67,7 +67,8 @@ package struct Traffic: Sendable {
             return Exchange(verb: .append, line: "APPEND alias.set '\(payload)'", name: id)
         default:
             let ack = ["", "", " ack=disk"].randomElement(using: &generator)!
-            let line = "RESERVE \(account) \(Traffic.model) in=\(a) out=\(b) id=\(id)\(ack)"
+            let line =
+                "RESERVE \(account) \(Traffic.model) in=\(a) out=\(b) id=\(id) ttl=3600\(ack)"
             return Exchange(verb: .reserve, line: line, name: id)
         }
     }

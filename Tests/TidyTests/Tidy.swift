@@ -45,8 +45,10 @@ enum Arrows {
         "Simulation": Set(["Gate", "Ledger", "Journal", "Events", "CLinux", "Logging"]).union(libc),
         "tollgate-simulate": Set(["Simulation", "Events", "ArgumentParser"]).union(libc),
         // The executable is the one place for Foundation, which is slow and large.
-        "tollgate": Set(["ArgumentParser", "Configuration", "Logging", "Histogram", "Foundation"])
-            .union(ours).union(system),
+        "tollgate": Set([
+            "ArgumentParser", "Configuration", "Logging", "Histogram", "Yams", "Foundation",
+        ])
+        .union(ours).union(system),
     ]
 
     static func findings(in file: TextFile) -> [Finding] {

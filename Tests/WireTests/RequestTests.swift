@@ -4,10 +4,12 @@ import Wire
 
 @Suite struct `Typed requests` {
     static let reserve =
-        "RESERVE <key> <model> [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= "
-        + "ip= ua= ack=]"
+        "RESERVE <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= "
+        + "env= ip= ua= ack= \(wishes)]"
     static let check =
-        "CHECK <key> <model> [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= ack=]"
+        "CHECK <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= user= project= env= ip= ua= "
+        + "ack= \(wishes)]"
+    static let wishes = "temperature= batch= priority= prompt= capability="
     static let settle =
         "SETTLE <hold> in= out= [cached= cache_write= reasoning= tier= ms= outcome= key= model= ack=]"
     static let most = "1000000000000"

@@ -64,6 +64,8 @@ struct Desk: ~Copyable {
             APPEND price.set '{"model":"openai/gpt-4.1","in":"9","out":"30","capabilities":["vision"],\
             "from":"2026-11-23T20:00:00Z"}'
             """, "GET price openai/gpt-4.1", "GET price openai/gpt-4.1 2",
+            "CHECK acme/ml/prod gtp in=1", #"APPEND alias.set '{"alias":"best","model":"gpt"}'"#,
+            #"APPEND permissions.set '{"account":"acme/ml","models":["GPT","gtp","openai/*"]}'"#,
             "RESERVE acme/ml/prod mistral/large in=1", "RESERVE acme/ml/ghost gpt in=1",
             "SETTLE 1-999 in=1 out=1 key=acme/ml/prod model=gpt",
             #"APPEND limits.set '{"account":"acme/ml/prod","limits":{"usd.total":"5"},"id":"l1"}'"#,
@@ -82,6 +84,12 @@ struct Desk: ~Copyable {
             APPEND credit.granted '{"account":"acme","usd":"0.01","source":"sign-up","expires_in":9}'
             """,
             #"APPEND credit.granted '{"account":"acme","usd":"0.002","source":"card","reference":"p"}'"#,
+            #"APPEND routing.set '{"account":"acme/ml","rules":[{"name":"short","match":{"out":9,"#
+                + #""prompt":["sum"]},"model":"gpt"}],"fallback":"openai/gpt-4.1"}'"#,
+            "RESERVE acme/ml/prod auto in=9 out=9 id=a1 prompt=Summary temperature=0.3 batch=1",
+            "RESERVE acme/ml/prod auto in=9 out=90 id=a2 capability=vision,tools priority=low",
+            "RESERVE acme/ml/prod auto in=9 out=9 id=a1", "CHECK acme/ml/prod auto in=1",
+            "EXPLAIN acme/ml/prod auto in=9 out=9",
             "RESERVE acme/ml/prod gpt in=100 out=200 id=r2",
             "SETTLE 1-@ in=900 out=200 cached=10", "RESERVE acme/ml/prod gpt in=1000 out=200",
             "CHARGE acme/ml/prod openai/gpt-4.1 in=900 out=900 id=c3", "USAGE acme", "SELECT 7",

@@ -27,8 +27,10 @@ struct Verbs: ~Copyable {
         }
         guard let asked = Asked(arguments) else { return }
         let first = 1 + asked.positions.count
+        // A model may read like a hold, too: the same spelling on both sides.
         try require(
-            asked.positions == (1..<first).map { Asked.spelled(arguments[$0].array) },
+            asked.positions.map(Asked.spelled)
+                == (1..<first).map { Asked.spelled(arguments[$0].array) },
             "the request is about \(asked.positions.map(\.text))")
         let given = asked.normal((first..<arguments.count).map { arguments[$0].array })
         let taken = asked.normal(asked.fields)
@@ -185,6 +187,12 @@ private struct Asked {
         ]
         return fields.map { field in
             let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1)
+            // As it is compared: rounded to a millionth.
+            if parts.count == 2, Array(parts[0]).text == "temperature",
+                let temperature = Array(parts[1]).withUnsafeBytes({ Temperature(Bytes($0)) })
+            {
+                return "temperature=\(temperature)"
+            }
             guard parts.count == 2, numbers.contains(Array(parts[0]).text) else {
                 return field.text
             }
@@ -205,6 +213,11 @@ private struct Asked {
             add("wait", request.wait)
             add("prio", Int64(request.priority))
         }
+        add("temperature", request.hints.temperature.map { Array("\($0)".utf8) })
+        add("batch", request.hints.batch.map { $0 ? 1 : 0 })
+        add("priority", request.hints.priority)
+        add("prompt", request.hints.prompt)
+        add("capability", request.hints.capability)
         add(request.text)
     }
     private mutating func add(_ request: SettleRequest) {
@@ -255,6 +268,9 @@ private struct Asked {
     }
     private mutating func add(_ name: String, _ value: Int64?) {
         if let value { fields.append(Array("\(name)=\(value)".utf8)) }
+    }
+    private mutating func add(_ name: String, _ value: [UInt8]?) {
+        if let value { fields.append(Array("\(name)=".utf8) + value) }
     }
     private mutating func add(_ name: String, _ value: StaticString?) {
         if let value { fields.append(Array("\(name)=\(value)".utf8)) }

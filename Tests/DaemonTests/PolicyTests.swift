@@ -1,0 +1,261 @@
+import Events
+import Foundation
+import TestSupport
+import Testing
+
+@testable import tollgate
+
+@Suite struct `A policy file` {
+    @Test(
+        arguments: [
+            ("", "policy.yaml is empty"),
+            ("orgs: [a]", "policy.yaml:1: orgs must be a list of names"),
+            ("orgs:\n  acme:\n  acme:\n", "two entries for \"acme\": keep one"),
+            ("teams: {}", "policy.yaml:1: unknown section \"teams\""),
+            ("orgs:\n  Acme: {}", "policy.yaml:2: \"Acme\" is no name of an org"),
+            ("orgs:\n  acme:\n    zones: UTC", "policy.yaml:3: acme has no field \"zones\""),
+            ("orgs:\n  acme:\n    limits: {usd.year: 1}", "there is no limit \"usd.year\""),
+            (
+                "orgs:\n  acme:\n    limits: {requests.minute: 1.5}",
+                "requests.minute: 1.5 is no whole number"
+            ),
+            ("aliases: {a: b, b: c, c: a}", "aliases in a circle: a → b → c → a"),
+            ("aliases: {fast: quick}", "neither provider/model nor an alias in this file"),
+            ("prices:\n  OpenAI/x: {in: 1}\n  openai/x: {in: 2}", "stands in line 2, too"),
+            (
+                "orgs:\n  acme: {limits: {usd.day: 1}",
+                "policy.yaml:3:1: did not find expected ',' or '}'"
+            ),
+            ("a: *b", "undefined alias"),
+        ])
+    func `with a mistake says where and how to mend it`(text: String, says: String) {
+        do throws(CommandFailure) {
+            _ = try PolicyFile(reading: text, path: "policy.yaml")
+            Issue.record("\(text) was taken")
+        } catch {
+            #expect(error.status == .data)
+            #expect(error.message.contains(says), "\(error.message)")
+        }
+    }
+    @Test func `does not unfold without end`() {
+        var text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        for (name, before) in zip("bcdefgh", "abcdefg") {
+            let tenTimes = Array(repeating: "*\(before)", count: 10).joined(separator: ", ")
+            text += "\(name): &\(name) [\(tenTimes)]\n"
+        }
+        #expect(throws: CommandFailure.self) {
+            try PolicyFile(reading: text, path: "policy.yaml")
+        }
+    }
+    @Test func `keeps amounts as they were written`() throws {
+        let file = try PolicyFile(
+            reading: """
+                orgs: {acme: {limits: {usd.day: 500.10, tokens.day: 7}}}
+                prices: {openai/x: {in: 0.000001, out: "2", max_out: 9}}
+                aliases: {x: y, y: openai/x}
+                """, path: "policy.yaml")
+        #expect(
+            file.accounts[0].entry["limits"]
+                == .object([
+                    JSON.Member("usd.day", .string("500.10")),
+                    JSON.Member("tokens.day", .integer(7)),
+                ]))
+        #expect(file.prices[0]["in"] == .string("0.000001"))
+        #expect(file.prices[0]["max_out"] == .integer(9))
+        #expect(file.aliases.map(\.model) == ["openai/x", "openai/x"])
+    }
+    @Test(
+        arguments: [
+            "plain", "two words", "true", "12", "1e3", "", "- a", "a: b", "#x", "\"q\" \\ \n",
+            "chat:create", "2026-01-01", "*x", "ü", "no",
+        ])
+    func `gives back every text that is written into it`(text: String) throws {
+        var writer = PolicyWriter()
+        writer.write([JSON.Member("name", .object([JSON.Member(text, .strings([text]))]))])
+        let read = try PolicyNode.read(writer.text, path: "x")
+        #expect(
+            read.json
+                == .object([
+                    JSON.Member("name", .object([JSON.Member(text, .strings([text]))]))
+                ]))
+    }
+}
+
+extension ThroughTheSocket {
+    @Suite struct Policies {
+        private static let policy = """
+            orgs:
+              acme:
+                zone: Europe/Berlin
+                limits: {usd.month: 7500}
+                teams:
+                  ml-platform:
+                    limits: {usd.month: 5000.00, usd.day: 500, requests.minute: 1200}
+                    models: [gpt-4.1, google/gemini-2.5-flash]
+                    keys:
+                      prod: {owner: ana, environment: production, models: [gpt-4.1]}
+                      dev: {limits: {usd.month: 500}}
+            prices:
+              openai/gpt-4.1: {in: 8, out: 24, max_out: 32768}
+              google/gemini-2.5-flash: {in: 2.5, out: 10}
+            aliases: {gpt-4.1: openai/gpt-4.1}
+            """
+        private func apply(
+            _ text: String, _ daemon: DaemonProcess, _ flags: String...
+        ) throws -> Program.Run {
+            try Program.run(
+                ["apply", "-f", "-", "--socket", daemon.socketPath] + flags, input: text)
+        }
+
+        @Test func `is applied once, and again nothing is to do`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            let before = try client.events().count
+            let looked = try apply(Self.policy, daemon, "--dry-run")
+            #expect(looked.status == 0)
+            #expect(looked.errors.contains("7 events"))
+            let unasked = try apply(Self.policy, daemon)
+            #expect(unasked.status == 64)
+            #expect(unasked.errors.contains("say --yes"))
+            #expect(try client.events().count == before)
+
+            let applied = try apply(Self.policy, daemon, "--yes", "--reason", "Q4")
+            #expect(applied.status == 0, "\(applied.errors)")
+            let secrets = applied.lines.map { $0.split(separator: "\t") }
+            #expect(
+                secrets.map { String($0[0]) }
+                    == ["acme/ml-platform/prod", "acme/ml-platform/dev"])
+            let answer = try client.ask("CHECK \(secrets[0][1]) gpt-4.1 in=1 out=1")
+            #expect(answer.words.first == "ALLOW", "\(answer)")
+            #expect(try client.events().last?.text("reason") == "Q4")
+
+            let count = try client.events().count
+            let again = try apply(Self.policy, daemon, "--yes")
+            #expect(again.errors.contains("nothing to do"))
+            let exported = try Program.run(["export", "policy", "--socket", daemon.socketPath])
+            #expect(exported.status == 0)
+            #expect(try apply(exported.output, daemon, "--yes").errors.contains("nothing to do"))
+            #expect(try client.events().count == count)
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `takes nothing away silently`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            _ = try apply(Self.policy, daemon, "--yes")
+            let count = try client.events().count
+            let less = Self.policy
+                .replacing("          dev: {limits: {usd.month: 500}}\n", with: "")
+                .replacing(", usd.day: 500", with: "").replacing(
+                    "        models: [gpt-4.1, google/gemini-2.5-flash]\n", with: "")
+            let refused = try apply(less, daemon, "--yes")
+            #expect(refused.status == 65)
+            for missing in ["acme/ml-platform/dev is not in the file", "usd.day=500", "models"] {
+                #expect(refused.errors.contains(missing), "\(refused.errors)")
+            }
+            #expect(try client.events().count == count)
+            let pruned = try apply(less, daemon, "--yes", "--prune")
+            #expect(pruned.status == 0, "\(pruned.errors)")
+            let dev = try client.ask("CHECK acme/ml-platform/dev gpt-4.1 in=1 out=1")
+            #expect(dev.text.hasPrefix("DENY 401 key_revoked"), "\(dev)")
+            #expect(try apply(less, daemon, "--yes").errors.contains("nothing to do"))
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `changes what differs, parents first`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            _ = try apply(Self.policy, daemon, "--yes")
+            let more = Self.policy.replacing("usd.month: 7500", with: "usd.month: 9000")
+                .replacing("usd.month: 5000.00", with: "usd.month: 9000")
+                .replacing("owner: ana", with: "owner: bo").replacing("in: 8", with: "in: 9")
+            let applied = try apply(more, daemon, "--yes")
+            #expect(applied.status == 0, "\(applied.errors)")
+            #expect(
+                try client.events().suffix(4).map(\.type)
+                    == ["price.set", "limits.set", "limits.set", "account.described"])
+            let fixed = try apply(
+                Self.policy.replacing("Europe/Berlin", with: "Asia/Tokyo"), daemon, "--yes")
+            #expect(fixed.status == 65)
+            #expect(fixed.errors.contains("zone is Europe/Berlin and stays so"))
+            #expect(try daemon.stop() == 0)
+        }
+
+        /// Everything that a file may say, in the spellings that people use.
+        private static let everything = """
+            orgs:
+              acme:
+                name: Acme
+                unpriced: allow
+                on_lapse: charge_input
+                limits: {usd.month: 100.50, concurrency: 9}
+                billing: {markup_ppm: 150000, currency: CNY, rate: 7.30}
+                routing:
+                  rules:
+                    - name: short
+                      match: {out: 500, temperature: 0.30, prompt: [Summarize], batch: true}
+                      model: cheap
+                      fallback: Openai/GPT-4.1
+                  fallback: openai/gpt-4.1
+                teams:
+                  off:
+                    disabled: true
+                    labels: {cost-centre: 0815}
+                  ml:
+                    scopes: [chat]
+                    routing: {rules: [], fallback: cheap}
+                    keys:
+                      a: {owner: 12, expires: 2031-01-01T01:00:00+01:00, rotate_every: 7776000}
+                      b: {revoked: true}
+                      c: {disabled: true, models: [cheap, openai/*]}
+            prices:
+              openai/gpt-4.1:
+                in: 2
+                out: 8
+                cached: 0.50
+                capabilities: [vision, tools]
+                variants: [{tier: batch, in: 1, out: 4}, {above: 200000, in: 4, out: 12}]
+              deepseek/v3: {in: 0.28, out: 0.42, request: 0.001, max_out: 8192, context: 65536}
+            aliases: {cheap: fast, fast: deepseek/v3}
+            operators:
+              relay-1: {role: relay}
+              ada: {role: developer, account: acme/ml}
+            """
+        @Test func `says everything, is exported, and makes the same ledger elsewhere`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            let applied = try apply(Self.everything, daemon, "--yes")
+            #expect(applied.status == 0, "\(applied.errors)")
+            #expect(applied.lines.count == 4, "secrets of two keys and two operators")
+            let again = try apply(Self.everything, daemon, "--yes")
+            #expect(again.errors.contains("nothing to do"), "\(again.errors)")
+            let routed = try client.ask("CHECK acme/ml/a auto in=1 out=1 scope=chat")
+            #expect(routed.text.contains("model=deepseek/v3"), "\(routed)")
+
+            let export = ["export", "policy", "--socket", daemon.socketPath]
+            let first = try Program.run(export)
+            let unchanged = try apply(first.output, daemon, "--yes")
+            #expect(unchanged.errors.contains("nothing to do"), "\(unchanged.errors)")
+            let other = try DaemonProcess(ThroughTheSocket.small)
+            let elsewhere = try apply(first.output, other, "--yes")
+            #expect(elsewhere.status == 0, "\(elsewhere.errors)")
+            let second = try Program.run(["export", "policy", "--socket", other.socketPath])
+            #expect(second.output == first.output)
+            #expect(try daemon.stop() == 0)
+            #expect(try other.stop() == 0)
+        }
+
+        @Test func `may have many keys`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let count = ThroughTheSocket.isLong ? 10_000 : 1_500
+            let keys = (0..<count).map { "          k\($0): {owner: o\($0 % 7)}\n" }.joined()
+            let text =
+                "orgs:\n  acme:\n    teams:\n      ml:\n        keys:\n" + keys
+            let applied = try apply(text, daemon, "--yes")
+            #expect(applied.status == 0, "\(applied.errors)")
+            #expect(applied.lines.count == count)
+            #expect(try apply(text, daemon, "--yes").errors.contains("nothing to do"))
+            #expect(try daemon.stop() == 0)
+        }
+    }
+}
