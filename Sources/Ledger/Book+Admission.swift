@@ -137,6 +137,10 @@ extension Book {
         if let binding = first(tokensMinute, set, chain, asked: tokens, now) { return binding }
         return first(slots, set, chain, asked: 1, now)
     }
+    /// The first limit of money that has no room.
+    func bindingBudget(_ chain: AccountChain, usd: Int64, at now: Instant) -> BindingLimit? {
+        first(budgetLimits, LimitMasks(chain), chain, asked: usd, now)
+    }
     /// The first limit that has no room for what an open hold is to grow by.
     func bindingLimit(
         _ chain: AccountChain, growing row: UnsafeMutablePointer<HoldRow>, usd: Int64,

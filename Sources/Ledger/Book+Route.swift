@@ -145,11 +145,7 @@ extension Book {
             hasRoom(chain, usd: usd, tokens: input + output), canBill(chain, usd: usd)
         else { return .overflow }
         guard creditShortfall(chain, usd: usd) == nil else { return .noCredit }
-        if let binding = bindingLimit(chain, usd: usd, tokens: input + output, at: now),
-            binding.reason == .budgetExhausted
-        {
-            return .noBudget(binding)
-        }
+        if let binding = bindingBudget(chain, usd: usd, at: now) { return .noBudget(binding) }
         return .usable
     }
 }

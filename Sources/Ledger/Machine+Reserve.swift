@@ -129,7 +129,10 @@ extension Machine {
         if let lack = book.creditShortfall(chain, usd: usd) {
             return refuse(lack, chain, request, asked, placing: placing)
         }
-        if let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
+        // Who named a model comes here because something binds; who left it to rules, always.
+        let hasRoom =
+            route != nil && book.everyLimitHasRoom(chain, usd: usd, tokens: tokens, at: now)
+        if !hasRoom, let binding = book.bindingLimit(chain, usd: usd, tokens: tokens, at: now) {
             return refuse(binding, chain, request, asked, placing: placing)
         }
         var routed: RoutedAnswer?
