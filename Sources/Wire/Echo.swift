@@ -52,6 +52,18 @@ func secretLength(_ text: Bytes, from start: Int) -> Int {
     return at - start
 }
 
+extension Bytes {
+    /// Whether it begins as our secrets do and is as long: what a request says is written into the
+    /// log, and a secret that got into the wrong place must not be.
+    @inline(__always)
+    var isLikeSecret: Bool { count >= 41 && beginsLikeSecret }
+    @inline(never)
+    private var beginsLikeSecret: Bool {
+        self[0] | 0x20 == UInt8(ascii: "t") && self[1] | 0x20 == UInt8(ascii: "g")
+            && self[2] == UInt8(ascii: "_") && secretLength(self, from: 3) >= 38
+    }
+}
+
 extension ByteBuffer {
     /// One byte of foreign text: printable ASCII as it is, anything else as `\xHH`.
     mutating func append(escaped c: UInt8, spaces: Bool) {

@@ -180,6 +180,7 @@ struct FieldCursor: ~Copyable {
     @inline(never)
     mutating func text(max: Int = Bounds.textBytesMax) throws(Failure) -> Bytes {
         guard value.count <= max, value.isPlainTextFast else { throw notAText(max) }
+        if value.isLikeSecret { throw failure(Failure.secret(in: "\(field.name)=")) }
         return value
     }
     mutating func serviceTier() throws(Failure) -> ServiceTier {
@@ -294,6 +295,7 @@ extension Arguments {
         guard text.count >= 1, text.count <= WireLimits.modelBytesMax else {
             throw Failure.modelLength()
         }
+        if text.isLikeSecret { throw Failure(.error, Failure.secret(in: "the model's place")) }
         return text
     }
     static func hold(_ text: Bytes) throws(Failure) -> HoldName {
@@ -313,5 +315,9 @@ extension Failure {
     }
     @inline(never) static func modelLength() -> Failure {
         Failure(.error, "the model must be 1 to \(WireLimits.modelBytesMax) bytes long")
+    }
+    @inline(never) static func secret(in place: String) -> String {
+        "\(place) has a key's secret in it, which must not come into the log: a secret stands in the "
+            + "key's place only"
     }
 }

@@ -13,7 +13,8 @@ struct Apply: ParsableCommand {
 
             What the file leaves out of the orgs it names is never taken away silently:
             that needs --prune, which revokes keys, disables teams and removes limits.
-            Orgs that the file does not name are left alone.
+            Orgs that the file does not name are left alone. What stands disabled or revoked
+            in the daemon stays so until the file says otherwise.
 
             Examples:
               tollgate apply -f policy.yaml --dry-run
@@ -53,13 +54,21 @@ struct Apply: ParsableCommand {
         let policy = try PolicyFile(reading: try read(), path: file == "-" ? "stdin" : file)
         let client = try connection.connect()
         let orgs = policy.accounts.filter { $0.tier == .org }.map(\.entry.name)
-        let plan = PolicyPlan(policy, try PolicyState(client, orgs: orgs))
+        let state = try PolicyState(client, orgs: orgs)
+        let plan = PolicyPlan(policy, state)
         try refuse(plan)
         let steps = plan.steps + (prune ? plan.removals : [])
         show(steps, plan)
         guard !steps.isEmpty, !dryRun else {
             if format.json { report(steps, appended: [], refused: []) }
             return
+        }
+        if let user = state.user, let role = state.operators[user]?["role"]?.string, role != "admin"
+        {
+            throw CommandFailure(
+                .noPermission,
+                "operator \(user) is \(role), and only an admin appends all of this: --dry-run looks"
+            )
         }
         try confirm(steps.count)
         try append(steps, client)

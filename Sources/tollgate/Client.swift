@@ -63,6 +63,8 @@ final class Client {
     /// For whoever wants to `poll` several connections.
     let descriptor: Int32
     private let target: Target
+    /// The operator that it speaks as; nil where the kernel vouches for us.
+    var user: String? { target.credentials?.name }
     private var output: [UInt8] = []
     private var input: ReplyBuffer
 

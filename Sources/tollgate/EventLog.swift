@@ -133,10 +133,16 @@ enum EventLine {
     }
 
     /// The fields that tell the story, in its order; every other event says all it has.
-    static func summary(_ event: JSON) -> String {
+    ///
+    /// - Parameter shown: fields that stand elsewhere.
+    static func summary(_ event: JSON, without shown: Set<String> = []) -> String {
         let names: [String]
         switch event.cell("type") {
-        case "hold.placed": names = ["hold", "model", "in", "out", "usd", "id", "user"]
+        case "hold.placed":
+            names = [
+                "hold", "model", "rule", "saved", "in", "out", "usd", "came", "prio", "id", "user",
+            ]
+        case "hold.extended": names = ["hold", "in", "out", "usd", "until"]
         case "hold.refused":
             names = [
                 "status", "reason", "scope", "limit", "amount", "used", "held", "key", "model",
@@ -148,7 +154,9 @@ enum EventLine {
                 "billed", "currency", "late", "id",
             ]
         default:
-            names = (event.members ?? []).map(\.name).filter { !shownElsewhere.contains($0) }
+            names = (event.members ?? []).map(\.name).filter {
+                !shownElsewhere.contains($0) && !shown.contains($0)
+            }
         }
         return names.compactMap { name in
             guard let value = event[name], value != .bool(false) else { return nil }

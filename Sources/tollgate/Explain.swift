@@ -176,7 +176,8 @@ private enum LifeText {
         for event in events {
             table.add([
                 event.timeCell("time"), after(start, instant(event)), event.cell("seq"),
-                event.cell("type"), event.cell("actor"), EventLine.summary(event),
+                event.cell("type"), event.cell("actor"),
+                EventLine.summary(event, without: ["actor"]),
             ])
         }
         table.print()

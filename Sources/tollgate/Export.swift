@@ -20,6 +20,7 @@ struct Export: ParsableCommand {
 
                 Applying it again appends nothing. Secrets are not in it: the daemon does not
                 know them. Neither are overrides and credit, which are granted, not declared.
+                An operator that is confined to an org or a team gets what it may see.
                 """)
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var format: FormatOptions
@@ -32,7 +33,7 @@ struct Export: ParsableCommand {
         func run() throws {
             let state = try PolicyState(
                 try connection.connect(), orgs: orgs.isEmpty ? nil : orgs)
-            for org in orgs where state.accounts[org] == nil {
+            for org in orgs where !state.orgs.contains(org) {
                 throw CommandFailure(.failure, "no org \"\(org)\": 'tollgate org list' shows them")
             }
             let policy = PolicyExport(state)
@@ -65,8 +66,7 @@ private struct PolicyExport {
     init(_ state: PolicyState) { self.state = state }
 
     var orgs: JSON {
-        .object(
-            state.paths.filter { !$0.contains("/") }.map { JSON.Member($0, account($0, .org)) })
+        .object(state.orgs.map { JSON.Member($0, account($0, .org)) })
     }
     private func account(_ path: String, _ tier: Tier) -> JSON {
         let has = state.accounts[path] ?? .object([])

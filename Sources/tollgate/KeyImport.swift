@@ -41,7 +41,11 @@ extension Key {
             var refused: [String] = []
             for (line, reply) in zip(lines, replies) {
                 if case .error(let code, let text) = reply {
-                    refused.append("line \(line.number), \(line.account): \(code) \(text)")
+                    let why =
+                        code == "CONFLICT" && line.isNamedBySecret
+                        ? "this secret was imported before, as another key or with other fields; "
+                            + "'tollgate key list' shows what there is" : "\(code) \(text)"
+                    refused.append("line \(line.number), \(line.account): \(why)")
                 } else if !known.contains(line.account) {
                     taken += 1
                 }
@@ -93,6 +97,8 @@ enum KeyFile {
         var number: Int
         var account: String
         var payload: JSON
+        /// Its id was made of the secret's hash, not given in the file.
+        var isNamedBySecret: Bool
     }
 
     static func lines(_ file: String, reason: String?) throws(CommandFailure) -> [Line] {
@@ -127,10 +133,14 @@ enum KeyFile {
                 all.append(JSON.Member("reason", .string(reason)))
             }
             // The same key of the same file is the same event, however often it is imported.
-            if !all.contains(where: { $0.name == "id" }) {
+            let isNamedBySecret = !all.contains { $0.name == "id" }
+            if isNamedBySecret {
                 all.append(JSON.Member("id", .string("import \(digest.prefix(32))")))
             }
-            lines.append(Line(number: number, account: account, payload: .object(all)))
+            lines.append(
+                Line(
+                    number: number, account: account, payload: .object(all),
+                    isNamedBySecret: isNamedBySecret))
         }
         guard !lines.isEmpty else {
             throw CommandFailure(.data, "the file names no key: a JSON object a line, a key each")

@@ -46,6 +46,7 @@ struct PolicyPlan {
     ]
 
     private mutating func plan(_ tier: Tier, _ entry: PolicyFile.Entry) {
+        guard state.isInside(entry.name) else { return planOutside(entry) }
         guard let now = state.accounts[entry.name] else { return create(tier, entry) }
         let before = steps.count + removals.count + problems.count
         refuseFixed(entry, now)
@@ -54,6 +55,21 @@ struct PolicyPlan {
         planLists(entry, now)
         planSettings(entry, now)
         if steps.count + removals.count + problems.count == before { unchanged += 1 }
+    }
+
+    /// What a confined operator cannot see: an account above may only say what is below it.
+    private mutating func planOutside(_ entry: PolicyFile.Entry) {
+        let isAbove = state.confinement?.hasPrefix(entry.name + "/") ?? false
+        if isAbove, entry.fields.isEmpty {
+            unchanged += 1
+        } else {
+            refuse(entry.name, isAbove ? "leave its fields out" : "leave it out")
+        }
+    }
+    private mutating func refuse(_ what: String, _ mend: String) {
+        problems.append(
+            "\(what): operator \(state.user ?? "?") is confined to \(state.confinement ?? "?") and may "
+                + "not decide that: \(mend), or apply it as an admin of all")
     }
 
     private mutating func create(_ tier: Tier, _ entry: PolicyFile.Entry) {
@@ -222,8 +238,12 @@ struct PolicyPlan {
                 "\(field).set", payload,
                 "\(entry.name): \(field)" + (has == .null ? "" : " changed"))
         }
-        if let disabled = entry["disabled"]
-            ?? (now["disabled"] == .bool(true) ? .bool(false) : nil),
+        if entry["disabled"] == nil, now["disabled"] == .bool(true), now["revoked"] != .bool(true) {
+            // Somebody stopped it for a reason: a file that does not know must not start it again.
+            problems.append(
+                "\(entry.name) is disabled, which is not in the file: write disabled: true, or "
+                    + "disabled: false to enable it again")
+        } else if let disabled = entry["disabled"],
             (disabled == .bool(true)) != (now["disabled"] == .bool(true))
         {
             let isOff = disabled == .bool(true)
@@ -354,6 +374,11 @@ struct PolicyPlan {
     }
 
     private mutating func add(_ type: String, _ payload: Payload, _ what: String) {
+        if state.confinement != nil, ["price.set", "alias.set", "operator.created"].contains(type),
+            !state.isInside(payload["account"]?.string ?? "")
+        {
+            return refuse(what, "leave it out")
+        }
         steps.append(Step(type: type, payload: payload, what: what))
     }
     private mutating func remove(_ type: String, _ payload: Payload, _ what: String) {

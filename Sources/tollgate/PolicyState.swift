@@ -8,9 +8,23 @@ struct PolicyState {
     var prices: [String: JSON] = [:]
     var aliases: [String: String] = [:]
     var operators: [String: JSON] = [:]
+    /// The operator that looks; nil for who is admin without a login.
+    let user: String?
+    /// The org or team that it is confined to: it sees nothing else.
+    var confinement: String? { user.flatMap { operators[$0]?["account"]?.string } }
 
     /// - Parameter orgs: only these; nil for all.
     init(_ client: Client, orgs: [String]? = nil) throws(CommandFailure) {
+        user = client.user
+        for item in try client.list("operators") {
+            if let name = item["operator"]?.string { operators[name] = item }
+        }
+        if let top = confinement, top.contains("/"),
+            orgs?.contains(String(top.prefix { $0 != "/" })) ?? true
+        {
+            for team in try client.list("teams") { add(team["account"]?.string ?? "", team) }
+            for key in try client.list("keys") { add(key["account"]?.string ?? "", key) }
+        }
         for org in try client.list("orgs") {
             guard let path = org["account"]?.string, orgs?.contains(path) ?? true else { continue }
             let teams = try client.list("teams", under: path)
@@ -30,15 +44,22 @@ struct PolicyState {
         for item in try client.list("aliases") {
             if let alias = item["alias"]?.string { aliases[alias] = item["model"]?.string }
         }
-        for item in try client.list("operators") {
-            if let name = item["operator"]?.string { operators[name] = item }
-        }
     }
     private mutating func add(_ path: String, _ account: JSON) {
         accounts[path] = account
         paths.append(path)
     }
 
+    /// The orgs that stand in a path, whether they can be seen or only what is below.
+    var orgs: [String] {
+        var seen = Set<String>()
+        return paths.map { String($0.prefix { $0 != "/" }) }.filter { seen.insert($0).inserted }
+    }
+    /// Whether the operator that looks can see an account at all.
+    func isInside(_ path: String) -> Bool {
+        guard let confinement else { return true }
+        return path == confinement || path.hasPrefix(confinement + "/")
+    }
     func children(of path: String) -> [String] {
         paths.filter { $0.hasPrefix(path + "/") && !$0.dropFirst(path.count + 1).contains("/") }
     }

@@ -25,7 +25,7 @@ extension Price {
             help: ArgumentHelp(
                 "The first instant that is not taken; left out: now.", valueName: "instant"))
         var to: String?
-        @Option(help: ArgumentHelp("Only this model.", valueName: "provider/model"))
+        @Option(help: ArgumentHelp("Only this model.", valueName: "model"))
         var model: String?
         @Option(help: ArgumentHelp("This version of the model's price.", valueName: "n"))
         var version: UInt32?
@@ -46,16 +46,23 @@ extension Price {
                 throw CommandFailure(.usage, "--to \(to ?? "") is not after --from \(from)")
             }
             let client = try connection.connect()
+            // What is not there has no charges, either: better said than shown as nothing to do.
+            if let account { _ = try client.json(["GET", "account", account]) }
+            var prices: [String: RerateReport.Rate] = [:]
+            var only: String?
+            if let model {
+                only = try client.json(["GET", "price", model])["model"]?.string
+                if let only { prices[only] = try rate(only, client) }
+            }
             var past = try PastCharges(client)
             try past.read(from: start, to: stop, account: account)
             var plan = RerateReport()
-            var prices: [String: RerateReport.Rate] = [:]
             for charge in past.charges {
                 guard let model = charge.model else {
                     plan.unpriced += 1
                     continue
                 }
-                guard self.model == nil || self.model?.lowercased() == model else { continue }
+                guard only == nil || only == model else { continue }
                 if prices[model] == nil { prices[model] = try rate(model, client) }
                 plan.take(charge, model, prices[model]!)
             }

@@ -170,9 +170,15 @@ struct Route: ParsableCommand {
                 RoutingText.print(decision)
             }
             guard decision["routing"] != nil else {
-                throw CommandFailure(
-                    .failure, decision["error"]?.plain ?? decision.cell("reason"))
+                throw CommandFailure(.failure, Self.why(decision))
             }
+        }
+        /// Why nothing was routed: the daemon's error, or the check that comes before.
+        private static func why(_ decision: JSON) -> String {
+            if let error = decision["error"]?.plain { return error }
+            let failed = decision["checks"]?.array?.first { $0["passes"] == .bool(false) }
+            return [decision["reason"]?.plain, failed?["why"]?.plain].compactMap { $0 }
+                .joined(separator: ": ")
         }
     }
 }

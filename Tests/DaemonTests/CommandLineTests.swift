@@ -716,6 +716,9 @@ final class RunningDaemon: Sendable {
         #expect(try said(again, "taken") == 1 && said(again, "unchanged") == 1, "\(again)")
         #expect(again.output.contains("line 3, acme/no/c") && again.output.contains("acme/no"))
 
+        let moved = try take(line("acme/ml/d", first), flags: ["--reason", "moved"])
+        #expect(moved.output.contains("line 1, acme/ml/d: this secret was imported before"))
+
         // A file that cannot be meant appends nothing.
         for (lines, says) in [
             ([line("acme/ml/x", second), line("acme/ml/x", first)], "line 2: account acme/ml/x"),

@@ -255,6 +255,71 @@ extension ThroughTheSocket {
             #expect(try other.stop() == 0)
         }
 
+        @Test func `starts nothing again that somebody stopped`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            _ = try apply(Self.policy, daemon, "--yes")
+            for account in ["acme/ml-platform", "acme/ml-platform/dev"] {
+                _ = try client.append("account.disabled", #"{"account":"\#(account)"}"#)
+            }
+            let refused = try apply(Self.policy, daemon, "--yes", "--prune")
+            #expect(refused.status == 65)
+            #expect(refused.errors.contains("acme/ml-platform is disabled"), "\(refused.errors)")
+            #expect(refused.errors.contains("acme/ml-platform/dev is disabled"))
+            let meant = Self.policy.replacing(
+                "          dev: {", with: "          dev: {disabled: true, "
+            ).replacing(
+                "      ml-platform:\n", with: "      ml-platform:\n        disabled: false\n")
+            #expect(try apply(meant, daemon, "--yes").status == 0)
+            #expect(
+                try client.ask("CHECK acme/ml-platform/prod gpt-4.1 in=1 out=1").words.first
+                    == "ALLOW")
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `of an admin of one team is about that team only`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            _ = try apply(Self.policy, daemon, "--yes")
+            let account = #""account":"acme/ml-platform""#
+            let secret = try client.append(
+                "operator.created", #"{"operator":"lead","role":"admin",\#(account)}"#
+            ).text("secret")
+            func asLead(_ words: [String], _ input: String = "") throws -> Program.Run {
+                try Program.run(
+                    words + ["--user", "lead", "--socket", daemon.socketPath],
+                    ["TOLLGATE_SECRET": secret], input: input)
+            }
+            let export = try asLead(["export", "policy"])
+            #expect(export.status == 0, "\(export.errors)")
+            #expect(
+                export.output.contains("      ml-platform:\n") && export.output.contains("prod:"))
+            #expect(!export.output.contains("Europe/Berlin"), "the org is not its to see")
+            let apply = ["apply", "-f", "-", "--yes"]
+            let again = try asLead(apply, export.output)
+            #expect(again.errors.contains("nothing to do"), "\(again.errors)")
+            let more = try asLead(
+                apply,
+                export.output.replacing(
+                    "          prod:", with: "          new: {}\n          prod:"))
+            #expect(more.status == 0, "\(more.errors)")
+            #expect(more.lines.first?.hasPrefix("acme/ml-platform/new\ttg_") == true)
+
+            // Everybody's file: nothing of it is appended, and what stands outside is named.
+            let count = try client.events().count
+            let whole = try asLead(
+                apply,
+                Self.policy.replacing("in: 8", with: "in: 9") + "\noperators: {ada: {role: relay}}")
+            #expect(whole.status == 65)
+            for says in [
+                "acme: operator lead is confined to acme/ml-platform", "openai/gpt-4.1", "ada",
+            ] {
+                #expect(whole.errors.contains(says), "\(whole.errors)")
+            }
+            #expect(try client.events().count == count)
+            #expect(try daemon.stop() == 0)
+        }
+
         @Test func `may have many keys`() throws {
             let daemon = try DaemonProcess(ThroughTheSocket.small)
             let count = ThroughTheSocket.isLong ? 10_000 : 1_500

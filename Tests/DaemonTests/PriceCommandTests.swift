@@ -144,17 +144,24 @@ import Testing
     {
         _ = try spend()
         try daemon.ok("price", "set", "a/b", "--in", "1", "--out", "4")
-        for words in [
-            ["--to", "2020-02-01T00:00:00Z"], ["--model", "a/c"], ["--account", "acme/none"],
+        let early = try json(
+            "price", "rerate", "--from", "2020-01-01T00:00:00Z", "--to", "2020-02-01T00:00:00Z")
+        #expect(early["total"]?["charges"] == .integer(0))
+        // What is not there is not taken for nothing to do; an alias and capitals are what they mean.
+        for (words, says) in [
+            (["--model", "a/c"], "no price for"), (["--account", "acme/none"], "no account"),
+            (["--model", "a/b", "--version", "99"], "version"),
         ] {
             let run = try Program.run(
-                ["price", "rerate", "--from", "2020-01-01T00:00:00Z", "--json"] + words,
+                ["price", "rerate", "--from", "2020-01-01T00:00:00Z"] + words,
                 ["TOLLGATE_DATA": daemon.data.path])
-            if run.status == 0 {
-                #expect(try JSON(reply: run.output)["total"]?["charges"] == .integer(0), "\(words)")
-            } else {
-                #expect(run.errors.contains("no account"), "\(words): \(run.errors)")
-            }
+            #expect(run.status == 1 && run.errors.contains(says), "\(words): \(run.errors)")
+        }
+        try daemon.ok("alias", "set", "short", "a/b")
+        for name in ["short", "A/B"] {
+            let named = try json(
+                "price", "rerate", "--from", "2020-01-01T00:00:00Z", "--model", name, "--dry-run")
+            #expect(named["total"]?["changed"]?.integer ?? 0 > 0, "\(name): \(named)")
         }
         let later = try json("price", "rerate", "--from", "2150-01-01T00:00:00Z", "--dry-run")
         #expect(later["total"]?["charges"] == .integer(0))

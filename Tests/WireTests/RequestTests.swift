@@ -287,6 +287,9 @@ import Wire
         "RELEASE \(secret)", "SETTLE x\(secret) in=1 out=1", "HELLO 3 \(secret)", "AUTH \(secret)",
         "RESERVE a/b m in=\(secret)", "RESERVE a/b m tier=\(secret)", "FOO 'a b \(secret) c'",
         "FOO TG_LIVE_0123456789abcdefghijklmnopqrstuvwx", "HELLO \(secret)",
+        "RESERVE a/b \(secret)", "RESERVE a/b m user=\(secret)", "RESERVE a/b m id=\(secret)",
+        "CHECK \(secret) \(secret)", "RELEASE 1-2 why=\(secret)",
+        "CHARGE a/b \(secret) in=1 out=1 id=x", "SETTLE 1-2 in=1 out=1 key=a/b model=\(secret)",
     ])
     func `no error repeats a secret`(line: String) {
         let text = outcome(line)
