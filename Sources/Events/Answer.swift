@@ -59,6 +59,8 @@ package struct Denial: Sendable {
     /// The account for whose room the request may wait, if it asked to and room may come; then nothing was
     /// logged.
     package var waitsFor: AccountNumber?
+    /// How many of its team wait already, where that is why the request was not let wait.
+    package var waiting: Int?
     /// The model as it was understood, for the reasons that speak of one.
     package var model = Bytes.empty
     /// For a bare name that is no alias: the models whose names are nearest, with commas between.

@@ -33,6 +33,14 @@ package enum Refusal: UInt8, Error, CaseIterable, Sendable {
             429
         }
     }
+    /// Whether room comes by itself within a minute or with the end of another request, so that one may
+    /// wait for it.
+    package var mayPass: Bool {
+        switch self {
+        case .requestsPerMinute, .tokensPerMinute, .concurrency: true
+        default: false
+        }
+    }
     /// The word on the wire and in the log's exported form.
     package var name: StaticString {
         switch self {

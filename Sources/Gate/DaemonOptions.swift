@@ -17,6 +17,8 @@ package struct DaemonOptions: Sendable {
     package var lingerMicroseconds = 2_000
     /// Most connections at a time.
     package var connectionsMax = 10_000
+    /// Most requests of one team that may wait for room; a further one is refused at once.
+    package var waitingMax = 1_000
     /// Events between two checkpoints.
     package var checkpointEvents = 1_000_000
     /// How long an unfinished request, or a client that does not read, is waited for, in seconds.

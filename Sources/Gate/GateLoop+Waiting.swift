@@ -17,10 +17,21 @@ extension GateLoop {
         _ acknowledgement: Acknowledgement
     ) {
         guard let accounts = machine.book.lineage(request.key), !isDraining,
-            !session.pointee.hasEnded,
-            parking.waiting(of: accounts.team) < GateLimits.parkedPerTeamMax
+            !session.pointee.hasEnded
         else {
             return conclude(session, machine.reserve(request), acknowledgement)
+        }
+        let waiting = parking.waiting(of: accounts.team)
+        guard waiting < options.waitingMax else {
+            var answer = machine.reserve(request)
+            // What never fits would not have waited, either.
+            if case .denied(var denial) = answer, denial.reason.mayPass,
+                denial.resets != nil || denial.limit == .concurrency && denial.amount > 0
+            {
+                denial.waiting = waiting
+                answer = .denied(denial)
+            }
+            return conclude(session, answer, acknowledgement)
         }
         let ahead = parking.account(
             aheadOf: parking.rank(of: request.priority),
@@ -128,6 +139,9 @@ extension GateLoop {
         do throws(Failure) {
             try request.read(parser.arguments, verb: .reserve, acknowledgement: &acknowledgement)
             if let failure = forbidden(session, .reserve) { throw failure }
+            if session.pointee.confinement != .none {
+                try confine(session, parser.arguments, .reserve)
+            }
             resolve(&request.key)
             if !isLast, let accounts = machine.book.lineage(request.key),
                 let ahead = parking.account(
@@ -179,7 +193,9 @@ extension GateLoop {
         if events & UInt32(EPOLLOUT.rawValue) != 0 { markDirty(session) }
         if events & UInt32(EPOLLRDHUP.rawValue) != 0 {
             session.pointee.hasEnded = true
-            askLast([session.pointee.parked])
+            // At the end of this turn, or when the ring has room for what it is told.
+            parking.expire(session.pointee.parked, at: machine.now)
+            updateInterest(session)
         }
     }
     /// Forgets the parked request of a connection that is about to be dropped.
@@ -191,11 +207,11 @@ extension GateLoop {
         parking.wake(account)
     }
     /// How long nobody has to look at those that wait, in milliseconds; nil when there are none.
-    var waitingTimeout: Int32? {
+    mutating func waitingTimeout() -> Int32? {
         guard !parking.isEmpty else { return nil }
         let left = parking.nextAlarm - machine.now.nanoseconds
-        // What is due and was not asked waits for room in the ring, or for the next turn.
-        if left <= 0 || parking.hasAwake { return 1 }
+        // What is due and was not asked waits for room in the ring, as `stalled` does, or for the next turn.
+        if left <= 0 || parking.hasAwake { return hasRoom() ? 0 : 10 }
         return Int32(clamping: (left + 999_999) / 1_000_000)
     }
 }

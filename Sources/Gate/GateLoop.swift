@@ -244,7 +244,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     mutating func timeout() -> Int32 {
-        guard let waiting = waitingTimeout else { return timeoutOfOthers() }
+        guard let waiting = waitingTimeout() else { return timeoutOfOthers() }
         let others = timeoutOfOthers()
         return others < 0 ? waiting : min(others, waiting)
     }

@@ -5,7 +5,7 @@ import Events
 /// It knows neither sockets nor the ledger. Whose room may have grown is *woken*, and only the first of
 /// its queue is asked again; whose time or whose minute comes is found by its *alarm*. So nobody looks
 /// at all that wait, however many they are. A connection has at most one request here (those behind it
-/// keep their order by waiting in its input), and a team at most `GateLimits.parkedPerTeamMax`.
+/// keep their order by waiting in its input), and a team at most `DaemonOptions.waitingMax`.
 struct Parking: ~Copyable {
     struct Ticket {
         var descriptor: Int32
@@ -92,6 +92,12 @@ struct Parking: ~Copyable {
     /// All of them, in the order in which they are to be asked.
     var inOrder: [UInt32] {
         alarms.slots.sorted { tickets[Int($0)].rank < tickets[Int($1)].rank }
+    }
+
+    /// Its time is up from that instant on, whatever it was to be.
+    mutating func expire(_ slot: UInt32, at now: Instant) {
+        tickets[Int(slot)].deadline = min(tickets[Int(slot)].deadline, now.nanoseconds)
+        setAlarm(slot, room: .max)
     }
 
     /// Only who is first has to know when there is room: the others are asked after it.

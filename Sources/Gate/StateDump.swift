@@ -178,6 +178,7 @@ struct StateDump: Sendable {
             ("linger_us", count(options.lingerMicroseconds)),
             ("pause_below_mib", count(options.pauseBelowMebibytes)),
             ("connections_max", count(options.connectionsMax)),
+            ("waiting_max", count(options.waitingMax)),
             ("checkpoint_events", count(options.checkpointEvents)),
             ("idle_line_seconds", count(options.idleLineSeconds)),
             ("auth_seconds", count(options.authSeconds)),

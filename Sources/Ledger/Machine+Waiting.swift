@@ -46,11 +46,9 @@ extension Machine {
     /// the end of other requests, and where what is asked ever fits.
     func waitsFor(_ binding: BindingLimit, asked: Int64, key: UInt32) -> AccountNumber? {
         guard waiting.mayPass, asked <= binding.amount else { return nil }
-        switch binding.reason {
-        case .requestsPerMinute, .tokensPerMinute, .concurrency: break
-        default: return nil
+        guard binding.reason.mayPass, let accounts = book.lineage(AccountNumber(key)) else {
+            return nil
         }
-        guard let accounts = book.lineage(AccountNumber(key)) else { return nil }
         switch binding.account.pointee.tier {
         case .key: return AccountNumber(accounts.key)
         case .team: return AccountNumber(accounts.team)

@@ -127,7 +127,7 @@ final class Catalog {
         let width = 4 - depth
         var limits: [String] = []
         for _ in 0..<random.between(1...3) {
-            let kind = random.pick(LimitKind.all)
+            let kind = randomKind(&random)
             guard !limits.contains(where: { $0.hasPrefix("\"\(kind.name)\"") }) else { continue }
             let scale = width * (4 - plan.tightness) * random.between(1...4)
             let value =
@@ -140,6 +140,13 @@ final class Catalog {
             limits.append("\"\(kind.name)\":\(value)")
         }
         return limits.joined(separator: ",")
+    }
+    /// Where requests may wait, more often a limit for whose room they do.
+    private func randomKind(_ random: inout SeededRandom) -> LimitKind {
+        guard plan.waiting > 0, random.chance(600) else { return random.pick(LimitKind.all) }
+        return random.pick([
+            .concurrency, LimitKind(.requests, .minute), LimitKind(.tokens, .minute),
+        ])
     }
     private func limits(_ random: inout SeededRandom) -> Ask? {
         let path = random.pick(orgs + teams + keys)

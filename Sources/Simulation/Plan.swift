@@ -26,6 +26,8 @@ struct Plan {
     var largeDocuments: Int
     /// Reserves that may wait for room.
     var waiting: Int
+    /// How many of a team may wait.
+    var waitingMax: Int
     var idleLineSeconds: Int
     var connectionsMax: Int
     /// Reserves that leave the model to rules.
@@ -54,6 +56,7 @@ struct Plan {
         clientWeight = rate([60, 120, 240])
         largeDocuments = rate([0, 0, 0, 20, 100])
         waiting = rate([0, 100, 400, 900])
+        waitingMax = rate([0, 1, 2, 1_000, 1_000, 1_000])
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
         routing = rate([0, 50, 300])

@@ -321,6 +321,7 @@ final class World {
         var options = DaemonOptions(dataDirectory: directory)
         options.checkpointEvents = plan.checkpointEvents
         options.idleLineSeconds = plan.idleLineSeconds
+        options.waitingMax = plan.waitingMax
         options.connectionsMax = plan.connectionsMax
         do throws(DaemonFailure) {
             let started = try SteppedDaemon(

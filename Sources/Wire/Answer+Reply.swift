@@ -139,6 +139,10 @@ extension Pen {
             write(" hint=")
             write(token: denial.hint)
         }
+        if let waiting = denial.waiting {
+            write(" waiting=")
+            write(decimal: Int64(waiting))
+        }
     }
     private mutating func write(_ amount: Int64, of limit: LimitKind) {
         if limit.isMoney { write(Nanodollars(amount)) } else { write(decimal: amount) }

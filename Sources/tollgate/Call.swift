@@ -8,6 +8,7 @@ struct Call: ParsableCommand {
         discussion: """
             Examples:
               tollgate call RESERVE acme/ml/prod openai/gpt-4.1 in=1200 out=400
+              tollgate call RESERVE acme/ml/prod openai/gpt-4.1 in=9 out=9 wait=5000 prio=1
               tollgate call 'SETTLE 3-184467 in=1200 out=212'
               tollgate call APPEND alias.set '{"alias":"4.1","model":"openai/gpt-4.1"}'
 
@@ -24,7 +25,11 @@ struct Call: ParsableCommand {
         guard !request.isEmpty else {
             throw CommandFailure(.usage, "an empty request: say a verb, such as PING")
         }
-        let reply = try connection.connect().call(request).orFailure()
+        let client = try connection.connect()
+        // RESERVE's `wait=`; whether the number is right, the daemon says.
+        let waits = request.filter { $0.hasPrefix("wait=") }.compactMap { Int($0.dropFirst(5)) }
+        client.allow(seconds: min(max(0, waits.max() ?? 0), 300_000) / 1_000)
+        let reply = try client.call(request).orFailure()
         Call.print(reply, indent: "")
         if case .simple(let text) = reply, text.hasPrefix("DENY ") || text == "DENY" {
             throw ExitCode(ExitStatus.denied.rawValue)

@@ -79,14 +79,19 @@ final class Client {
             case .tcp(let host, let port): try Self.connectTCP(host, port, target.description)
             }
         input = ReplyBuffer()
-        var limit = timeval(tv_sec: Self.answerSecondsMax, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        allow(seconds: 0)
         if let credentials = target.credentials {
             _ = try call(["AUTH", credentials.name, credentials.secret]).orFailure()
         }
     }
     deinit { close(descriptor) }
+
+    /// How much longer than usual the next reply may take, because what is asked waits for something.
+    func allow(seconds: Int) {
+        var limit = timeval(tv_sec: Self.answerSecondsMax + seconds, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
 
     /// Sends one request and waits for its reply.
     func call(_ words: [String]) throws(CommandFailure) -> Reply {

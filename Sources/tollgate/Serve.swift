@@ -52,6 +52,10 @@ struct Serve: ParsableCommand {
     @Option(help: ArgumentHelp("Most connections at a time (default: 10000).", valueName: "n"))
     var connectionsMax: String?
     @Option(
+        help: ArgumentHelp(
+            "Most requests of a team that wait for room (default: 1000).", valueName: "n"))
+    var waitingMax: String?
+    @Option(
         help: ArgumentHelp("Events between checkpoints (default: 1000000).", valueName: "n"))
     var checkpointEvents: String?
     @Option(
@@ -92,7 +96,8 @@ struct Serve: ParsableCommand {
                 .data: data, .socket: socket, .tcp: tcp, .ringMebibytes: ringMib,
                 .mapGibibytes: mapGib, .pauseBelowMebibytes: pauseBelowMib,
                 .lingerMicroseconds: lingerUs, .connectionsMax: connectionsMax,
-                .checkpointEvents: checkpointEvents, .idleLineSeconds: idleLineSeconds,
+                .waitingMax: waitingMax, .checkpointEvents: checkpointEvents,
+                .idleLineSeconds: idleLineSeconds,
                 .authSeconds: authSeconds, .spinMicroseconds: spinUs, .readers: readers,
                 .logLevel: logLevel, .logFormat: logFormat,
             ],
@@ -129,6 +134,7 @@ struct Serve: ParsableCommand {
         try take(.pauseBelowMebibytes, 1...1_048_576, \.pauseBelowMebibytes)
         try take(.lingerMicroseconds, 0...1_000_000, \.lingerMicroseconds)
         try take(.connectionsMax, 1...1_000_000, \.connectionsMax)
+        try take(.waitingMax, 0...1_000_000, \.waitingMax)
         try take(.checkpointEvents, 1_000...1_000_000_000, \.checkpointEvents)
         try take(.idleLineSeconds, 1...86_400, \.idleLineSeconds)
         try take(.authSeconds, 1...86_400, \.authSeconds)

@@ -13,6 +13,7 @@ enum Setting: String, CaseIterable {
     case pauseBelowMebibytes = "pause_below_mib"
     case lingerMicroseconds = "linger_us"
     case connectionsMax = "connections_max"
+    case waitingMax = "waiting_max"
     case checkpointEvents = "checkpoint_events"
     case idleLineSeconds = "idle_line_seconds"
     case authSeconds = "auth_seconds"

@@ -40,7 +40,12 @@ enum Program {
         posix_spawn_file_actions_addopen(&files, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, 1, output, O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&files, 2, errors, O_WRONLY, 0)
-        let variables = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        // What a sanitizer must know, and nothing else of ours.
+        let sanitizers = ProcessInfo.processInfo.environment.filter {
+            $0.key == "ASAN_OPTIONS" || $0.key == "TSAN_OPTIONS"
+        }
+        let variables = ["PATH": "/usr/bin:/bin"].merging(sanitizers) { $1 }
+            .merging(environment) { $1 }
         var words = ([path] + words).map { strdup($0) } + [nil]
         var settings = variables.map { strdup("\($0)=\($1)") } + [nil]
         defer { for text in words + settings { free(text) } }

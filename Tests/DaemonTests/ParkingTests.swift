@@ -109,6 +109,15 @@ import Testing
         parking.wakeByAlarm(second)
         #expect(parking.nextAlarm == 800)
     }
+    @Test func `whose time is cut short is due at that instant, and room does not put it off`() {
+        var parking = Parking()
+        let slot = parking.park(ticket(1, priority: 5, deadline: 900), room: 500)
+        parking.expire(slot, at: Instant(nanoseconds: 100))
+        #expect(parking.nextAlarm == 100)
+        #expect(parking[slot].deadline == 100)
+        parking.expire(slot, at: Instant(nanoseconds: 700))
+        #expect(parking[slot].deadline == 100)
+    }
     @Test func `somebody is behind those of its accounts that are to be asked before`() {
         var parking = Parking()
         _ = parking.park(ticket(7, priority: 4, deadline: 9), room: .max)

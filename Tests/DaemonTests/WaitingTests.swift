@@ -6,8 +6,8 @@ import Testing
 extension ThroughTheSocket {
     /// `RESERVE … wait= prio=`: who waits for room, who gets it, and who is told that there was none.
     @Suite struct Waiting {
-        private func daemon(limits: String) throws -> DaemonProcess {
-            let daemon = try ThroughTheSocket.daemon()
+        private func daemon(limits: String, _ flags: [String] = []) throws -> DaemonProcess {
+            let daemon = try ThroughTheSocket.daemon(flags)
             _ = try daemon.client().append(
                 "limits.set", #"{"account":"acme/ml","limits":{\#(limits)}}"#)
             return daemon
@@ -117,6 +117,31 @@ extension ThroughTheSocket {
                 $0.number("in")
             }
             #expect(seqs == [90, 100, 5])
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `one more than may wait is refused at once, and told why`() throws {
+            let daemon = try daemon(limits: #""concurrency":1"#, ["--waiting-max", "2"])
+            let admin = try daemon.client()
+            let hold = try admin.reserve()
+            let clients = try (1...2).map { count in
+                let client = try daemon.client()
+                try client.send("\(patient)\r\n")
+                try waitFor(count, admin)
+                return client
+            }
+            #expect(
+                try admin.ask("\(patient) prio=1").text
+                    == "DENY 429 concurrency scope=acme/ml limit=concurrency amount=1 used=1 held=0 "
+                    + "waiting=2")
+            // Whose client has gone takes nobody's place.
+            clients[1].close()
+            try waitFor(1, admin)
+            let next = try daemon.client()
+            try next.send("\(patient)\r\n")
+            try waitFor(2, admin)
+            _ = try admin.ask("RELEASE \(hold)")
+            #expect(try clients[0].reply().words.first == "ALLOW")
             #expect(try daemon.stop() == 0)
         }
 

@@ -88,6 +88,11 @@ import Wire
         let text = line(denial(.requestsPerMinute, resetsAfter: nanoseconds))
         #expect(text == "+DENY 429 requests_per_minute retry_after=\(expected)|")
     }
+    @Test func `a request that may not wait is told how many do`() {
+        var denial = Denial(.concurrency, now: .distantPast)
+        denial.waiting = 1_000
+        #expect(line(.denied(denial)) == "+DENY 429 concurrency waiting=1000|")
+    }
     @Test func `retry_after survives the ends of time`() {
         var denial = Denial(.paused, now: .distantPast)
         denial.resets = .distantFuture
