@@ -487,8 +487,10 @@ package struct ChargeRecorded: Sendable {
         let named = reader.hold()
         hold = named.seq == 0 ? nil : named
         var scope = Bytes.empty
+        // Not before they are known to be there: a damaged event may end anywhere.
+        guard !reader.failed, reader.remaining >= 8 else { throw .truncated }
         let texts = StoredTexts.total(event.bytes.base!.field(UInt64.self, 89))
-        guard !reader.failed, reader.remaining >= 8 + texts else { throw .truncated }
+        guard reader.remaining >= 8 + texts else { throw .truncated }
         extras = try header.takeExtras(event.bytes, at: 97 + texts)
         var textReader = ByteReader(event.bytes.slice(89, 97 + texts))
         textReader.texts(model: &modelText, scope: &scope, &text)

@@ -202,10 +202,15 @@ struct PolicyPlan {
         for field in ["billing", "routing"] {
             let has = comparable(field, now[field] ?? .null)
             guard let wanted = entry[field] else {
-                if has != .null {
+                if has != .null, field == "routing" {
+                    var payload = Payload()
+                    payload.set("account", entry.name)
+                    payload["rules"] = .null
+                    remove("routing.set", payload, "\(entry.name): its routing is not in the file")
+                } else if has != .null {
                     problems.append(
-                        "\(entry.name) has \(field), which is not in the file: add it (tollgate export policy shows it)"
-                    )
+                        "\(entry.name) has \(field), which is not in the file and is for good: add it "
+                            + "(tollgate export policy shows it)")
                 }
                 continue
             }

@@ -241,6 +241,16 @@ extension ThroughTheSocket {
             #expect(elsewhere.status == 0, "\(elsewhere.errors)")
             let second = try Program.run(["export", "policy", "--socket", other.socketPath])
             #expect(second.output == first.output)
+
+            let less = Self.everything.replacing(
+                "        routing: {rules: [], fallback: cheap}\n", with: "")
+            let refused = try apply(less, daemon, "--yes")
+            #expect(refused.status == 65)
+            #expect(refused.errors.contains("acme/ml: its routing is not in the file"))
+            let pruned = try apply(less, daemon, "--yes", "--prune")
+            #expect(pruned.status == 0, "\(pruned.errors)")
+            let orgs = try client.ask("CHECK acme/ml/a auto in=1 out=1 scope=chat")
+            #expect(orgs.text.contains("model=openai/gpt-4.1"), "\(orgs)")
             #expect(try daemon.stop() == 0)
             #expect(try other.stop() == 0)
         }
