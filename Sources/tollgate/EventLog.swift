@@ -140,13 +140,13 @@ enum EventLine {
         switch event.cell("type") {
         case "hold.placed":
             names = [
-                "hold", "model", "rule", "saved", "in", "out", "usd", "came", "prio", "id", "user",
+                "hold", "model", "in", "out", "usd", "rule", "saved", "came", "prio", "id", "user",
             ]
         case "hold.extended": names = ["hold", "in", "out", "usd", "until"]
         case "hold.refused":
             names = [
                 "status", "reason", "scope", "limit", "amount", "used", "held", "key", "model",
-                "in", "out", "id",
+                "rule", "in", "out", "id",
             ]
         case "hold.settled", "charge.recorded":
             names = [
