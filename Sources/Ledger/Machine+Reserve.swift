@@ -56,6 +56,8 @@ extension Machine {
         var input: Int64 = 0
         var output: Int64 = 0
         var usd: Int64 = 0
+        /// The rule that chose the model for `auto`; empty where a model was named.
+        var rule = Bytes.empty
         /// The open hold that is to grow by so much; nil for a request of its own.
         var growing: UnsafeMutablePointer<HoldRow>?
     }
@@ -149,22 +151,20 @@ extension Machine {
         let answer = place(
             request, key: key, model: asked.model.raw, price: asked.price, name: asked.name,
             asked.input, asked.output, usd: usd, id, id.isNone ? .none : book.holds.probe(id),
-            chain, extras(of: asked, routed))
+            chain, extras(of: asked, saved: routed?.saved.raw ?? 0))
         guard let routed else { return answer }
         return place(routed, answer)
     }
-    /// What there is to say besides an event's layout; good until the next event.
-    private mutating func extras(
-        of asked: borrowing Asked, _ routed: RoutedAnswer? = nil
-    ) -> Extras {
-        let (came, hold) = (waiting.came, asked.growing)
-        if came == nil, hold == nil, routed == nil { return .none }
+    /// What there is to say besides an event's layout; good until the next event. A refusal saves nothing.
+    private mutating func extras(of asked: borrowing Asked, saved: Int64 = 0) -> Extras {
+        let (came, hold, rule) = (waiting.came, asked.growing, asked.rule)
+        if came == nil, hold == nil, rule.isEmpty { return .none }
         extras.removeAll()
         if let came { extras.add(came) }
         if let hold { extras.add(growing: hold.pointee.name) }
-        if let routed {
+        if !rule.isEmpty {
             extras.add(askedModel: Bytes(Machine.autoModel))
-            extras.add(Extras.Routing(saved: routed.saved.raw, rule: routed.rule))
+            extras.add(Extras.Routing(saved: saved, rule: rule))
         }
         return extras.extras
     }

@@ -16,6 +16,7 @@ extension Machine {
         let route = book.route(request, input: asked.input, policy, chain, at: now) { _ in }
         let row = book.prices.models.pointer(route.model)
         asked.name = book.names[row.pointee.name]
+        asked.rule = route.rule
         guard row.pointee.price != .max else { return .success((route, .unpriced)) }
         asked.model = ModelNumber(route.model)
         asked.price = row.pointee.price

@@ -63,6 +63,26 @@ extension Oracle {
             routed.saved == saved || priceInForce(of: routing.fallback) == nil && routed.saved == 0,
             "hold \(spend.name) saves \(routed.saved), not \(saved)")
     }
+    /// A refusal names who chose its model, too. A model that the key may not use or pay is never a rule's:
+    /// then only the fallback is left to be refused.
+    func requireRefusedRoute(_ event: HoldRefused) throws {
+        guard let routed = event.extras.routing else { return }
+        counts["routed and refused", default: 0] += 1
+        let routing = try chain(event.header).dropFirst().lazy
+            .compactMap { self.accounts[Int($0)].routing }.first
+        let rule = routed.rule.string
+        try require(
+            routing.map { $0.rules.map(\.name) + ["fallback"] }?.contains(rule) == true,
+            "refusal \(event.header.seq) is by \(rule), which its key does not have")
+        let ofTheModel: [Refusal] = [
+            .modelUnpriced, .modelDenied, .creditExhausted, .budgetExhausted,
+        ]
+        try require(
+            rule == "fallback" || !ofTheModel.contains(event.reason),
+            "refusal \(event.header.seq): rule \(rule) chose a model that is \(event.reason.name)")
+        try require(
+            routed.saved == 0, "refusal \(event.header.seq) saves \(routed.saved)")
+    }
     private func applies(_ rule: Routing.Rule, to spend: Spend) -> Bool {
         spend.asked.output <= rule.out ?? .max && spend.asked.input <= rule.input ?? .max
             && rule.batch ?? (spend.tier == .batch) == (spend.tier == .batch)

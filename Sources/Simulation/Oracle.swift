@@ -325,6 +325,7 @@ final class Oracle {
         if let came = event.extras.came { try gaveUp(event, came) }
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         try refusedForLife(event)
+        try requireRefusedRoute(event)
         if event.reason == .creditExhausted { try exhausted(event) }
         guard let kind = event.limit, let tier = event.scopeTier else { return }
         let chain = try chain(event.header)

@@ -136,11 +136,12 @@ enum EventLine {
     static func summary(_ event: JSON) -> String {
         let names: [String]
         switch event.cell("type") {
-        case "hold.placed": names = ["hold", "model", "in", "out", "usd", "id", "user"]
+        case "hold.placed":
+            names = ["hold", "model", "in", "out", "usd", "rule", "saved", "id", "user"]
         case "hold.refused":
             names = [
                 "status", "reason", "scope", "limit", "amount", "used", "held", "key", "model",
-                "in", "out", "id",
+                "rule", "in", "out", "id",
             ]
         case "hold.settled", "charge.recorded":
             names = [

@@ -282,6 +282,17 @@ struct GoldenEvent: Sendable {
         document(
             "routing.set taken away", header(.routingSet, 71, org, root),
             #"{"account": "acme", "rules": null}"#),
+        GoldenEvent("hold.refused by the routing's fallback") { buffer in
+            var event = HoldRefused(
+                header: header(.holdRefused, 72, key, relay), reason: .modelDenied, model: gpt,
+                input: 1_200, output: 400, usd: .zero)
+            event.scopeTier = .team
+            var writer = Extras.Writer()
+            writer.add(askedModel: Bytes("auto"))
+            writer.add(Extras.Routing(saved: 0, rule: Bytes(RoutingPolicy.fallbackName)))
+            event.extras = writer.extras
+            event.encode(into: &buffer)
+        },
     ]
 
     private static let holds = [
