@@ -111,6 +111,7 @@ final class Readers: Sendable {
 
     private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
         var reply = ByteBuffer(capacity: 4_096)
+        names.forgetDamage()
         // While commits fail the past can be read all the same: up to what is durable.
         _ = journal.waitDurable(job.durableBy)
         do throws(Failure) {
@@ -184,7 +185,11 @@ final class Readers: Sendable {
                     break
                 }
                 at += event.bytes.count
-                if !account.isEmpty, !names.isUnder(event.header.account, account) { continue }
+                if !account.isEmpty {
+                    let isUnder = names.isUnder(event.header.account, account)
+                    if let damage = names.damage { throw Failure(.error, damage) }
+                    if !isUnder { continue }
+                }
                 if written > 0 { json.append(UInt8(ascii: ",")) }
                 try export(event, &names, into: &json)
                 written += 1
@@ -227,6 +232,8 @@ struct NameCache: EventNames {
     private(set) var damage: String?
 
     init(journal: Journal) { self.journal = journal }
+    /// Another question may be about names that are whole.
+    mutating func forgetDamage() { damage = nil }
 
     func accountName(_ number: AccountNumber) -> String? { accounts[number.raw] }
     func modelName(_ number: ModelNumber) -> String? { models[number.raw] }
@@ -236,7 +243,7 @@ struct NameCache: EventNames {
     mutating func learn(_ event: StoredEvent) {
         _ = path(event.header.account)
         if let number = event.header.actor.operatorNumber, operators[number] == nil {
-            operators[number] = look { (journal) throws(JournalError) in
+            operators[number] = look("operator \(number)") { (journal) throws(JournalError) in
                 try journal.operatorName(number)
             }
         }
@@ -248,7 +255,7 @@ struct NameCache: EventNames {
             default: nil
             }
         if let model, model != .none, models[model.raw] == nil {
-            models[model.raw] = look { (journal) throws(JournalError) in
+            models[model.raw] = look("model \(model.raw)") { (journal) throws(JournalError) in
                 try journal.modelName(model)
             }
         }
@@ -263,13 +270,21 @@ struct NameCache: EventNames {
         if let known = accounts[number.raw] { return known }
         // A million keys' names are nothing a cache should keep for ever.
         if accounts.count > 100_000 { accounts.removeAll(keepingCapacity: true) }
-        let found = look { (journal) throws(JournalError) in try journal.accountName(number) }
+        let found = look("account \(number.raw)") { (journal) throws(JournalError) in
+            try journal.accountName(number)
+        }
         accounts[number.raw] = found
         return found
     }
-    private mutating func look(_ body: (Journal) throws(JournalError) -> String?) -> String? {
+    /// Whatever an event names was named by an event before it, so no name is damage, too.
+    private mutating func look(
+        _ what: String, _ body: (Journal) throws(JournalError) -> String?
+    ) -> String? {
         do throws(JournalError) {
-            return try body(journal)
+            if let name = try body(journal) { return name }
+            damage =
+                "the name of \(what) is missing from the journal; restore the directory from a backup"
+            return nil
         } catch {
             damage = error.message
             return nil

@@ -197,6 +197,26 @@ extension ThroughTheSocket {
             try agreesOrRefuses(found)
         }
 
+        /// LMDB then has the name under another number, and none under the right one.
+        @Test func `a name that is lost to a flipped bit is not left out silently`() throws {
+            let found = try used(10)
+            try overwrite(try #require(journal(found.scratch))) { data in
+                let name = Data("acme/ml/prod".utf8)
+                var from = data.startIndex
+                while let next = data.range(of: name, in: from..<data.endIndex) {
+                    let isInJSON = data[next.lowerBound - 1] == UInt8(ascii: "\"")
+                    // The last byte of the key, in front of the name's checksum.
+                    if !isInJSON { data[next.lowerBound - 5] ^= 0x20 }
+                    from = next.upperBound
+                }
+            }
+            try agreesOrRefuses(found)
+            let daemon = try DaemonProcess(ThroughTheSocket.small, in: found.scratch)
+            let reply = try daemon.client().ask("EVENTS limit=10000")
+            #expect(reply.text.contains("is missing from the journal"), "\(reply)")
+            try daemon.kill()
+        }
+
         @Test func `a journal that was cut short is never served`() throws {
             for parts in [0, 1, 4, 7] {
                 let found = try used(300)
