@@ -1,7 +1,9 @@
+#define _GNU_SOURCE // memmem
 #include "CMemory.h"
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
@@ -14,4 +16,8 @@ void *tg_allocate_table(size_t bytes) {
     // Only advice: without large pages everything works, a little slower.
     if (bytes >= LARGE_PAGE) madvise(table, bytes & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
     return table;
+}
+
+const void *tg_find(const void *bytes, size_t count, const void *sought, size_t length) {
+    return memmem(bytes, count, sought, length);
 }

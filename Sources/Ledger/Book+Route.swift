@@ -1,3 +1,4 @@
+import CMemory
 import Events
 
 // Which model `auto` means to a request. Nothing here changes anything, and only requests that ask for
@@ -54,8 +55,19 @@ extension Book {
         _ request: borrowing ReserveRequest, input: Int64, _ policy: RoutingRow,
         _ chain: AccountChain, at now: Instant, _ step: (RouteStep) -> Void
     ) -> Route {
+        // A closure cannot borrow what is borrowed.
+        let request = copy request
+        return request.hints.prompt.withLowercased {
+            route(request, input: input, prompt: $0, policy, chain, at: now, step)
+        }
+    }
+    /// - Parameter prompt: the request's, in lower case.
+    private func route(
+        _ request: borrowing ReserveRequest, input: Int64, prompt: Bytes, _ policy: RoutingRow,
+        _ chain: AccountChain, at now: Instant, _ step: (RouteStep) -> Void
+    ) -> Route {
         for rule in policy.rules {
-            let miss = miss(rule.match, request, input: input)
+            let miss = miss(rule.match, request, input: input, prompt: prompt)
             step(.rule(rule, miss))
             if miss != nil { continue }
             for model in [rule.model, rule.fallback] where model != .max {
@@ -82,7 +94,7 @@ extension Book {
     }
 
     private func miss(
-        _ match: RoutingRow.Match, _ request: borrowing ReserveRequest, input: Int64
+        _ match: RoutingRow.Match, _ request: borrowing ReserveRequest, input: Int64, prompt: Bytes
     ) -> RuleMiss? {
         let (hints, tier) = (request.hints, request.tier)
         let isBatch = hints.batch ?? (tier == .batch)
@@ -105,9 +117,7 @@ extension Book {
         {
             return .priority(priority)
         }
-        if !match.prompt.isEmpty,
-            !match.prompt.contains(where: { hints.prompt.contains(lowercased: names[$0]) })
-        {
+        if !match.prompt.isEmpty, !match.prompt.contains(where: { prompt.contains(names[$0]) }) {
             return .prompt
         }
         for capability in match.capability where !hints.requires(names[capability]) {
@@ -155,22 +165,22 @@ extension Bytes {
     ///
     /// - Parameter text: in lower case.
     func equals(lowercased text: Bytes) -> Bool {
-        count == text.count && matches(lowercased: text, at: 0)
-    }
-    /// Whether the text stands somewhere in these but for the case of ASCII letters. Other letters are
-    /// compared as the bytes they are.
-    func contains(lowercased text: Bytes) -> Bool {
-        guard text.count > 0, text.count <= count else { return false }
-        let first = text[0]
-        for at in 0...(count - text.count)
-        where lowercased(at) == first && matches(lowercased: text, at: at) {
-            return true
-        }
-        return false
-    }
-    private func matches(lowercased text: Bytes, at offset: Int) -> Bool {
-        for i in 0..<text.count where lowercased(offset + i) != text[i] { return false }
+        guard count == text.count else { return false }
+        for i in 0..<count where lowercased(i) != text[i] { return false }
         return true
+    }
+    /// Calls with these in lower case, which are there as long as the call lasts: what is looked through
+    /// for many words is folded once. Bytes that are no ASCII letters stay as they are.
+    func withLowercased<R>(_ body: (Bytes) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { folded in
+            for i in 0..<count { folded.initializeElement(at: i, to: lowercased(i)) }
+            return body(Bytes(UnsafeRawBufferPointer(folded)))
+        }
+    }
+    /// Whether the text stands somewhere in these; an empty one stands nowhere.
+    func contains(_ text: Bytes) -> Bool {
+        guard let base, let sought = text.base, !text.isEmpty else { return false }
+        return tg_find(base, count, sought, text.count) != nil
     }
     @inline(__always) private func lowercased(_ i: Int) -> UInt8 {
         self[i] &- 65 < 26 ? self[i] | 0x20 : self[i]

@@ -21,7 +21,7 @@ package enum WireLimits {
     /// Longest name that `GET` and `LIST` take, in bytes: a model's is the longest there is.
     package static let nameBytesMax = 200
     /// Longest `prompt=`, in bytes. Rules look for their words in all of it, up to 256 words a policy:
-    /// this keeps that below a tenth of a millisecond.
+    /// this keeps that near a tenth of a millisecond, and below one whatever the words are.
     package static let promptBytesMax = 512
     /// Longest name a client may give its connection, in bytes.
     package static let clientNameBytesMax = 128

@@ -189,6 +189,20 @@ import Testing
         #expect(restored.digest() == machine.digest())
         #expect(MachineDriver(book: restored).answer(line, at: Self.noon) == first)
     }
+    /// A word of a rule may stand anywhere in the prompt, in any case of its ASCII letters.
+    @Test(
+        arguments: [
+            ("Brief", true), ("be brief", true), ("briefly", true), ("a BrIeF one", true),
+            ("brie", false), ("b r i e f", false), ("bribrief", true), ("brieff", true),
+            ("tl;d", false), ("x tl;dr", true), ("ÉCRIS", false), ("\u{1F600}brief", true),
+            (String(repeating: "b", count: 507) + "brief", true),
+            (String(repeating: "brie", count: 128), false),
+        ])
+    func `looks for words in all of the prompt`(prompt: String, finds: Bool) {
+        let answer = check(ledger(), "in=1 out=1 temperature=0 prompt=\"\(prompt)\"")
+        #expect(answer.contains("rule=simple-summaries") == finds, "\(answer)")
+        #expect(answer.contains("rule=fallback") != finds, "\(answer)")
+    }
     @Test func `stands in the event`() throws {
         let machine = ledger()
         let line = "RESERVE acme/internal-tools/bot Auto in=1000 out=9 batch=1 priority=background"
