@@ -70,7 +70,7 @@ struct Apply: ParsableCommand {
                 "operator \(user) is \(role), and only an admin appends all of this: --dry-run looks"
             )
         }
-        try confirm(steps.count)
+        try Confirmation.ask("Append them?", yes: yes, mayAsk: file != "-")
         try append(steps, client)
     }
 
@@ -119,18 +119,6 @@ struct Apply: ParsableCommand {
             steps.isEmpty
                 ? "nothing to do: \(LoadReport.grouped(plan.unchanged)) entries are as the file says"
                 : "\(LoadReport.grouped(steps.count)) events: \(counts.joined(separator: ", "))")
-    }
-
-    private func confirm(_ count: Int) throws(CommandFailure) {
-        if yes { return }
-        guard isatty(STDIN_FILENO) == 1, file != "-" else {
-            throw CommandFailure(
-                .usage, "nobody can be asked here: say --yes to append, --dry-run to only look")
-        }
-        Console.note("Append them? [y/N]")
-        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
-            throw CommandFailure(.failure, "nothing was appended")
-        }
     }
 
     /// One connection keeps the order, so a child may follow its parent at once; each answer waits for

@@ -14,8 +14,8 @@ extension Price {
                     --model openai/gpt-4.1 --version 3 --reason "the list was wrong"
 
                 Takes what was charged from --from until before --to, at the price in force now,
-                or at the one version that is named. --dry-run only shows what would change.
-                Then each difference is one charge.corrected; run again, it finds nothing left
+                or at the one version that is named. --dry-run only shows what would change;
+                without it the command asks, unless --yes is said. Then each difference is one charge.corrected; run again, it finds nothing left
                 to change. What was corrected by hand stays as it is.
                 """)
         @OptionGroup var connection: ConnectionOptions
@@ -32,6 +32,7 @@ extension Price {
         @Option(help: ArgumentHelp("Only charges of this account.", valueName: "account"))
         var account: String?
         @Flag(help: "Show what would change; change nothing.") var dryRun = false
+        @Flag(help: "Append without asking.") var yes = false
         @Flag(help: "List every charge that changes.") var charges = false
         @Option(help: ArgumentHelp("Why; it stands in the events.", valueName: "text"))
         var reason: String?
@@ -66,7 +67,11 @@ extension Price {
                 if prices[model] == nil { prices[model] = try rate(model, client) }
                 plan.take(charge, model, prices[model]!)
             }
-            if !dryRun { try append(&plan, client) }
+            if !dryRun, !plan.changes.isEmpty {
+                if !yes, !format.json { plan.print(dryRun: true, charges: charges) }
+                try Confirmation.ask("Append the corrections?", yes: yes)
+                try append(&plan, client)
+            }
             if format.json {
                 plan.json.print()
             } else {

@@ -14,7 +14,7 @@ import Testing
         let run = try ChildProcess(
             [DaemonProcess.binary, "bench", "--smoke", "--json", "--markdown", table],
             environment: ["TMPDIR": "/tmp"], in: scratch)
-        #expect(try run.wait(seconds: 120) == 0, "\(run.standardError)")
+        #expect(try run.wait(seconds: 600) == 0, "\(run.standardError)")
         let json = try run.standardOutput.withBytes { bytes throws(JSONError) in
             try JSON(parsing: bytes)
         }

@@ -119,8 +119,15 @@ import Testing
                 == ["\(hold) 0.004 0.003", "\(charge) 0.004 0.002"])
         #expect(try spent() == "0.0121", "a dry run changes nothing")
 
+        let unasked = try Program.run(
+            ["price", "rerate", "--from", "2020-01-01T00:00:00Z"],
+            ["TOLLGATE_DATA": daemon.data.path])
+        #expect(unasked.status == 64 && unasked.errors.contains("say --yes"), "\(unasked.errors)")
+        #expect(try spent() == "0.0121", "nobody has said yes")
+
         let table = try daemon.ok(
-            "price", "rerate", "--from", "2020-01-01T00:00:00Z", "--charges", "--reason", "the list"
+            "price", "rerate", "--from", "2020-01-01T00:00:00Z", "--yes", "--charges", "--reason",
+            "the list"
         )
         #expect(table.lines.contains { $0.hasPrefix("model a/b ") && $0.hasSuffix("-0.003") })
         #expect(table.errors.contains("2 corrections appended"))
@@ -135,7 +142,7 @@ import Testing
         for (version, expected) in [("1", "0.0121"), ("2", "0.0091"), ("1", "0.0121")] {
             try daemon.ok(
                 "price", "rerate", "--from", "2020-01-01T00:00:00Z", "--model", "a/b", "--version",
-                version)
+                version, "--yes")
             #expect(try spent() == expected)
         }
     }

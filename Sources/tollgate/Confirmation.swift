@@ -1,0 +1,21 @@
+import Glibc
+
+/// Asks before many events are appended at once.
+enum Confirmation {
+    /// Throws unless somebody said yes, with `--yes` or at the terminal.
+    ///
+    /// - Parameter mayAsk: false where stdin is taken by something else.
+    static func ask(
+        _ question: String, yes: Bool, mayAsk: Bool = true
+    ) throws(CommandFailure) {
+        if yes { return }
+        guard mayAsk, isatty(STDIN_FILENO) == 1 else {
+            throw CommandFailure(
+                .usage, "nobody can be asked here: say --yes to append, --dry-run to only look")
+        }
+        Console.note("\(question) [y/N]")
+        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+            throw CommandFailure(.failure, "nothing was appended")
+        }
+    }
+}
