@@ -254,12 +254,14 @@ final class Environment: @unchecked Sendable {
         var info = MDB_envinfo()
         mdb_env_info(handle, &info)
         let path = directory + "/data.mdb"
-        let needed = (info.me_last_pgno + 1) * Environment.pageBytes(handle)
         let size = fileSize(path) ?? 0
-        guard size >= needed else {
+        let pages = size / Environment.pageBytes(handle)
+        // The page number may be anything in a damaged file, so nothing is multiplied by it.
+        guard (0..<pages).contains(Int(info.me_last_pgno)) else {
             throw JournalError(
                 .damaged,
-                "\(path) is truncated: \(size) bytes of \(needed); restore it from a backup")
+                "\(path) is truncated: \(pages) pages, and its last is number \(info.me_last_pgno); restore "
+                    + "it from a backup")
         }
     }
     private func checkPages(

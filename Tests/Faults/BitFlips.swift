@@ -98,7 +98,8 @@ struct FlippedRun {
                     continue
                 }
                 Furniture.flood(client)
-                _ = try client.ask("RESERVE acme/ml/k0 \(Traffic.model) in=1 out=1 id=last")
+                _ = try client.ask(
+                    "RESERVE acme/ml/k0 \(Traffic.model) in=1 out=1 id=last ttl=3600")
                 try daemon.kill()
             }
             durable = Int(try Inspection(directory: path, everyPage: true).lastSeq)
