@@ -24,6 +24,8 @@ struct BillingTerms {
     func settled(_ usd: Int64) -> Int64? {
         Int64(exactly: (Int128(usd) * Int128(rate) + 500_000_000) / 1_000_000_000)
     }
+    /// What a list price is billed, as it is settled; nil when either does not fit.
+    func bill(_ list: Int64) -> Int64? { usd(list).flatMap { settled($0) } }
     /// The most that open holds of a list price of `usd` may be billed: each of them rounds by itself,
     /// up by half a nano-dollar at most.
     func most(_ usd: Int64, holds: Int64) -> Int64? {
@@ -42,9 +44,9 @@ extension Book {
     func billed(_ chain: AccountChain, usd: Int64) -> Extras.Billed? {
         guard chain.org.pointee.flags.contains(.billed) else { return nil }
         let terms = terms(chain.orgRow.pointee.billing)
-        let settled = terms.usd(usd).flatMap { terms.settled($0) }
         // Whatever is decided was checked to fit; only a lapse is never refused.
-        return Extras.Billed(amount: Nanodollars(settled ?? .max), currency: terms.currency)
+        return Extras.Billed(
+            amount: Nanodollars(terms.bill(usd) ?? .max), currency: terms.currency)
     }
     mutating func apply(_ set: BillingSet, _ header: EventHeader) throws(EventError) {
         let row = accounts.rows.pointer(try existing(header.account))

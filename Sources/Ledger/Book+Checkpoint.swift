@@ -602,7 +602,7 @@ extension Book {
 }
 
 extension ByteBuffer {
-    fileprivate mutating func append(text: Bytes) {
+    mutating func append(text: Bytes) {
         append(uint32: UInt32(text.count))
         append(text)
     }
@@ -619,7 +619,7 @@ extension ByteBuffer {
 
 extension ByteReader {
     /// A count of things of at least `size` bytes each; fewer bytes than that mean damage.
-    fileprivate mutating func count(of size: Int) -> Int {
+    mutating func count(of size: Int) -> Int {
         let count = Int(uint32())
         if count * size > remaining {
             _ = bytes(remaining + 1)
@@ -635,7 +635,7 @@ extension ByteReader {
         return PlacedHold(
             input: input, output: output, usd: usd, until: until, movedBy: uint64())
     }
-    fileprivate mutating func text() -> Bytes { bytes(Int(uint32())) }
+    mutating func text() -> Bytes { bytes(Int(uint32())) }
     /// The next `count` bytes, at least one; nil when there are fewer.
     fileprivate mutating func next(_ count: Int) -> UnsafeRawPointer? { bytes(count).base }
     /// The number of a row; nil for one that is not there.

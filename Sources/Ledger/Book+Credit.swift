@@ -36,15 +36,16 @@ extension Book {
         let ledger = credits[Int(org.pointee.credit)]
         return CreditShortfall(
             amount: ledger.amount, used: ledger.spent,
-            held: terms.most(list, holds: open) ?? .max)
+            held: creditHeld(chain.org))
+    }
+    /// The most that the open holds of an org may be billed; `.max` when that does not fit.
+    private func creditHeld(_ org: UnsafeMutablePointer<AccountRow>) -> Int64 {
+        let (list, open) = held(org)
+        return terms(org.pointee.orgRow.pointee.billing).most(list, holds: open) ?? .max
     }
     /// What credit has left for new holds, as it is billed.
     func creditLeft(_ org: UnsafeMutablePointer<AccountRow>) -> Int64 {
-        let (list, open) = held(org)
-        let terms = terms(org.pointee.orgRow.pointee.billing)
-        return max(
-            0,
-            org.pointee.orgRow.pointee.creditLeft - (terms.most(list, holds: open) ?? .max))
+        max(0, org.pointee.orgRow.pointee.creditLeft - creditHeld(org))
     }
     /// Both at once, for the path that only wants a yes.
     @inline(never)
@@ -144,8 +145,6 @@ extension Machine {
     /// Ends the grants of an org whose instant has come.
     mutating func expireCredit(of account: UInt32) {
         let org = book.accounts.rows.pointer(account).pointee.orgRow!
-        let asker = actor
-        actor = .daemon
         // The soonest to expire stands first.
         while let grant = book.credits[Int(org.pointee.credit)].grants.first,
             grant.expires <= now.nanoseconds
@@ -158,7 +157,6 @@ extension Machine {
                     JSON.Member("usd", .string(Nanodollars(grant.left).description)),
                 ]))
         }
-        actor = asker
     }
 }
 
@@ -184,14 +182,12 @@ extension Book {
         let org = row.pointee.orgRow!
         guard org.pointee.credit != .max else { return }
         let ledger = credits[Int(org.pointee.credit)]
-        let (list, open) = held(row)
-        let held = terms(org.pointee.billing).most(list, holds: open) ?? .max
         object.name("credit", into: &b)
         var credit = ObjectWriter(opening: &b)
         credit.field("granted", Nanodollars(ledger.granted), into: &b)
         credit.field("expired", Nanodollars(ledger.expired), into: &b)
         credit.field("spent", Nanodollars(ledger.spent), into: &b)
-        credit.field("held", Nanodollars(held), into: &b)
+        credit.field("held", Nanodollars(creditHeld(row)), into: &b)
         credit.field("left", Nanodollars(creditLeft(row)), into: &b)
         credit.field("overdrawn", Nanodollars(ledger.overdrawn), into: &b)
         credit.name("grants", into: &b)
@@ -220,9 +216,7 @@ extension Book {
     ) {
         guard row.pointee.terms.number > 0 else { return }
         let terms = terms(row.pointee.terms.number)
-        guard let billed = terms.usd(row.pointee.spentUSD).flatMap({ terms.settled($0) }) else {
-            return
-        }
+        guard let billed = terms.bill(row.pointee.spentUSD) else { return }
         object.field("billed", Nanodollars(billed), into: &b)
         object.field("currency", terms.currency.name, into: &b)
     }

@@ -47,9 +47,9 @@ extension Book {
         _ event: ChargeCorrected, _ header: EventHeader
     ) throws(EventError) {
         let key = header.account.raw
-        guard key < UInt32(accounts.rows.count), accounts.rows.pointer(key).pointee.tier == .key,
-            let was = event.was?.raw, let placed = event.placed
-        else { throw .malformed("account or charge") }
+        guard isKey(key), let was = event.was?.raw, let placed = event.placed else {
+            throw .malformed("account or charge")
+        }
         let (difference, overflow) = event.usd.raw.subtractingReportingOverflow(was)
         guard !overflow else { throw .malformed("amount") }
         var seq: UInt64?
@@ -176,7 +176,7 @@ extension Machine {
         ]
         if let model { added.append(JSON.Member("model", .string(model))) }
         let billing = book.terms(terms)
-        guard let billed = billing.usd(asked.usd.raw).flatMap({ billing.settled($0) }) else {
+        guard let billed = billing.bill(asked.usd.raw) else {
             throw Failure(.error, "\(asked.usd) is more than can be billed; check usd")
         }
         // By list prices in dollars unless the org has terms of its own.

@@ -269,8 +269,8 @@ extension Machine {
     ) throws(Failure) {
         if let seconds = granted.expiresInSeconds {
             payload["expires"] = .string(now.later(bySeconds: seconds).description)
-        } else if let expires = granted.expires, expires <= now {
-            throw Failure(.error, "expires \(expires) is not in the future: it is \(now) now")
+        } else {
+            try checkIsAhead("expires", granted.expires)
         }
         let org = book.accounts.rows.pointer(target).pointee.orgRow!
         let before = org.pointee.credit == .max ? 0 : book.credits[Int(org.pointee.credit)].granted

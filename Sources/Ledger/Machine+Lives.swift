@@ -74,12 +74,9 @@ extension Machine {
     /// Says, once, that a key's rotation is due.
     mutating func remindOfRotation(_ account: AccountNumber) {
         guard book.needsRotation(account.raw, at: now) else { return }
-        let asker = actor
-        actor = .daemon
         emit(
             .keyRotationDue, account: account,
             .object([JSON.Member("account", .string(book.path(of: account)!.string))]))
-        actor = asker
     }
 
     /// The tier and the whole path.

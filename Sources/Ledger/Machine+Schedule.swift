@@ -6,6 +6,9 @@ extension Machine {
 
     /// Appends what is due by itself, if it still holds.
     mutating func perform(_ due: Schedule.Entry) {
+        let asker = actor
+        actor = .daemon
+        defer { actor = asker }
         switch due.kind {
         case .overrideEnds: endOverride(of: due.subject, limit: due.part)
         case .rotationDue: remindOfRotation(AccountNumber(due.subject))

@@ -121,8 +121,6 @@ extension Machine {
         guard let kind = LimitKind(stored: UInt8(limit)),
             let row = book.overrides.find(account, kind), row.until <= now.nanoseconds
         else { return }
-        let asker = actor
-        actor = .daemon
         emit(
             .overrideEnded, account: AccountNumber(account),
             .object([
@@ -130,7 +128,6 @@ extension Machine {
                 JSON.Member("limit", .string("\(kind.name)")),
                 JSON.Member("reason", .string(OverrideEnded.expired)),
             ]))
-        actor = asker
     }
 }
 

@@ -129,19 +129,15 @@ extension Book {
         b.append(uint32: UInt32(routes.policies.count))
         for account in routes.accounts {
             b.append(uint32: account)
-            let json = names[routes.policies[account]!.json]
-            b.append(uint32: UInt32(json.count))
-            b.append(json)
+            b.append(text: names[routes.policies[account]!.json])
         }
         let live = routes.slots.filter { routed($0) != nil }
         b.append(uint32: UInt32(live.count))
         for slot in live {
             let routed = routed(slot)!
-            let rule = names[routed.rule]
             b.append(uint32: slot)
             b.append(int64: routed.saved)
-            b.append(uint32: UInt32(rule.count))
-            b.append(rule)
+            b.append(text: names[routed.rule])
         }
     }
     private func routed(_ slot: UInt32) -> RoutedHold? {
@@ -151,19 +147,19 @@ extension Book {
     }
     /// Reads what `encodeRouting` wrote, once accounts, prices and holds are there.
     mutating func decodeRouting(_ r: inout ByteReader) -> Bool {
-        for _ in 0..<r.uint32() {
+        for _ in 0..<r.count(of: 8) {
             let account = r.uint32()
-            let text = r.bytes(Int(r.uint32()))
+            let text = r.text()
             guard !r.failed, account < UInt32(accounts.rows.count),
                 accounts.rows.pointer(account).pointee.tier != .key,
                 let json = try? JSON(parsing: text), let policy = try? RoutingPolicy(json),
                 (try? restore(policy, of: account, json)) != nil
             else { return false }
         }
-        for _ in 0..<r.uint32() {
+        for _ in 0..<r.count(of: 16) {
             let slot = r.uint32()
             let saved = r.int64()
-            let rule = r.bytes(Int(r.uint32()))
+            let rule = r.text()
             guard !r.failed, slot < UInt32(holds.rows.count), holds.row(slot).pointee.isNamed else {
                 return false
             }

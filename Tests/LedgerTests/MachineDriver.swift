@@ -46,15 +46,6 @@ final class MachineDriver {
         return try JSON(parsing: json.bytes)
     }
 
-    /// An account as GET shows it.
-    func account(_ path: String) throws -> JSON {
-        var json = ByteBuffer()
-        try path.withBytes { (path) throws(Failure) in
-            try machine.book.writeAccount(path, at: machine.now, into: &json)
-        }
-        return try JSON(parsing: json.bytes)
-    }
-
     private func answer(_ line: Bytes) -> String {
         var reply = ByteBuffer()
         // JSON stands unquoted in these histories, so APPEND is cut by hand.
@@ -109,10 +100,13 @@ final class MachineDriver {
         return reply.string
     }
     /// What GET shows of an account.
-    func account(_ path: String, at nanoseconds: Int64) throws -> JSON {
+    ///
+    /// - Parameter nanoseconds: nil for the machine's own instant.
+    func account(_ path: String, at nanoseconds: Int64? = nil) throws -> JSON {
         var json = ByteBuffer()
+        let now = nanoseconds.map { Instant(nanoseconds: $0) } ?? machine.now
         try path.withBytes { (path) throws(Failure) in
-            try machine.book.writeAccount(path, at: Instant(nanoseconds: nanoseconds), into: &json)
+            try machine.book.writeAccount(path, at: now, into: &json)
         }
         return try JSON(parsing: json.bytes)
     }
