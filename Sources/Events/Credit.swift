@@ -22,11 +22,6 @@ package struct CreditGranted: Sendable {
         expires = try fields.optionalInstant("expires")
         expiresInSeconds = try fields.optionalInteger("expires_in", 1...Bounds.relativeSecondsMax)
     }
-    func refuseUnclearEnd() throws(Failure) {
-        guard expires == nil || expiresInSeconds == nil else {
-            throw Failure(.error, "give expires or expires_in, not both")
-        }
-    }
 }
 
 /// `credit.expired`: the daemon's, at the instant at which a grant expires.

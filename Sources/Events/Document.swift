@@ -66,12 +66,18 @@ package enum Document: Sendable {
         _ = try fields.optionalText("reason", max: Bounds.longTextBytesMax)
         guard strict else { return }
         try fields.refuseUnread()
-        if case .overrideGranted(let granted) = self { try granted.refuseUnclearEnd() }
-        if case .creditGranted(let granted) = self { try granted.refuseUnclearEnd() }
         // Stored, both may stand there: what was asked, and the instant the daemon made of it.
-        if case .accountCreated(let created) = self, created.expires != nil,
-            created.expiresInSeconds != nil
-        {
+        switch self {
+        case .overrideGranted(let granted): try granted.refuseUnclearEnd()
+        case .creditGranted(let granted):
+            try Document.refuseTwoEnds(granted.expires, granted.expiresInSeconds)
+        case .accountCreated(let created):
+            try Document.refuseTwoEnds(created.expires, created.expiresInSeconds)
+        default: break
+        }
+    }
+    private static func refuseTwoEnds(_ expires: Instant?, _ seconds: Int64?) throws(Failure) {
+        guard expires == nil || seconds == nil else {
             throw Failure(.error, "give expires or expires_in, not both")
         }
     }

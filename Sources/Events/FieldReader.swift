@@ -59,10 +59,7 @@ struct FieldReader {
     /// Whether the payload names the field, be it with null.
     func names(_ name: String) -> Bool { members.contains { $0.name == name } }
     mutating func optionalAccount(_ name: String) throws(Failure) -> String? {
-        guard members.contains(where: { $0.name == name && !$0.value.isNull }) else {
-            _ = take(name)
-            return nil
-        }
+        guard let value = take(name), !value.isNull else { return nil }
         return try account(name, tier: nil)
     }
     mutating func optionalInteger(

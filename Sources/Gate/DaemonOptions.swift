@@ -87,9 +87,6 @@ enum GateLimits {
     /// Lapses that one turn writes, and the bytes they may take.
     static let lapsesMax = 4_096
     static let lapseBytes = 80
-    /// Requests of one team that may wait for room; a further one is refused at once. All together are at
-    /// most as many as there are connections.
-    static let parkedPerTeamMax = 1_000
     /// Wrong passwords on one connection before it is closed.
     static let wrongPasswordsMax = 5
     /// How long a drain waits for clients to take their answers, in milliseconds.

@@ -53,8 +53,8 @@ struct Parking: ~Copyable {
     /// - Parameter room: when its account has room by time alone, if it is the first to be told.
     mutating func park(_ ticket: Ticket, room: Int64) -> UInt32 {
         var ticket = ticket
+        ticket.rank = rank(of: ticket.came.priority)
         orders += 1
-        ticket.rank = UInt64(ticket.came.priority) << 56 | orders
         let slot: UInt32
         if let free = freeTickets.popLast() {
             slot = free
