@@ -115,8 +115,6 @@ extension Oracle {
     }
     private func priceInForce(of model: String) -> Price? {
         guard let number = models.firstIndex(of: model) else { return nil }
-        let begun = prices[number].filter { $0.from <= time }
-        let last = begun.map(\.from).max()
-        return begun.last { $0.from == last }
+        return versionInForce(of: number).map { prices[number][$0] }
     }
 }

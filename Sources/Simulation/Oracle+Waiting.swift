@@ -34,14 +34,10 @@ extension Oracle {
         try require(
             came.at <= time && (1...10).contains(came.priority),
             "hold \(event.name) came at \(came.at), after its admission")
-        let text = event.text.user.string
-        guard text.hasPrefix("wait"), let wait = Int64(text.dropFirst(4)) else {
-            throw Fault(text: "hold \(event.name) waited and was not to")
-        }
+        let deadline = try deadline(of: event.text, came, "hold \(event.name)")
         let request = Waited(
             key: event.header.account.raw, id: event.text.id.string, came: came, admitted: time,
-            deadline: Instant(nanoseconds: came.at.nanoseconds + wait * 1_000_000),
-            name: event.name)
+            deadline: deadline, name: event.name)
         for other in waited.reversed() where other.key == request.key {
             // It was admitted while this one was already there, and is to come after it.
             guard other.admitted > came.at else { break }
@@ -59,18 +55,24 @@ extension Oracle {
     /// Whoever waited is refused when its time is up, or for what no waiting changes.
     func gaveUp(_ event: HoldRefused, _ came: Extras.Came) throws {
         counts["refused after a wait", default: 0] += 1
-        let text = event.text.user.string
-        guard text.hasPrefix("wait"), let wait = Int64(text.dropFirst(4)) else {
-            throw Fault(text: "refusal \(event.header.seq) waited and was not to")
-        }
+        let deadline = try deadline(of: event.text, came, "refusal \(event.header.seq)")
         switch event.reason {
         case .requestsPerMinute, .tokensPerMinute, .concurrency:
-            let deadline = came.at.nanoseconds + wait * 1_000_000
             try require(
-                event.header.time.nanoseconds >= deadline
+                event.header.time >= deadline
                     || hurry.isExcuse(event.header.seq, id: event.text.id.string),
                 "refusal \(event.header.seq) of \(event.text.id.string) before its time is up")
         default: break
         }
+    }
+    /// When its time is up: whoever waits says as its user how long, such as `wait250`.
+    private func deadline(
+        of text: RequestText, _ came: Extras.Came, _ what: String
+    ) throws(Fault) -> Instant {
+        let user = text.user.string
+        guard user.hasPrefix("wait"), let wait = Int64(user.dropFirst(4)) else {
+            throw Fault(text: "\(what) waited and was not to")
+        }
+        return Instant(nanoseconds: came.at.nanoseconds + wait * 1_000_000)
     }
 }

@@ -533,14 +533,17 @@ final class Oracle {
     /// The price an event names, which must be the one that holds at its time.
     private func price(_ model: ModelNumber, _ version: UInt32) throws(Fault) -> Price? {
         guard model != .none, version > 0 else { return nil }
-        let versions = prices[Int(model.raw)]
+        try require(
+            versionInForce(of: Int(model.raw)) == Int(version) - 1,
+            "event \(seq) is priced by version \(version) of \(models[Int(model.raw)])")
+        return prices[Int(model.raw)][Int(version) - 1]
+    }
+    /// The place of a model's price that holds now: of those that have begun, the one that began last.
+    func versionInForce(of model: Int) -> Int? {
+        let versions = prices[model]
         let begun = versions.indices.filter { versions[$0].from <= time }
         let last = begun.map { versions[$0].from }.max()
-        let inForce = begun.last { versions[$0].from == last }
-        try require(
-            inForce == Int(version) - 1,
-            "event \(seq) is priced by version \(version) of \(models[Int(model.raw)])")
-        return versions[Int(version) - 1]
+        return begun.last { versions[$0].from == last }
     }
     static func cost(_ price: Price?, _ usage: TokenUsage) -> Int64 {
         guard let price else { return 0 }
