@@ -75,12 +75,7 @@ struct Apply: ParsableCommand {
     }
 
     private func read() throws(CommandFailure) -> String {
-        let bytes =
-            file == "-"
-            ? FileHandle.standardInput.readDataToEndOfFile()
-            : FileManager.default.contents(atPath: file)
-        guard let bytes else { throw CommandFailure(.noInput, "the file \(file) cannot be read") }
-        guard let text = String(data: bytes, encoding: .utf8) else {
+        guard let text = String(data: try InputFile.data(file), encoding: .utf8) else {
             throw CommandFailure(.data, "\(file) is not UTF-8")
         }
         return text

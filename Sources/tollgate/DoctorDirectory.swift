@@ -240,10 +240,8 @@ extension Examination {
         }
     }
     private mutating func lookAtClock(_ inspection: Inspection) {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        let clock = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-        let ahead = (inspection.lastTime.nanoseconds - clock) / 1_000_000_000
+        let ahead =
+            (inspection.lastTime.nanoseconds - Instant.wallClock.nanoseconds) / 1_000_000_000
         guard ahead >= 1 else {
             return ok("clock", "the last event is of \(inspection.lastTime.description)")
         }

@@ -172,18 +172,15 @@ private enum LifeText {
             .text("TIME"), .number("AFTER"), .number("SEQ"), .text("EVENT"), .text("BY"),
             .text("WHAT"),
         ])
-        let start = events.first.flatMap(instant)
+        let start = events.first?.instant("time")
         for event in events {
             table.add([
-                event.timeCell("time"), after(start, instant(event)), event.cell("seq"),
+                event.timeCell("time"), after(start, event.instant("time")), event.cell("seq"),
                 event.cell("type"), event.cell("actor"),
                 EventLine.summary(event, without: ["actor"]),
             ])
         }
         table.print()
-    }
-    private static func instant(_ event: JSON) -> Instant? {
-        event["time"]?.string.flatMap { text in text.withBytes { Instant(parsing: $0) } }
     }
     /// Seconds with three decimals; a log's times never go backwards.
     private static func after(_ start: Instant?, _ then: Instant?) -> String {

@@ -59,6 +59,17 @@ extension JSON {
     /// A member in a table; `-` when it is absent.
     func cell(_ name: String) -> String { self[name]?.plain ?? "-" }
 
+    /// A member that is an instant; nil when it is absent or none.
+    func instant(_ name: String) -> Instant? {
+        self[name]?.string.flatMap { text in text.withBytes { Instant(parsing: $0) } }
+    }
+    /// A member that is an amount; nil when it is absent or none.
+    func money(_ name: String) -> Nanodollars? {
+        self[name]?.string.flatMap { text in
+            text.withBytes { bytes in try? Nanodollars(parsing: bytes) }
+        }
+    }
+
     /// An instant in a table, to the second.
     func timeCell(_ name: String) -> String {
         let text = cell(name)

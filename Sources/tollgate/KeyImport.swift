@@ -1,6 +1,5 @@
 import ArgumentParser
 import Events
-import Foundation
 
 extension Key {
     struct Import: ParsableCommand {
@@ -27,7 +26,8 @@ extension Key {
         @Flag(help: "Read the file and say what is in it; append nothing.") var dryRun = false
 
         func run() throws {
-            let lines = try KeyFile.lines(try read(), reason: reason)
+            let file = String(decoding: try InputFile.data(path), as: UTF8.self)
+            let lines = try KeyFile.lines(file, reason: reason)
             if dryRun {
                 report(taken: 0, unchanged: 0, refused: [], wouldTake: lines.count)
                 return
@@ -56,16 +56,6 @@ extension Key {
             }
         }
 
-        private func read() throws(CommandFailure) -> String {
-            let bytes =
-                path == "-"
-                ? FileHandle.standardInput.readDataToEndOfFile()
-                : FileManager.default.contents(atPath: path)
-            guard let bytes else {
-                throw CommandFailure(.noInput, "the file \(path) cannot be read")
-            }
-            return String(decoding: bytes, as: UTF8.self)
-        }
         private func report(taken: Int, unchanged: Int, refused: [String], wouldTake: Int = 0) {
             if format.json {
                 JSON.object([
@@ -151,13 +141,11 @@ enum KeyFile {
     private static func members(
         _ row: String, _ number: Int
     ) throws(CommandFailure) -> [JSON.Member] {
-        do throws(JSONError) {
-            let json = try row.withBytes { (bytes) throws(JSONError) in try JSON(parsing: bytes) }
-            if let members = json.members { return members }
-        } catch {
-            throw CommandFailure(.data, "line \(number) is \(error.explanation)")
+        guard let members = try InputFile.json(row, of: "line \(number)").members else {
+            throw CommandFailure(
+                .data, "line \(number) is no JSON object such as {\"account\":…}")
         }
-        throw CommandFailure(.data, "line \(number) is no JSON object such as {\"account\":…}")
+        return members
     }
     private static func text(
         of name: String, _ payload: [JSON.Member], _ number: Int

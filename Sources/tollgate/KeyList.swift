@@ -1,7 +1,5 @@
 import ArgumentParser
-import CLinux
 import Events
-import Glibc
 
 extension Key {
     struct List: ParsableCommand {
@@ -53,7 +51,7 @@ extension Key {
             selection.isDue = due
             selection.order = sort
             let all = try connection.connect().list("keys", under: under)
-            let items = selection.of(all, at: Key.List.now)
+            let items = selection.of(all, at: .wallClock)
             if format.json {
                 JSON.array(items).print()
                 return
@@ -79,13 +77,6 @@ extension Key {
             } else if items.isEmpty {
                 Console.note("none of \(all.count) keys is like that")
             }
-        }
-
-        private static var now: Instant {
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            return Instant(
-                nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
         }
     }
 }
@@ -127,7 +118,7 @@ struct KeySelection {
         case .account: break
         case .spent:
             let (mine, other) = (a.money("spent_month"), b.money("spent_month"))
-            if mine != other { return mine > other }
+            if mine != other { return mine ?? .zero > other ?? .zero }
         case .used:
             let (mine, other) = (a.instant("last_used"), b.instant("last_used"))
             if mine != other { return mine ?? .distantPast < other ?? .distantPast }
@@ -136,18 +127,5 @@ struct KeySelection {
             if mine != other { return mine ?? .distantFuture < other ?? .distantFuture }
         }
         return AccountPath.precedes(a.cell("account"), b.cell("account"))
-    }
-}
-
-extension JSON {
-    fileprivate func instant(_ name: String) -> Instant? {
-        self[name]?.string.flatMap { text in text.withBytes { Instant(parsing: $0) } }
-    }
-    fileprivate func money(_ name: String) -> Nanodollars {
-        guard let text = self[name]?.string else { return .zero }
-        return
-            (try? text.withBytes { (bytes) throws(MoneyError) in
-                try Nanodollars(parsing: bytes)
-            }) ?? .zero
     }
 }

@@ -63,10 +63,6 @@ struct LineLog: LogHandler {
     }
     /// Milliseconds: enough to order what a person reads.
     private static func now() -> Instant {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Instant(
-            nanoseconds: Int64(time.tv_sec) * 1_000_000_000
-                + Int64(time.tv_nsec) / 1_000_000 * 1_000_000)
+        Instant(nanoseconds: Instant.wallClock.nanoseconds / 1_000_000 * 1_000_000)
     }
 }

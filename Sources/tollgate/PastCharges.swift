@@ -73,7 +73,7 @@ struct PastCharges {
         while low < high {
             let middle = low + (high - low) / 2
             let event = try client.json(["EVENTS", "from=\(middle)", "limit=1"]).array?.first
-            guard let time = event?["time"]?.string?.withBytes({ Instant(parsing: $0) }) else {
+            guard let time = event?.instant("time") else {
                 throw CommandFailure(.protocolBroken, "event \(middle) cannot be read")
             }
             if time < instant { low = middle + 1 } else { high = middle }
@@ -131,7 +131,7 @@ struct PastCharges {
         let tier = (event["tier"] ?? placing?["tier"])?.string.flatMap { text in
             text.withBytes { ServiceTier($0) }
         }
-        guard let usd = PastCharges.money(event["usd"]) else { return }
+        guard let usd = event.money("usd")?.raw else { return }
         var charge = PastCharge(
             name: name, account: event.cell("account"),
             model: placing?["price"]?.integer == 0 ? nil : placing?["model"]?.string,
@@ -162,7 +162,7 @@ struct PastCharges {
             corrections.append($0)
         }
         for event in corrections {
-            guard let i = index[event.cell("charge")], let usd = PastCharges.money(event["usd"])
+            guard let i = index[event.cell("charge")], let usd = event.money("usd")?.raw
             else { continue }
             charges[i].usd = usd
             charges[i].correction = event["seq"]?.integer ?? 0
@@ -170,12 +170,6 @@ struct PastCharges {
         }
     }
 
-    static func money(_ value: JSON?) -> Int64? {
-        guard let text = value?.string else { return nil }
-        return try? text.withBytes { (bytes) throws(MoneyError) in
-            try Nanodollars(parsing: bytes).raw
-        }
-    }
     /// A lapse tells only how many tokens it charged: the prompt's, or all that was held.
     private static func usage(_ event: JSON, _ placing: JSON?) -> TokenUsage {
         func count(_ name: String, _ event: JSON?) -> Int64 { event?[name]?.integer ?? 0 }

@@ -301,7 +301,9 @@ struct PolicyPlan {
         payload.set("model", entry.name)
         for field in entry.fields where !field.value.isNull { payload[field.name] = field.value }
         let has = state.prices[entry.name]
-        if let has, let old = PriceSet(has), let new = PriceSet(payload.json), old.isSame(as: new) {
+        if let has, let old = PriceSet(has), let new = PriceSet(payload.json),
+            old.changes(to: new).isEmpty
+        {
             unchanged += 1
             return
         }
@@ -418,10 +420,5 @@ extension PriceSet {
         guard case .priceSet(let price)? = try? Document(type: .priceSet, json, strict: false)
         else { return nil }
         self = price
-    }
-    func isSame(as other: PriceSet) -> Bool {
-        prices == other.prices && maxOutput == other.maxOutput && context == other.context
-            && Set(variants) == Set(other.variants)
-            && Set(capabilities) == Set(other.capabilities)
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Events
-import Foundation
 
 extension Price {
     /// `tollgate price import`: the price file that LiteLLM keeps.
@@ -70,18 +69,6 @@ struct PriceFileOptions: ParsableArguments {
         try LiteLLMPrices.entries(try read(), takesFree: withFree)
     }
     private func read() throws(CommandFailure) -> JSON {
-        let bytes =
-            path == "-"
-            ? FileHandle.standardInput.readDataToEndOfFile()
-            : FileManager.default.contents(atPath: path)
-        guard let bytes else {
-            throw CommandFailure(.noInput, "the file \(path) cannot be read")
-        }
-        do throws(JSONError) {
-            let text = String(decoding: bytes, as: UTF8.self)
-            return try text.withBytes { (b) throws(JSONError) in try JSON(parsing: b) }
-        } catch {
-            throw CommandFailure(.data, "\(path) is \(error.explanation)")
-        }
+        try InputFile.json(String(decoding: try InputFile.data(path), as: UTF8.self), of: path)
     }
 }

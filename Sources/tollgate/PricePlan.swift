@@ -29,7 +29,7 @@ struct PricePlan {
     init(_ client: Client) throws(CommandFailure) {
         for item in try client.list("prices") {
             guard let model = item["model"]?.string else { continue }
-            current[model] = PricePlan.price(item)
+            current[model] = PriceSet(item)
         }
         for item in try client.list("aliases") {
             guard let alias = item["alias"]?.string else { continue }
@@ -62,7 +62,7 @@ struct PricePlan {
     }
     private mutating func takePrice(_ name: String, _ offer: LiteLLMPrices.Offer) {
         report.leftOut += offer.leftOut
-        guard let new = PricePlan.price(offer.payload) else { return }
+        guard let new = PriceSet(offer.payload) else { return }
         let change = Change(
             name: name, old: current[offer.model], new: new, payload: offer.payload)
         if change.old != nil, change.differences.isEmpty {
@@ -115,12 +115,6 @@ struct PricePlan {
             return change.payload
         }
         return .object(members + [JSON.Member("force", .bool(true))])
-    }
-
-    private static func price(_ json: JSON) -> PriceSet? {
-        guard case .priceSet(let price)? = try? Document(type: .priceSet, json, strict: false)
-        else { return nil }
-        return price
     }
 }
 

@@ -15,8 +15,9 @@ extension Price {
 
                 Takes what was charged from --from until before --to, at the price in force now,
                 or at the one version that is named. --dry-run only shows what would change;
-                without it the command asks, unless --yes is said. Then each difference is one charge.corrected; run again, it finds nothing left
-                to change. What was corrected by hand stays as it is.
+                without it the command asks, unless --yes is said. Then each difference is one
+                charge.corrected; run again, it finds nothing left to change. What was corrected
+                by hand stays as it is.
                 """)
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var format: FormatOptions
@@ -97,9 +98,7 @@ extension Price {
         ) throws(CommandFailure) -> RerateReport.Rate {
             let words = ["GET", "price", model] + (version.map { ["\($0)"] } ?? [])
             let json = try client.json(words)
-            guard case .priceSet(let price)? = try? Document(type: .priceSet, json, strict: false),
-                let number = json["version"]?.integer
-            else {
+            guard let price = PriceSet(json), let number = json["version"]?.integer else {
                 throw CommandFailure(
                     .protocolBroken, "the daemon's price of \(model) cannot be read")
             }

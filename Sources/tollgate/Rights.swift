@@ -52,8 +52,7 @@ struct Limits: ParsableCommand {
 
         func run() throws {
             let client = try connection.connect()
-            let names = account.split(separator: "/")
-            let paths = names.indices.map { names[...$0].joined(separator: "/") }
+            let paths = lineage(of: account)
             let accounts = try paths.map { try client.json(["GET", $0]) }
             let limits = accounts.map { $0["limits"] ?? .object([]) }
             if format.json {
@@ -144,9 +143,8 @@ struct Permissions: ParsableCommand {
 
         func run() throws {
             let client = try connection.connect()
-            let names = account.split(separator: "/")
             var rows: [JSON] = []
-            for path in names.indices.map({ names[...$0].joined(separator: "/") }) {
+            for path in lineage(of: account) {
                 let item = try client.json(["GET", path])
                 rows.append(
                     .object(
@@ -169,4 +167,10 @@ struct Permissions: ParsableCommand {
             table.print()
         }
     }
+}
+
+/// An account behind its parents: `acme`, `acme/ml`, `acme/ml/prod`.
+private func lineage(of account: String) -> [String] {
+    let names = account.split(separator: "/")
+    return names.indices.map { names[...$0].joined(separator: "/") }
 }

@@ -69,15 +69,7 @@ struct Route: ParsableCommand {
                 throw CommandFailure(.noInput, "cannot read \(file)")
             }
             let text = String(decoding: data, as: UTF8.self)
-            let json: JSON
-            do throws(JSONError) {
-                json = try text.withBytes { (bytes) throws(JSONError) in
-                    try JSON(parsing: bytes)
-                }
-            } catch {
-                throw CommandFailure(.data, "\(file) is \(error.explanation)")
-            }
-            guard let members = json.members else {
+            guard let members = try InputFile.json(text, of: file).members else {
                 throw CommandFailure(
                     .data, "\(file) holds no JSON object with \"rules\" and \"fallback\"")
             }
