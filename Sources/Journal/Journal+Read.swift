@@ -88,6 +88,13 @@ extension Journal {
         try log.name(.operatorName, number)
     }
 
+    /// The names from a number on, at most so many. Numbers are given in order, without gaps.
+    package func names(
+        _ kind: NameKind, from number: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        try log.names(kind, from: number, most: most)
+    }
+
     /// After how many events a read transaction is renewed: a few hundred microseconds of reading.
     private static let eventsPerTransaction: UInt64 = 4_096
 
@@ -139,6 +146,33 @@ extension Log {
 }
 
 extension EventPage {
+    /// Events that were verified when they were taken out of the journal.
+    package init(firstSeq: UInt64, count: Int, frames: Bytes) {
+        self.firstSeq = firstSeq
+        self.count = count
+        self.frames = frames
+    }
+    /// Verifies frames that came from a journal by way of somebody else: `first` and what follows it.
+    package init(checking frames: Bytes, from first: UInt64) throws(JournalError) {
+        var at = 0
+        var seq = first
+        while at < frames.count {
+            guard
+                let frame = Frame(frames.base.unsafelyUnwrapped + at, count: frames.count - at),
+                frame.isIntact, frame.seq == seq
+            else {
+                throw JournalError(
+                    .damaged,
+                    "event \(seq) was not received as it was stored: its checksum or number is wrong; ask "
+                        + "again, and if that is no better check the daemon's log and disk")
+            }
+            at += frame.count
+            seq += 1
+        }
+        firstSeq = first
+        count = Int(seq - first)
+        self.frames = frames
+    }
     /// Verifies every frame of a row and keeps those from `first` through `last`.
     ///
     /// All of it is looked at even when a part is asked for: damage in a page is worth knowing.

@@ -224,7 +224,7 @@ extension Log {
 }
 
 /// What a number in an event's header or body stands for.
-enum NameKind: UInt8 {
+package enum NameKind: UInt8, CaseIterable, Sendable {
     case account = 1
     case model = 2
     case operatorName = 3
@@ -249,6 +249,19 @@ extension Log {
                 return value.slice(4, value.count).string
             }
         }
+    }
+
+    func names(
+        _ kind: NameKind, from first: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        var names: [(number: UInt32, name: String)] = []
+        // Numbers begin with 0 or with 1.
+        var number = try first == 0 && name(kind, 0) == nil ? 1 : first
+        while names.count < most, let name = try name(kind, number) {
+            names.append((number, name))
+            number += 1
+        }
+        return names
     }
 
     @inline(__always)
