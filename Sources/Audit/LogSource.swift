@@ -63,7 +63,7 @@ package struct LogBatch: ~Copyable {
         try fill(&buffer)
         guard !buffer.isEmpty else { return }
         do throws(JournalError) {
-            count = try EventPage(checking: buffer.bytes, from: first).count
+            count = try EventPage(verifying: buffer.bytes, from: first).count
             firstSeq = first
         } catch {
             buffer.removeAll()
