@@ -1,5 +1,5 @@
-package import Events
-package import Journal
+import Events
+import Journal
 
 /// A log read from a data directory, or a copy of one, whether a daemon serves it or not.
 package final class DirectoryLog: LogSource {

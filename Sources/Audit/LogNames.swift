@@ -1,5 +1,5 @@
-package import Events
-package import Journal
+import Events
+import Journal
 
 /// What the numbers in events stand for, asked of a source a page at a time and remembered.
 package final class LogNames: EventNames {
@@ -55,7 +55,8 @@ package final class LogNames: EventNames {
             if at < names.count, let name = names[at] { return name }
             failure = AuditFailure(
                 .damaged,
-                "the name of \(kind) \(number) is missing from the journal; restore it from a backup")
+                "the name of \(kind) \(number) is missing from the journal; restore it from a backup"
+            )
         } catch {
             failure = error
         }

@@ -1,5 +1,5 @@
-package import Events
-package import Journal
+import Events
+import Journal
 
 /// Where an audit reads a log: from a running daemon, or from a directory as it lies there.
 ///
@@ -86,7 +86,8 @@ extension LogSource {
         while next <= end {
             try read(from: next, through: end, into: &batch)
             guard !batch.isEmpty else {
-                throw AuditFailure(.damaged, "event \(next) is missing from the log, which should end with \(end)")
+                throw AuditFailure(
+                    .damaged, "event \(next) is missing from the log, which should end with \(end)")
             }
             next = batch.lastSeq + 1
             guard try body(batch.page) else { break }

@@ -7,6 +7,12 @@ package struct EventPage {
     package let count: Int
     /// The events one behind the other, each with `gap` bytes in front: what a fold takes at once.
     package let frames: Bytes
+
+    package init(firstSeq: UInt64, count: Int, frames: Bytes) {
+        self.firstSeq = firstSeq
+        self.count = count
+        self.frames = frames
+    }
     package static var gap: Int { Frame.overhead }
 
     package var lastSeq: UInt64 { firstSeq + UInt64(count) - 1 }

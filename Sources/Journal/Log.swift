@@ -288,7 +288,8 @@ extension Log {
     ) throws(JournalError) -> [(number: UInt32, name: String)] {
         var names: [(number: UInt32, name: String)] = []
         // Numbers begin with 0 or with 1.
-        var number = try first == 0 && name(kind, 0) == nil ? 1 : first
+        var number = first
+        if first == 0, try name(kind, 0) == nil { number = 1 }
         while names.count < most, let name = try name(kind, number) {
             names.append((number, name))
             number += 1

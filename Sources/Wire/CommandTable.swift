@@ -100,7 +100,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .log, .names, .info, .command, .config:
+        case .append, .get, .list, .usage, .events, .explain, .log, .names, .info, .command,
+            .config:
             "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
