@@ -20,7 +20,7 @@ package enum PersonalField: UInt8, CaseIterable, Sendable {
 }
 
 /// Which of them an org wants stored as commitments.
-package struct PersonalFields: OptionSet, Hashable, Sendable {
+package struct PersonalFields: OptionSet, Hashable, BitwiseCopyable, Sendable {
     package var rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package init(_ field: PersonalField) { rawValue = 1 << field.rawValue }
@@ -61,7 +61,9 @@ package struct Commitment: Hashable, Sendable {
             guard have >= 8 else { continue }
             have -= 8
             let octet = UInt64(bits >> UInt32(have) & 0xFF)
-            if byte < 8 { low |= octet << UInt64(8 * byte) } else {
+            if byte < 8 {
+                low |= octet << UInt64(8 * byte)
+            } else {
                 high |= octet << UInt64(8 * (byte - 8))
             }
             byte += 1

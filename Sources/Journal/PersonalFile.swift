@@ -13,7 +13,7 @@ import Synchronization
 ///        28 salt (16), erased: u32 epoch, u64 seq of the event that tells of it, u32 0   44 text
 ///
 /// Records are appended and never move; erasing one overwrites its salt and text where they stand. The
-/// gate's thread alone writes, and does so before it stages what names a record, so that a killed process
+/// gate's thread alone writes, and does so before it decides what names a record, so that a killed process
 /// leaves at most records that nothing names. The committer makes the file durable before the events.
 /// Anybody may read up to `end`.
 package final class PersonalFile: Sendable {
@@ -26,18 +26,23 @@ package final class PersonalFile: Sendable {
 
     private let file: File
     private let written: Atomic<Int>
-    private let isDirty = Atomic<Bool>(false)
+    /// Whether nobody else may be writing meanwhile.
+    private let isOwn: Bool
+    /// What an earlier process wrote may not be durable either.
+    private let isDirty = Atomic<Bool>(true)
 
     /// Creates what is missing, and mends what a power cut left: see `mend`.
     init(
         _ path: String, ledger: LedgerID, disk: Disk, notes: inout [String]
     ) throws(JournalError) {
+        isOwn = true
         file = try disk.open(path, O_RDWR | O_CREAT)
         let size = try file.size()
         // Nothing else is ever written to a file that has no header yet.
         if size <= Self.headerBytes, (try? Self.check(file, ledger)) == nil {
             try file.truncate(to: 0)
-            try file.write(Self.header(ledger).bytes, at: 0)
+            let header = Self.header(ledger)
+            try file.write(header.bytes, at: 0)
             try file.sync()
             written = Atomic(Self.headerBytes)
             return
@@ -49,6 +54,7 @@ package final class PersonalFile: Sendable {
     package init?(reading directory: String, ledger: LedgerID) throws(JournalError) {
         let path = directory + "/" + Self.name
         guard fileSize(path) != nil else { return nil }
+        isOwn = false
         file = try File(opening: path, O_RDONLY)
         try Self.check(file, ledger)
         written = Atomic(try file.size())
@@ -59,21 +65,27 @@ package final class PersonalFile: Sendable {
 
     // MARK: The gate's side
 
-    /// Adds whole records at `end`.
-    package func append(_ records: Bytes) throws(JournalError) {
-        let at = written.load(ordering: .relaxed)
-        try file.write(records, at: at)
+    /// Writes whole records behind `end`, where they outlive the process but are nobody's yet.
+    package func put(_ records: Bytes) throws(JournalError) {
+        try file.write(records, at: written.load(ordering: .relaxed))
         isDirty.store(true, ordering: .sequentiallyConsistent)
-        written.store(at + records.count, ordering: .releasing)
     }
-    /// Erases the text of the record at an offset; the event of that number will tell of it.
-    package func erase(at offset: Int, epoch: UInt32, seq: UInt64) throws(JournalError) {
-        var bytes = ByteBuffer(capacity: Self.recordBytesMax)
-        let record = try read(at: offset, into: &bytes)
-        guard let record else { return }
-        try file.write(
-            Self.erased(record.commitment, record.field, record.org, bytes.count, epoch, seq).bytes,
-            at: offset)
+    /// Moves `end` behind what was put last; without it, the next is put over it.
+    package func keep(_ count: Int) {
+        written.store(written.load(ordering: .relaxed) + count, ordering: .releasing)
+    }
+    /// Erases the text of the record at an offset, whatever can still be read of it; the event of that
+    /// number will tell of it.
+    package func erase(
+        at offset: Int, _ commitment: Commitment, _ field: PersonalField, of org: AccountNumber,
+        textBytes: Int, epoch: UInt32, seq: UInt64
+    ) throws(JournalError) {
+        precondition(offset >= Self.headerBytes && offset < end, "a record that was written")
+        let blank = Self.erased(
+            commitment, field, org, Self.recordBytesMin + textBytes, epoch, seq)
+        try file.write(blank.bytes, at: offset)
+        // What was put there and not kept may be the same text.
+        try file.truncate(to: end)
         isDirty.store(true, ordering: .sequentiallyConsistent)
     }
 
@@ -107,15 +119,23 @@ package final class PersonalFile: Sendable {
             try fill(&chunk, from: at, count: min(end - at, 256 << 10))
             var used = 0
             while let length = PersonalRecord.length(chunk.bytes.slice(used, chunk.count)) {
-                if let record = PersonalRecord(chunk.bytes.slice(used, used + length), at: at + used),
+                if let record = PersonalRecord(
+                    chunk.bytes.slice(used, used + length), at: at + used),
                     !body(record)
                 {
                     return at + used + length
                 }
                 used += length
             }
-            // Half a record at the chunk's end is read again; nothing at all is a writer's torn tail.
-            guard used > 0 else { break }
+            // Half a record at the chunk's end is read again; nothing at all is what a writer beside us is
+            // about to write.
+            guard used > 0 else {
+                guard isOwn else { break }
+                throw JournalError(
+                    .damaged,
+                    "\(file.path) is damaged at byte \(at): restart the daemon, which cuts off what cannot be "
+                        + "read, or restore it from a backup")
+            }
             at += used
         }
         return at
@@ -237,7 +257,9 @@ package final class PersonalFile: Sendable {
         var at = headerBytes
         var bytes = ByteBuffer(capacity: 1 << 20)
         var base = headerBytes
-        func slice(_ at: Int) -> Bytes { bytes.bytes.slice(min(at - base, bytes.count), bytes.count) }
+        func slice(_ at: Int) -> Bytes {
+            bytes.bytes.slice(min(at - base, bytes.count), bytes.count)
+        }
         while at < size {
             if at - base + 2 * recordBytesMax > bytes.count, base + bytes.count < size {
                 base = at

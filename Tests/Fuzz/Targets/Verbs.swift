@@ -70,6 +70,8 @@ struct Verbs: ~Copyable {
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .erase: _ = try EraseRequest(arguments)
+        case .personal: _ = try PersonalQuery(arguments)
         case .explain:
             if LifeQuery.isMeant(by: arguments) {
                 _ = try LifeQuery(arguments)
