@@ -72,6 +72,8 @@ struct Verbs: ~Copyable {
         case .events: _ = try EventsQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)
+        case .log: _ = try LogQuery(arguments)
+        case .names: _ = try NamesQuery(arguments)
         case .explain:
             if LifeQuery.isMeant(by: arguments) {
                 _ = try LifeQuery(arguments)
