@@ -36,7 +36,8 @@ struct ExportNames: ~Copyable {
     /// The path of an account that has been asked for.
     func knownPath(_ number: AccountNumber) -> Bytes? {
         let i = Int(number.raw)
-        return i < accounts.count ? accounts[i].map(path) : nil
+        guard i < accounts.count, let account = accounts[i] else { return nil }
+        return path(account)
     }
     // Out of line: once an account.
     @inline(never)

@@ -242,7 +242,9 @@ struct ExportReader: ~Copyable {
     private mutating func join(
         _ hold: HoldName, _ row: inout ExportRow
     ) throws(AuditFailure) {
-        guard let bytes = try placings.find(hold.seq) ?? fetch(hold.seq) else { return }
+        var found = placings.find(hold.seq)
+        if found == nil { found = try fetch(hold.seq) }
+        guard let bytes = found else { return }
         let event = try StoredEvent(audited: bytes, hold.seq)
         // A seq that a power cut took back may be another event's now.
         guard event.header.epoch == hold.epoch else { return }

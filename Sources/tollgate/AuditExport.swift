@@ -82,11 +82,12 @@ struct AuditExport: ParsableCommand {
         }
         progress.clear()
         guard Interrupt.count == 0 else {
-            throw CommandFailure(.failure, "interrupted before event \(next); the export is not whole")
+            throw CommandFailure(
+                .failure, "interrupted before event \(next); the export is not whole")
         }
         do throws(AuditFailure) {
             if let level {
-                _ = totals.write(by: level, as: format, paths: exporter.path, into: &out)
+                _ = totals.write(by: level, as: format, paths: { exporter.path($0) }, into: &out)
                 try file.write(&out)
             }
             try file.finish()
