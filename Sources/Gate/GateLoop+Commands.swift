@@ -1,3 +1,4 @@
+import Audit
 import Events
 import Glibc
 import Journal
@@ -43,6 +44,7 @@ extension GateLoop {
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
             case .explain: try explain(session, arguments)
+            case .tree: try tree(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -373,6 +375,7 @@ extension GateLoop {
     private func info() -> String {
         let journal = journal.statistics
         let disk = caretaker?.diskOutlook
+        let tree = readers.notary.status
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -411,6 +414,12 @@ extension GateLoop {
             models:\(machine.book.modelCount)\r
             open_holds:\(machine.book.openHolds)\r
             remembered_holds:\(machine.book.rememberedHolds)\r
+            # Tree\r
+            tree_origin:\(tree.origin)\r
+            tree_key:\(tree.verifierKey)\r
+            tree_signed_size:\(tree.signedSize)\r
+            tree_cosigned_size:\(tree.cosignedSize)\r
+            tree_problem:\(tree.problem ?? "")\r
             # Journal\r
             state:\(state)\r
             state_reason:\(self.journal.stateReason)\r

@@ -1,7 +1,9 @@
+import Audit
 import CLinux
 import Events
 import Glibc
 import Journal
+import Logging
 import Synchronization
 import Wire
 
@@ -14,6 +16,7 @@ final class Readers: Sendable {
         case event(seq: UInt64)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        case tree(TreeQuestion)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -33,12 +36,19 @@ final class Readers: Sendable {
     let mailDescriptor: Int32
     private let wakeDescriptor: Int32
     let journal: Journal
+    /// Signs what TREE answers.
+    let notary: Notary
+    let logger: Logger
     private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
 
-    init(journal: Journal, threads count: Int) throws(DaemonFailure) {
+    init(
+        journal: Journal, notary: Notary, threads count: Int, logger: Logger
+    ) throws(DaemonFailure) {
         self.journal = journal
+        self.notary = notary
+        self.logger = logger
         mailDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE))
         guard mailDescriptor >= 0, wakeDescriptor >= 0 else {
@@ -120,6 +130,7 @@ final class Readers: Sendable {
             case .event(let seq): try write(seq: seq, &names, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
+            case .tree(let question): json.append(try tree(question))
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,

@@ -7,7 +7,7 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .extend, .settle, .release, .get, .list, .explain, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .explain, .tree, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
         case .events, .info, .hello, .ping, .quit, .command: -1
@@ -46,6 +46,11 @@ extension Verb {
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
             ua= ack= temperature= batch= priority= prompt= capability=] | <hold>|<seq> [from=]
             """
+        case .tree:
+            """
+            checkpoint | cosigned | inclusion <seq> [<size>] | consistency <old> [<new>] | \
+            cosign <note> [<witness>] | manifest <lines>
+            """
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"
         case .ping: "[text]"
@@ -77,6 +82,7 @@ extension Verb {
         case .events: "Reads the log as JSON events, a page at a time."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
+        case .tree: "Proves what is in the log: checkpoints, proofs, cosignatures."
         case .info: "Shows counters and state of the daemon."
         case .hello: "Chooses the protocol version; may authenticate and name the connection."
         case .auth: "Authenticates the connection as an operator."
@@ -96,7 +102,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .info, .command, .config: "server"
+        case .append, .get, .list, .usage, .events, .explain, .tree, .info, .command, .config:
+            "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
     }
@@ -106,7 +113,7 @@ extension Verb {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain: ["readonly"]
+        case .get, .list, .usage, .events, .explain, .tree: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]
