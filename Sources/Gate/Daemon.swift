@@ -4,6 +4,7 @@ import Glibc
 import Journal
 import Ledger
 import Logging
+import Reports
 import Wire
 
 /// The daemon: everything wired together, from an open directory to an orderly end.
@@ -103,6 +104,7 @@ package enum Daemon {
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        settings.projections = [Rollups(makesAnew: options.makesRollupsAnew)]
         return settings
     }
     static func openJournal(

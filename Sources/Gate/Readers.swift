@@ -2,6 +2,7 @@ import CLinux
 import Events
 import Glibc
 import Journal
+import Reports
 import Synchronization
 import Wire
 
@@ -14,6 +15,7 @@ final class Readers: Sendable {
         case event(seq: UInt64)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        case rollups(RollupQuery)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -120,6 +122,7 @@ final class Readers: Sendable {
             case .event(let seq): try write(seq: seq, &names, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
+            case .rollups(let query): try writeRollups(query, into: &json)
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
