@@ -136,7 +136,8 @@ package struct ProjectionRows: ~Copyable {
                         firstSeq: found.firstSeq, count: found.count, frames: copy.bytes)
                 }
             } catch {
-                throw LMDBError(code: MDB_CORRUPTED, action: "reading the events behind a projection")
+                throw LMDBError(
+                    code: MDB_CORRUPTED, action: "reading the events behind a projection")
             }
             guard let page else { return }
             next = page.lastSeq + 1

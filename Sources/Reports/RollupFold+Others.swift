@@ -18,7 +18,8 @@ extension RollupFold {
             let placing = try placing(of: released.hold, table)
             add(1, to: .released, rows(placing, placing.pointee.tier))
         case .holdLapsed: if let lapsed = try? HoldLapsed(event) { try count(lapsed, table) }
-        case .chargeRecorded: if let charge = try? ChargeRecorded(event) { try count(charge, table) }
+        case .chargeRecorded:
+            if let charge = try? ChargeRecorded(event) { try count(charge, table) }
         case .chargeCorrected: try correct(event, table)
         case .orgCreated, .teamCreated, .keyCreated: try place(event, table)
         case .windowOpened: try open(event, table)
@@ -273,7 +274,8 @@ extension RollupFold {
                 let terms = BillingTerms(
                     markup: reader.int64(), rate: reader.int64(),
                     currency: Currency(reader.bytes(3)) ?? .usd)
-                guard terms.currency == now.currency, terms.bill(corrected.usd.raw) == now.amount.raw,
+                guard terms.currency == now.currency,
+                    terms.bill(corrected.usd.raw) == now.amount.raw,
                     let amount = terms.bill(was.raw)
                 else { continue }
                 found = Extras.Billed(amount: Nanodollars(amount), currency: now.currency)

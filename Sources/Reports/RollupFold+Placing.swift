@@ -175,7 +175,9 @@ extension RollupFold {
         key.append(RollupRowKind.modelNumber)
         key.append(name)
         var number: UInt32?
-        try sides.value(Array(key.bytes), table, &foundDamage) { number = $0.base!.field(UInt32.self, 0) }
+        try sides.value(Array(key.bytes), table, &foundDamage) {
+            number = $0.base!.field(UInt32.self, 0)
+        }
         if let number { return number }
         var next: UInt32 = RollupFold.firstModelNumber
         let counter = SideRows.key(.modelName, UInt32.max)

@@ -38,7 +38,8 @@ package struct RollupReader: ~Copyable {
     }
     static let damaged = Failure(
         .error,
-        "the roll-ups are damaged: restart the daemon with --reindex, which makes them anew from the log")
+        "the roll-ups are damaged: restart the daemon with --reindex, which makes them anew from the log"
+    )
 }
 
 extension RollupFold {

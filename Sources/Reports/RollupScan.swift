@@ -245,8 +245,9 @@ struct RollupScan: ~Copyable {
         // An org's day reaches into the time from at most this far outside.
         let reach: UInt32 = 26 * 60
         let wide =
-            (range.lowerBound > reach ? range.lowerBound - reach : 0)..<(range.upperBound
-                < .max - reach ? range.upperBound + reach : .max)
+            (range.lowerBound > reach ? range.lowerBound - reach : 0)
+            ..<(range.upperBound
+            < .max - reach ? range.upperBound + reach : .max)
         try scan(wide, &fold, rows)
         // The groups by hour become groups by day.
         (groups, sums, total) = ([:], [], RollupCounts())
@@ -401,7 +402,9 @@ struct RollupScan: ~Copyable {
 
     // MARK: Rows
 
-    private static func key(_ kind: RollupRowKind, _ start: UInt32, _ account: UInt32 = 0) -> [UInt8] {
+    private static func key(_ kind: RollupRowKind, _ start: UInt32, _ account: UInt32 = 0)
+        -> [UInt8]
+    {
         SideRows.key(kind, start, account)
     }
     /// The rows of a kind from a key on: what follows the kind in their keys, and their counts.

@@ -49,7 +49,8 @@ package final class MemoryRollups {
 
 extension MemoryRollups: RollupTable {
     package func value(_ key: Bytes) throws(LMDBError) -> Bytes? {
-        guard let row = rows[Array(UnsafeRawBufferPointer(start: key.base, count: key.count))] else {
+        guard let row = rows[Array(UnsafeRawBufferPointer(start: key.base, count: key.count))]
+        else {
             return nil
         }
         lent.removeAll()

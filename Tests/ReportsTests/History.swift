@@ -117,7 +117,8 @@ struct History {
         func row(_ tag: TagKind, _ said: StaticString) {
             rows.append(TagRow(day: dayStart[org], team: team, tag: tag, text: "\(said)"))
         }
-        let user = ["", "ana", "bo", "a user of a long name, longer than a word"][below(4)] as StaticString
+        let user =
+            ["", "ana", "bo", "a user of a long name, longer than a word"][below(4)] as StaticString
         if user.utf8CodeUnitCount > 0 {
             text.user = Bytes(user)
             row(.user, user)
@@ -279,7 +280,9 @@ struct History {
             $0[.lapsedUSD] += hold.usd
             $0[.lapsedTokens] += hold.tokens
         }
-        (hold.isEnded, hold.mayBeLate, hold.isLapse) = (true, true, hold.usd > 0 || hold.key.account == 6)
+        (hold.isEnded, hold.mayBeLate, hold.isLapse) = (
+            true, true, hold.usd > 0 || hold.key.account == 6
+        )
         holds[i] = hold
     }
     private mutating func charge(_ account: UInt32, _ org: Int) {

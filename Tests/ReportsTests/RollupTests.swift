@@ -114,7 +114,8 @@ final class RollupLedger {
     ]
     private func path(_ account: UInt32, _ depth: Int) -> String? {
         guard account != .max else { return nil }
-        return History.paths[Int(account)].split(separator: "/").prefix(depth).joined(separator: "/")
+        return History.paths[Int(account)].split(separator: "/").prefix(depth).joined(
+            separator: "/")
     }
 
     @Test(arguments: 0..<6 as Range<UInt64>)
@@ -241,13 +242,14 @@ final class RollupLedger {
         #expect(try ledger.rows() == before)
     }
 
-    @Test(arguments: [
-        ("team,model", nil), ("user,day", nil), ("", nil),
-        ("day", "by=day goes with user, project or env only"),
-        ("colour", "by= knows no 'colour'"), ("team,team", "by= names team twice"),
-        ("user,project", "one of user, project and env at a time"),
-        ("user,model", "user is counted by day, org and team, not by model"),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("team,model", nil), ("user,day", nil), ("", nil),
+            ("day", "by=day goes with user, project or env only"),
+            ("colour", "by= knows no 'colour'"), ("team,team", "by= names team twice"),
+            ("user,project", "one of user, project and env at a time"),
+            ("user,model", "user is counted by day, org and team, not by model"),
+        ] as [(String, String?)])
     func `are asked for by what they are counted by`(text: String, refusal: String?) {
         do throws(Failure) {
             _ = try RollupQuery.dimensions(text)
