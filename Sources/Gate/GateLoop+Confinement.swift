@@ -75,6 +75,9 @@ extension GateLoop {
         case .events:
             let query = try EventsQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
+        case .rollups:
+            let query = try RollupsQuery(arguments)
+            if !query.account.isEmpty { try requirePath(query.account) }
         case .info, .tree, .log, .names: try require(false, "of the whole ledger")
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: break
         }

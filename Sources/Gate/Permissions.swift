@@ -10,7 +10,7 @@ extension Role {
         case .append: self == .admin || self == .developer
         case .get, .events, .tree, .log, .names: self == .admin || self == .auditor
         case .explain: self == .admin || self == .auditor || self == .developer
-        case .list, .usage: self != .relay
+        case .list, .usage, .rollups: self != .relay
         case .info: self != .relay && self != .developer
         }
     }

@@ -4,6 +4,7 @@ import Events
 import Glibc
 import Journal
 import Logging
+import Reports
 import Synchronization
 import Wire
 
@@ -19,6 +20,7 @@ final class Readers: Sendable {
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
         case tree(TreeQuestion)
+        case rollups(RollupQuery)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -136,6 +138,7 @@ final class Readers: Sendable {
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
             case .tree(let question): json.append(try tree(question))
+            case .rollups(let query): try writeRollups(query, into: &json)
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,

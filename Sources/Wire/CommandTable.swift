@@ -12,7 +12,7 @@ extension Verb {
             -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
-        case .events, .info, .hello, .ping, .quit, .command: -1
+        case .events, .rollups, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -43,6 +43,7 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .rollups: "[from= to= by= account= after=]"
         case .explain:
             """
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
@@ -84,6 +85,7 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .rollups: "Sums what was used by hour, account, model, tier or tag, as JSON."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
         case .tree: "Proves what is in the log: checkpoints, proofs, cosignatures."
@@ -108,7 +110,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .tree, .log, .names, .info, .command,
+        case .append, .get, .list, .usage, .events, .explain, .tree, .rollups, .log, .names, .info,
+            .command,
             .config:
             "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
@@ -120,7 +123,7 @@ extension Verb {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain, .tree, .log, .names: ["readonly"]
+        case .get, .list, .usage, .events, .explain, .tree, .rollups, .log, .names: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]
