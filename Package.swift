@@ -47,10 +47,19 @@ let package = Package(
         .target(name: "Wire", dependencies: ["Events"], swiftSettings: strict),
         .target(
             name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
+        // What is made of the log for finance, and for auditors.
+        .target(name: "Reports", dependencies: ["Events", "Journal"], swiftSettings: strict),
+        .target(
+            name: "Audit",
+            dependencies: [
+                "Events", "Ledger", "Journal", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "Gate",
             dependencies: [
-                "Events", "Ledger", "Wire", "Journal", "CLinux",
+                "Events", "Ledger", "Wire", "Journal", "Reports", "Audit", "CLinux",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -59,7 +68,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Gate", "Events", "Wire", "Ledger", "Journal", "CLinux", "CLMDB", "CEcho",
+                "Gate", "Events", "Wire", "Ledger", "Journal", "Reports", "Audit", "CLinux",
+                "CLMDB", "CEcho",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
@@ -72,7 +82,7 @@ let package = Package(
         .target(
             name: "Simulation",
             dependencies: [
-                "Gate", "Events", "Ledger", "Journal", "CLinux",
+                "Gate", "Events", "Ledger", "Journal", "Reports", "Audit", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
@@ -112,11 +122,22 @@ let package = Package(
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Events", "CLinux", "TestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ReportsTests", dependencies: ["Reports", "Journal", "Events", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AuditTests",
+            dependencies: [
+                "Audit", "Ledger", "Journal", "Events", "CLinux", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
             name: "DaemonTests",
             dependencies: [
-                "tollgate", "Gate", "Journal", "Ledger", "Events", "CLinux", "TestSupport",
+                "tollgate", "Gate", "Journal", "Reports", "Audit", "Ledger", "Events", "CLinux",
+                "TestSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],

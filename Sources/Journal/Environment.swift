@@ -5,11 +5,18 @@ import Glibc
 import Synchronization
 
 /// A failed LMDB call.
-struct LMDBError: Error {
+package struct LMDBError: Error {
     let code: Int32
     let action: StaticString
     var text: String { "\(action): \(String(cString: mdb_strerror(code)))" }
     var isMapFull: Bool { code == MDB_MAP_FULL }
+
+    /// For a table's rows that are not what was once written.
+    package static func damagedRows(_ action: StaticString) -> LMDBError {
+        LMDBError(code: MDB_CORRUPTED, action: action)
+    }
+    /// The same for whoever only reads.
+    var reading: JournalError { readError(code, action) }
 }
 
 /// The sub-databases of a journal.
@@ -20,14 +27,20 @@ enum Database: Int, CaseIterable {
     case names
     /// text → what holds for the whole ledger.
     case meta
+    /// Projections' tables. A directory that an earlier version wrote has none until it is opened for writing.
+    case tree
+    case rollups
 
     var name: StaticString {
         switch self {
         case .events: "events"
         case .names: "names"
         case .meta: "meta"
+        case .tree: "tree"
+        case .rollups: "rollups"
         }
     }
+    var isProjection: Bool { self == .tree || self == .rollups }
     var flags: UInt32 { self == .events ? UInt32(MDB_INTEGERKEY) : 0 }
 }
 
@@ -95,15 +108,11 @@ final class Environment: @unchecked Sendable {
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
         try checkPages(fresh, readOnly: readOnly, everyPage: everyPage)
-        if readOnly { return try finishOpening(fresh, &failed) }
-        var dead: Int32 = 0
-        mdb_reader_check(fresh, &dead)
-        return try finishOpening(fresh, &failed)
-    }
-    private func finishOpening(
-        _ fresh: OpaquePointer, _ failed: inout Bool
-    ) throws(JournalError) -> Bool {
-        let opened = try openDatabases(fresh)
+        if !readOnly {
+            var dead: Int32 = 0
+            mdb_reader_check(fresh, &dead)
+        }
+        let opened = try openDatabases(fresh, readOnly: readOnly)
         failed = false
         lock.exclusively {
             handle = fresh
@@ -229,17 +238,37 @@ final class Environment: @unchecked Sendable {
         isUnsettled = false
     }
 
-    private func openDatabases(_ handle: OpaquePointer) throws(JournalError) -> [MDB_dbi]? {
-        var begun: OpaquePointer?
-        var code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun)
-        guard code == 0, let txn = begun else { throw openError(code) }
+    private func openDatabases(
+        _ handle: OpaquePointer, readOnly: Bool
+    ) throws(JournalError) -> [MDB_dbi]? {
         var opened: [MDB_dbi] = []
-        for database in Database.allCases {
+        let missing = try openDatabases(handle, Database.allCases, UInt32(MDB_RDONLY), 0, &opened)
+        guard let first = missing else { return opened }
+        if first == .events { return nil }
+        guard first.isProjection else { throw openError(MDB_NOTFOUND) }
+        if readOnly { return opened }
+        let rest = Database.allCases.filter { $0.rawValue >= first.rawValue }
+        _ = try openDatabases(handle, rest, 0, UInt32(MDB_CREATE), &opened)
+        return opened
+    }
+    /// Opens what is there, up to the first that is not: the answer.
+    private func openDatabases(
+        _ handle: OpaquePointer, _ databases: [Database], _ transactionFlags: UInt32,
+        _ flags: UInt32, _ opened: inout [MDB_dbi]
+    ) throws(JournalError) -> Database? {
+        var begun: OpaquePointer?
+        var code = mdb_txn_begin(handle, nil, transactionFlags, &begun)
+        guard code == 0, let txn = begun else { throw openError(code) }
+        var missing: Database?
+        for database in databases {
             var dbi = MDB_dbi()
-            code = mdb_dbi_open(txn, database.name.cString, database.flags, &dbi)
+            code = mdb_dbi_open(txn, database.name.cString, database.flags | flags, &dbi)
+            if code == MDB_NOTFOUND {
+                missing = database
+                break
+            }
             guard code == 0 else {
                 mdb_txn_abort(txn)
-                if code == MDB_NOTFOUND, opened.isEmpty { return nil }
                 throw openError(code)
             }
             opened.append(dbi)
@@ -247,7 +276,7 @@ final class Environment: @unchecked Sendable {
         // Committing is what keeps the handles open.
         code = mdb_txn_commit(txn)
         guard code == 0 else { throw openError(code) }
-        return opened
+        return missing
     }
     /// LMDB believes its meta page: reading past the file's end would be a SIGBUS later.
     private func refuseTruncated(_ handle: OpaquePointer) throws(JournalError) {
@@ -360,6 +389,11 @@ struct ReadTransaction: ~Copyable {
     func cursor(_ database: Database) throws(JournalError) -> Cursor {
         try Cursor(raw, databases[database.rawValue])
     }
+    /// Nil in a directory that has no such table yet.
+    func rows(of table: ProjectionTable) -> ProjectionRows? {
+        table.database.rawValue < databases.count
+            ? ProjectionRows(raw, databases, table) : nil
+    }
 }
 
 /// The write transaction, lent to a closure on the thread that began it.
@@ -381,6 +415,9 @@ struct WriteTransaction: ~Copyable {
                 raw, databases[Database.events.rawValue], &key, &value, UInt32(MDB_APPEND))
         }
         guard code == 0 else { throw LMDBError(code: code, action: "appending to the journal") }
+    }
+    func rows(of table: ProjectionTable) -> ProjectionRows {
+        ProjectionRows(raw, databases, table)
     }
     /// How many leaves the events have, what this transaction added included.
     var eventLeaves: Int {
@@ -418,7 +455,7 @@ struct Cursor: ~Copyable {
         var frames: Bytes
     }
 
-    fileprivate init(_ txn: OpaquePointer, _ dbi: MDB_dbi) throws(JournalError) {
+    init(_ txn: OpaquePointer, _ dbi: MDB_dbi) throws(JournalError) {
         var opened: OpaquePointer?
         let code = mdb_cursor_open(txn, dbi, &opened)
         guard code == 0, let opened else { throw readError(code) }
@@ -451,8 +488,10 @@ struct Cursor: ~Copyable {
     }
 }
 
-private func readError(_ code: Int32) -> JournalError {
-    let text = LMDBError(code: code, action: "reading the journal").text
+private func readError(
+    _ code: Int32, _ action: StaticString = "reading the journal"
+) -> JournalError {
+    let text = LMDBError(code: code, action: action).text
     return switch code {
     case MDB_READERS_FULL:
         JournalError(.io, "\(text); stop the tools that hold journal/data.mdb open")
@@ -462,12 +501,12 @@ private func readError(_ code: Int32) -> JournalError {
 }
 
 extension MDB_val {
-    fileprivate init(_ bytes: Bytes) {
+    init(_ bytes: Bytes) {
         self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.base))
     }
 }
 extension Bytes {
-    fileprivate init(_ value: MDB_val) { self.init(value.mv_data, count: value.mv_size) }
+    init(_ value: MDB_val) { self.init(value.mv_data, count: value.mv_size) }
 }
 extension StaticString {
     fileprivate var cString: UnsafePointer<CChar> {

@@ -79,6 +79,32 @@ package final class Inspection {
         walk.pages += pages
     }
 
+    /// Hands out the events from `first` through `last` page by page, as `Journal.readPages` does; returns
+    /// the seq to go on from. Never past the end as it was when the directory was opened.
+    @discardableResult
+    package func readPages(
+        from first: UInt64 = 1, through last: UInt64 = .max, _ body: (EventPage) -> Bool
+    ) throws(JournalError) -> UInt64 {
+        try log.readPages(from: first, through: min(last, end.seq), body)
+    }
+    /// Reads a projection's table, as `Journal.readProjection` does.
+    package func readProjection<R>(
+        _ table: ProjectionTable,
+        _ body: (borrowing ProjectionRows, _ lastSeq: UInt64) throws(LMDBError) -> R
+    ) throws(JournalError) -> R {
+        try log.readProjection(table, body)
+    }
+    /// The path of an account; nil when no event created one of that number.
+    package func accountName(_ number: AccountNumber) throws(JournalError) -> String? {
+        try log.name(.account, number.raw)
+    }
+    package func modelName(_ number: ModelNumber) throws(JournalError) -> String? {
+        try log.name(.model, number.raw)
+    }
+    package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
+        try log.name(.operatorName, number)
+    }
+
     /// A checkpoint, and what is wrong with it; nil when nothing is.
     package struct CheckpointFinding {
         package var seq: UInt64

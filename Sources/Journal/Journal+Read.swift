@@ -37,16 +37,8 @@ extension Journal {
     package func readPages(
         from first: UInt64 = 1, through last: UInt64 = .max, _ body: (EventPage) -> Bool
     ) throws(JournalError) -> UInt64 {
-        var next = max(first, 1)
-        while true {
-            // Never past what has been acknowledged: a commit whose outcome is open is no fact yet.
-            let bound = min(last, durableSeq)
-            guard next <= bound else { return next }
-            let goesOn = try log.environment.read { txn throws(JournalError) in
-                try readSlice(txn, &next, bound, body)
-            }
-            guard goesOn else { return next }
-        }
+        // Never past what has been acknowledged: a commit whose outcome is open is no fact yet.
+        try log.readPages(from: first, through: last, bound: { durableSeq }, body)
     }
 
     /// Hands out the durable events from `first` through `last` one by one, until they end or `body`
@@ -87,15 +79,34 @@ extension Journal {
     package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
         try log.name(.operatorName, number)
     }
+}
+
+extension Log {
+    /// - Parameter bound: how far may be read as of now; asked again for each transaction.
+    @discardableResult
+    func readPages(
+        from first: UInt64, through last: UInt64, bound: () -> UInt64 = { .max },
+        _ body: (EventPage) -> Bool
+    ) throws(JournalError) -> UInt64 {
+        var next = max(first, 1)
+        while true {
+            let bound = min(last, bound())
+            guard next <= bound else { return next }
+            let goesOn = try environment.read { txn throws(JournalError) in
+                try Log.readSlice(txn, &next, bound, body)
+            }
+            guard goesOn else { return next }
+        }
+    }
 
     /// After how many events a read transaction is renewed: a few hundred microseconds of reading.
     private static let eventsPerTransaction: UInt64 = 4_096
 
-    private func readSlice(
+    private static func readSlice(
         _ txn: borrowing ReadTransaction, _ next: inout UInt64, _ bound: UInt64,
         _ body: (EventPage) -> Bool
     ) throws(JournalError) -> Bool {
-        let renewal = next + Journal.eventsPerTransaction
+        let renewal = next + Log.eventsPerTransaction
         let cursor = try txn.cursor(.events)
         var row = try cursor.page(holding: next)
         while next <= bound, next < renewal {
@@ -107,16 +118,15 @@ extension Journal {
         }
         return true
     }
-}
 
-extension Log {
     /// The last event in the journal; its page is verified.
     func end() throws(JournalError) -> LogEnd {
-        try environment.read { txn throws(JournalError) in
-            guard let row = try txn.cursor(.events).last() else { return LogEnd() }
-            let page = try EventPage(verifying: row, from: row.first, through: .max)
-            return Log.lastFrame(of: page.frames)
-        }
+        try environment.read { txn throws(JournalError) in try Log.end(txn) }
+    }
+    static func end(_ txn: borrowing ReadTransaction) throws(JournalError) -> LogEnd {
+        guard let row = try txn.cursor(.events).last() else { return LogEnd() }
+        let page = try EventPage(verifying: row, from: row.first, through: .max)
+        return lastFrame(of: page.frames)
     }
     /// The checksum of one event's frame; nil when the journal does not reach that far.
     func checksum(of seq: UInt64) throws(JournalError) -> UInt32? {
@@ -139,6 +149,19 @@ extension Log {
 }
 
 extension EventPage {
+    /// Takes frames that came from elsewhere for the events from `first` on: each is verified.
+    package init(verifying frames: Bytes, from first: UInt64) throws(JournalError) {
+        var at = 0
+        var seq = first
+        while at < frames.count {
+            guard let frame = Frame(frames.base.unsafelyUnwrapped + at, count: frames.count - at),
+                frame.isIntact, frame.seq == seq
+            else { throw damaged(seq) }
+            at += frame.count
+            seq += 1
+        }
+        self.init(firstSeq: first, count: Int(seq - first), frames: frames)
+    }
     /// Verifies every frame of a row and keeps those from `first` through `last`.
     ///
     /// All of it is looked at even when a part is asked for: damage in a page is worth knowing.

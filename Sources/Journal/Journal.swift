@@ -38,7 +38,9 @@ package final class Journal: Sendable {
         directory = try DataDirectory(options.directory, disk: disk)
         log = try Log(
             directory: directory, mapBytes: options.mapBytes,
-            mayCreate: try directory.isUntouched(), newID: options.newLedgerID)
+            mayCreate: try directory.isUntouched(), newID: options.newLedgerID,
+            projections: options.projections)
+        try log.catchUp(batchBytesMax: options.batchBytesMax)
         var end = try log.end()
         let found = try Ring.recover(
             from: directory.ring, ledgerID: log.ledgerID, end: end, disk: disk)

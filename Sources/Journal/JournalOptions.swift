@@ -15,6 +15,9 @@ package struct JournalOptions: Sendable {
     package var pauseBelowBytes: Int64 = 64 << 20
     /// Most bytes one transaction appends; bounds how long a commit can take.
     package var batchBytesMax = 8 << 20
+    /// What is folded from the events in the transactions that append them. One that was left out for a
+    /// while is caught up when it is there again.
+    package var projections: [any Projection] = []
     /// For simulations: what stands between the journal and its disk, and a new ledger's name.
     package var rig: (any DiskRig)?
     package var newLedgerID: LedgerID?

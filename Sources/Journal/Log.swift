@@ -22,13 +22,17 @@ final class Log: @unchecked Sendable {
     /// What the last leaf has room for. The next batch begins by filling it: half a leaf left empty
     /// behind each small commit was a fifth of the disk.
     private var leaf = LeafRoom()
+    /// What is folded in the transaction that appends; whether its memory is what its tables say.
+    private let projections: [any Projection]
+    private var projectionsAreCurrent = true
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
     init(
         directory: borrowing DataDirectory, mapBytes: Int, mayCreate: Bool,
-        newID: LedgerID? = nil
+        newID: LedgerID? = nil, projections: [any Projection] = []
     ) throws(JournalError) {
         isNew = mayCreate
+        self.projections = projections
         let rig = directory.disk.rig
         if mayCreate {
             let place = try directory.beginJournal()
@@ -52,6 +56,7 @@ final class Log: @unchecked Sendable {
     init(inspecting path: String, everyPage: Bool) throws(JournalError) {
         environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
         isNew = false
+        projections = []
         guard try !environment.open(readOnly: true, everyPage: everyPage) else {
             throw JournalError(
                 .damaged, "\(path)/journal/data.mdb holds no journal; restore it from a backup")
@@ -177,10 +182,34 @@ extension Log {
                 try txn.appendPage(first: first.seq, frames.slice(start, at))
                 leaf.note(at - start, leaves: txn.eventLeaves)
             }
+            try project(frames, count, txn)
             return Appended(end: LogEnd(last!), count: count)
         }
         self.leaf = leaf
+        projectionsAreCurrent = true
         return appended
+    }
+    private func project(
+        _ frames: Bytes, _ count: UInt64, _ txn: borrowing WriteTransaction
+    ) throws(LMDBError) {
+        guard !projections.isEmpty else { return }
+        let events = EventPage(
+            firstSeq: Log.frame(frames, 0).seq, count: Int(count), frames: frames)
+        let resumes = !projectionsAreCurrent
+        // Until this transaction is there, what they remember may never have been.
+        projectionsAreCurrent = false
+        for projection in projections {
+            let rows = txn.rows(of: projection.table)
+            if resumes {
+                let seq = try projection.resume(rows)
+                precondition(seq + 1 == events.firstSeq, "a projection is where the log is")
+            }
+            try projection.fold(events, into: rows)
+        }
+    }
+    /// Brings the projections up to the log's end.
+    func catchUp(batchBytesMax: Int) throws(JournalError) {
+        try catchUp(projections, batchBytesMax: batchBytesMax)
     }
     /// The same, with a larger map each time the map is full.
     func appendGrowing(_ frames: Bytes) throws(LMDBError) -> Appended {
@@ -224,7 +253,7 @@ extension Log {
 }
 
 /// What a number in an event's header or body stands for.
-enum NameKind: UInt8 {
+package enum NameKind: UInt8, Sendable {
     case account = 1
     case model = 2
     case operatorName = 3
@@ -235,20 +264,23 @@ extension Log {
         try environment.read { txn throws(JournalError) in
             try Log.withNameKey(kind, number) { key throws(JournalError) in
                 guard let value = try txn.value(.names, key: key) else { return nil }
-                // LMDB has no checksums of its own, so a name carries one, as events do.
-                guard value.count > 4,
-                    let base = value.base,
-                    Log.nameChecksum(key, value.slice(4, value.count))
-                        == UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
-                else {
+                guard let name = Log.checkedName(key, value) else {
                     throw JournalError(
                         .damaged,
                         "the name of \(kind) \(number) fails its checksum; restore the directory from a backup"
                     )
                 }
-                return value.slice(4, value.count).string
+                return name.string
             }
         }
+    }
+    /// LMDB has no checksums of its own, so a name carries one, as events do; nil when it is wrong.
+    static func checkedName(_ key: Bytes, _ value: Bytes) -> Bytes? {
+        guard value.count > 4, let base = value.base,
+            nameChecksum(key, value.slice(4, value.count))
+                == UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
+        else { return nil }
+        return value.slice(4, value.count)
     }
 
     @inline(__always)
@@ -284,7 +316,7 @@ extension Log {
     private static func nameChecksum(_ key: Bytes, _ name: Bytes) -> UInt32 {
         tg_crc32c(tg_crc32c(0, key.base, key.count), name.base, name.count)
     }
-    private static func withNameKey<R, E: Error>(
+    static func withNameKey<R, E: Error>(
         _ kind: NameKind, _ number: UInt32, _ body: (Bytes) throws(E) -> R
     ) throws(E) -> R {
         var key = ByteBuffer(capacity: 16)

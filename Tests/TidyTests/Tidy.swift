@@ -23,10 +23,11 @@ struct Finding: Equatable, CustomStringConvertible {
 // MARK: Arrows
 
 /// What each module may import. Arrows point inward:
-/// Events ← Ledger, Wire, Journal ← Gate ← tollgate.
+/// Events ← Ledger, Wire, Journal ← Reports, Audit ← Gate ← tollgate.
 enum Arrows {
     private static let ours: Set = [
-        "Events", "Ledger", "Wire", "Journal", "Gate", "CLMDB", "CLinux", "CEcho",
+        "Events", "Ledger", "Wire", "Journal", "Reports", "Audit", "Gate", "CLMDB", "CLinux",
+        "CEcho",
     ]
     // Two names for one library: which one there is depends on the Linux.
     private static let libc: Set = ["Glibc", "Musl"]
@@ -39,10 +40,19 @@ enum Arrows {
         "Ledger": ["Events", "CMemory"],
         "Wire": ["Events"],
         "Journal": Set(["Events", "CLMDB", "CLinux"]).union(system),
-        "Gate": Set(["Ledger", "Wire", "Journal", "Events", "CLinux", "Crypto", "Logging"])
-            .union(system),
+        // The read side: of the log alone, and of what answers were derived from.
+        "Reports": Set(["Events", "Journal"]).union(system),
+        "Audit": Set(["Events", "Ledger", "Journal", "CLinux", "Crypto"]).union(system),
+        "Gate": Set([
+            "Ledger", "Wire", "Journal", "Reports", "Audit", "Events", "CLinux", "Crypto",
+            "Logging",
+        ])
+        .union(system),
         // A world around the daemon; only its own executable knows it.
-        "Simulation": Set(["Gate", "Ledger", "Journal", "Events", "CLinux", "Logging"]).union(libc),
+        "Simulation": Set([
+            "Gate", "Ledger", "Journal", "Reports", "Audit", "Events", "CLinux", "Logging",
+        ])
+        .union(libc),
         "tollgate-simulate": Set(["Simulation", "Events", "ArgumentParser"]).union(libc),
         // The executable is the one place for Foundation, which is slow and large.
         "tollgate": Set([
