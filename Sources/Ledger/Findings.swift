@@ -25,8 +25,10 @@ package enum Unproven: Int, CaseIterable, Sendable {
     package var explanation: String {
         switch self {
         case .key: "refused for a key that no path names: the log never holds a secret"
-        case .secret: "refused for a secret that was rotated away: that the key has such a one is checked"
-        case .rule: "routed by a rule that also looks at the prompt: model, price and saving are checked"
+        case .secret:
+            "refused for a secret that was rotated away: that the key has such a one is checked"
+        case .rule:
+            "routed by a rule that also looks at the prompt: model, price and saving are checked"
         case .model: "refused for a model's name that cannot be written down"
         case .sum: "refusals that were only counted: their limits stand in those before them"
         }
@@ -35,10 +37,7 @@ package enum Unproven: Int, CaseIterable, Sendable {
 
 /// What a replay has compared, and what it found.
 package struct Findings: Sendable {
-    /// Those not taken yet.
-    package private(set) var differences: [Difference] = []
-    /// All of them.
-    package private(set) var differenceCount: UInt64 = 0
+    package internal(set) var differences: UInt64 = 0
     private var compared = InlineArray<64, UInt64>(repeating: 0)
     private var missing = InlineArray<5, UInt64>(repeating: 0)
 
@@ -51,18 +50,8 @@ package struct Findings: Sendable {
     /// How often something could not be derived.
     package func unproven(_ what: Unproven) -> UInt64 { missing[what.rawValue] }
 
-    /// The differences since the last time, which then are forgotten: a log may be full of them.
-    package mutating func takeDifferences() -> [Difference] {
-        defer { differences.removeAll() }
-        return differences
-    }
-
     @inline(__always) mutating func count(_ type: UInt8) { compared[Int(type & 63)] &+= 1 }
     mutating func note(_ what: Unproven, _ times: UInt64 = 1) { missing[what.rawValue] += times }
-    mutating func add(_ difference: Difference) {
-        differenceCount += 1
-        differences.append(difference)
-    }
 }
 
 extension Difference {
@@ -81,5 +70,15 @@ extension Difference {
         mutating func compare(usd logged: Int64, _ derived: Int64) {
             compare("usd", logged, derived) { "\(Nanodollars($0))" }
         }
+    }
+}
+
+extension Difference {
+    /// In one line: which event, and both sides of each field.
+    package var text: String {
+        var text = "event \(seq) \(type.name)"
+        if let account { text += " of \(account)" }
+        let sides = parts.map { "\($0.field): the log says \($0.logged), derived is \($0.derived)" }
+        return text + ": " + sides.joined(separator: "; ")
     }
 }
