@@ -43,6 +43,8 @@ extension GateLoop {
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
             case .explain: try explain(session, arguments)
+            case .log: try log(session, arguments)
+            case .names: try names(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -294,6 +296,26 @@ extension GateLoop {
             .events(
                 from: query.from, to: query.to, limit: query.limit, type: query.type,
                 account: query.account.string))
+    }
+
+    /// The log as it is stored.
+    private mutating func log(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try LogQuery(arguments)
+        ask(session, .frames(from: query.from, to: query.to, limit: query.limit))
+    }
+    private mutating func names(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try NamesQuery(arguments)
+        let kind: NameKind =
+            switch query.kind {
+            case .accounts: .account
+            case .models: .model
+            case .operators: .operatorName
+            }
+        ask(session, .names(kind, from: query.from))
     }
 
     private mutating func explain(

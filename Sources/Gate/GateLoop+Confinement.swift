@@ -75,7 +75,7 @@ extension GateLoop {
         case .events:
             let query = try EventsQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
-        case .info: try require(false, "of the whole ledger")
+        case .info, .log, .names: try require(false, "of the whole ledger")
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: break
         }
     }

@@ -12,6 +12,8 @@ final class Readers: Sendable {
     enum Question: Sendable {
         case events(from: UInt64, to: UInt64?, limit: Int, type: EventType?, account: String)
         case event(seq: UInt64)
+        case frames(from: UInt64, to: UInt64?, limit: Int)
+        case names(NameKind, from: UInt32)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
     }
@@ -118,6 +120,9 @@ final class Readers: Sendable {
             var json = ByteBuffer(capacity: 64 << 10)
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
+            case .frames(let from, let to, let limit):
+                try writeFrames(from: from, to: to ?? .max, limit: limit, into: &json)
+            case .names(let kind, let from): try writeNames(kind, from: from, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):

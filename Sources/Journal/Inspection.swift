@@ -104,6 +104,12 @@ package final class Inspection {
     package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
         try log.name(.operatorName, number)
     }
+    /// The names from a number on, at most so many. Numbers are given in order, without gaps.
+    package func names(
+        _ kind: NameKind, from number: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        try log.names(kind, from: number, most: most)
+    }
 
     /// A checkpoint, and what is wrong with it; nil when nothing is.
     package struct CheckpointFinding {

@@ -7,7 +7,7 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .extend, .settle, .release, .get, .list, .explain, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .explain, .log, .names, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
         case .events, .info, .hello, .ping, .quit, .command: -1
@@ -46,6 +46,8 @@ extension Verb {
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
             ua= ack= temperature= batch= priority= prompt= capability=] | <hold>|<seq> [from=]
             """
+        case .log: "from= [to= limit=]"
+        case .names: "accounts|models|operators [from=]"
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"
         case .ping: "[text]"
@@ -77,6 +79,8 @@ extension Verb {
         case .events: "Reads the log as JSON events, a page at a time."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
+        case .log: "Reads the log as it is stored, frame by frame; for programs that audit it."
+        case .names: "Tells what the numbers in stored events stand for, a page at a time."
         case .info: "Shows counters and state of the daemon."
         case .hello: "Chooses the protocol version; may authenticate and name the connection."
         case .auth: "Authenticates the connection as an operator."
@@ -96,7 +100,9 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .info, .command, .config: "server"
+        case .append, .get, .list, .usage, .events, .explain, .log, .names, .info, .command,
+            .config:
+            "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
     }
@@ -106,7 +112,7 @@ extension Verb {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain: ["readonly"]
+        case .get, .list, .usage, .events, .explain, .log, .names: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

@@ -108,6 +108,63 @@ package struct EventsQuery {
     }
 }
 
+/// `LOG from= [to= limit=]`: stored frames, as many as one answer holds.
+package struct LogQuery {
+    package var from: UInt64 = 1
+    /// The last one; nil for as far as the log goes.
+    package var to: UInt64?
+    package var limit = WireLimits.logLimitMax
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.log)
+        var fields = FieldCursor(arguments, of: .log, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .to: to = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.logLimitMax)))
+            default: throw fields.unknown()
+            }
+        }
+        try fields.require(.from)
+    }
+}
+
+/// `NAMES accounts|models|operators [from=]`: what the numbers in stored events stand for.
+package struct NamesQuery {
+    package enum Kind: UInt8, CaseIterable, Sendable {
+        case accounts, models, operators
+
+        package var name: StaticString {
+            switch self {
+            case .accounts: "accounts"
+            case .models: "models"
+            case .operators: "operators"
+            }
+        }
+    }
+    package var kind: Kind
+    /// The first number that may be answered.
+    package var from: UInt32 = 0
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.names)
+        let word = arguments[1]
+        guard let kind = Kind.allCases.first(where: { word == $0.name }) else {
+            throw Failure(
+                .error, "NAMES knows no '\(echo(word))'; the syntax is \(Verb.names.syntax)")
+        }
+        self.kind = kind
+        var fields = FieldCursor(arguments, of: .names, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt32(try fields.number(0...Int64(UInt32.max) - 1))
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
 /// `EXPLAIN <hold>|<seq> [from=]`: the life of one request. With a key and a model in front EXPLAIN is
 /// read as a `ReserveRequest`.
 package struct LifeQuery {

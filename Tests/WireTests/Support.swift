@@ -75,6 +75,8 @@ func outcome(_ line: String) -> String {
             case .list: _ = try ListQuery(arguments)
             case .usage: _ = try UsageQuery(arguments)
             case .events: _ = try EventsQuery(arguments)
+            case .log: _ = try LogQuery(arguments)
+            case .names: _ = try NamesQuery(arguments)
             case .auth: _ = try Credentials(arguments)
             case .hello: _ = try HelloQuery(arguments)
             default: break
