@@ -26,13 +26,13 @@ import Testing
         var replay = Replay(calendar: .utc)
         var differences: [Difference] = []
         for event in log {
-            let stop = try event.withUnsafeBytes { (raw) throws in
-                try replay.fold(Bytes(raw), gap: 0) {
+            let isWhole = try event.withUnsafeBytes { (raw) throws in
+                try replay.compare(Bytes(raw), gap: 0) {
                     differences.append($0)
                     return goesOn
                 }
             }
-            if stop != nil { break }
+            guard isWhole else { break }
         }
         return Outcome(
             findings: replay.findings, differences: differences, seq: replay.seq,
