@@ -11,7 +11,7 @@ extension Machine {
             let document = try? Document(type: type, json, strict: false)
         else { throw .malformed("payload") }
         switch document {
-        case .ledgerCreated, .epochStarted: break
+        case .ledgerCreated, .epochStarted, .personalErased: break
         case .windowOpened(let opened): try review(opened, event.header, &sides)
         case .keyRotationDue:
             if !book.needsRotation(event.header.account.raw, at: now) {

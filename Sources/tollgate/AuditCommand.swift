@@ -14,5 +14,5 @@ struct AuditCommand: ParsableCommand {
               tollgate audit export --format jsonl --dir /var/lib/tollgate | jq .cost_usd
               tollgate audit replay
             """,
-        subcommands: [AuditExport.self, AuditReplay.self])
+        subcommands: [AuditExport.self, AuditReplay.self, AuditErase.self])
 }
