@@ -246,7 +246,7 @@ struct RollupScan: ~Copyable {
         let reach: UInt32 = 26 * 60
         let wide =
             (range.lowerBound > reach ? range.lowerBound - reach : 0)
-            ..<(range.upperBound
+        ..<(range.upperBound
             < .max - reach ? range.upperBound + reach : .max)
         try scan(wide, &fold, rows)
         // The groups by hour become groups by day.
