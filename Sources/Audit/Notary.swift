@@ -89,7 +89,7 @@ extension Notary.Status {
 }
 
 extension AuditFailure {
-    init(_ error: JournalError) {
+    package init(_ error: JournalError) {
         let kind: Kind =
             switch error.kind {
             case .damaged, .format: .damaged
