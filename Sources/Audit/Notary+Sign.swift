@@ -141,7 +141,7 @@ extension Notary {
     private static var unprovable: AuditFailure {
         AuditFailure(
             .damaged,
-            "the tree beside the log does not prove what it should: 'tollgate audit verify' says where it "
+            "the tree beside the log does not prove what it should: 'tollgate doctor' looks for where it "
                 + "is damaged")
     }
     /// Reads the tree as far as it is durable, in one read transaction.

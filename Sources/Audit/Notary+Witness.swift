@@ -27,7 +27,7 @@ extension Notary {
             if let kept = state.cosigned, try TreeHead(parsing: kept.text).size > head.size {
                 throw AuditFailure(
                     .usage,
-                    "a later checkpoint has been cosigned already: 'tollgate audit checkpoint --cosigned' "
+                    "a later checkpoint has been cosigned already: TREE cosigned "
                         + "shows it")
             }
             let merged = SignedNote(
@@ -50,7 +50,7 @@ extension Notary {
             guard var note = state.signed else {
                 throw AuditFailure(
                     .usage,
-                    "no checkpoint has been signed yet: 'tollgate audit checkpoint' does that")
+                    "no checkpoint has been signed yet: TREE checkpoint does that")
             }
             note.signatures += try SignedNote.signatures(parsing: given)
             return note

@@ -29,6 +29,7 @@ package struct RollupQuery: Sendable {
     /// Reads `team,model`; nil, with the reason, when it is no list of dimensions or they do not go together.
     package static func dimensions(_ text: String) throws(Failure) -> [Dimension] {
         var found: [Dimension] = []
+        guard !text.isEmpty else { return found }
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let dimension = Dimension(rawValue: String(word)) else {
                 let known = Dimension.allCases.map(\.rawValue).joined(separator: ", ")

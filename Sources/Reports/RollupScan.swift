@@ -229,8 +229,8 @@ struct RollupScan: ~Copyable {
                 return Failure(
                     .error,
                     "the roll-ups do not add up: of org number \(org) the keys' \(field.name) come to "
-                        + "\(rows[field]), its total is \(kept[field]); 'tollgate reindex' compares "
-                        + "them with the log, 'serve --reindex' makes them anew")
+                        + "\(rows[field]), its total is \(kept[field]); "
+                        + "'serve --reindex' makes them anew from the log")
             }
         }
         return nil

@@ -90,7 +90,7 @@ struct Serve: ParsableCommand {
             valueName: "format"))
     var logFormat: String?
     @Flag(
-        help: "Make the roll-ups behind reports anew from the whole log first; see 'reindex'.")
+        help: "Make the roll-ups anew from the whole log first.")
     var reindex = false
 
     func run() throws {
