@@ -21,8 +21,6 @@ package struct Replayer: ~Copyable {
     package func withBook<R, E: Error>(_ body: (borrowing Book) throws(E) -> R) throws(E) -> R {
         try replay.withBook(body)
     }
-    /// The book, to go on with by other means.
-    package consuming func end() -> Book { replay.end() }
 
     /// Goes on through an event, which the source must have.
     ///
@@ -41,23 +39,6 @@ package struct Replayer: ~Copyable {
                 guard try replay.compare(page.frames, gap: EventPage.gap, tell: tell) else {
                     return false
                 }
-            } catch {
-                throw doesNotFold(error)
-            }
-            guard tick(replay.seq) else { return false }
-        }
-        return true
-    }
-    /// The same without comparing anything.
-    @discardableResult
-    package mutating func skip(
-        through last: UInt64, tick: (UInt64) -> Bool
-    ) throws(AuditFailure) -> Bool {
-        var batch = LogBatch()
-        while replay.seq < last {
-            let page = try next(through: last, &batch)
-            do throws(EventError) {
-                try replay.skip(page.frames, gap: EventPage.gap)
             } catch {
                 throw doesNotFold(error)
             }

@@ -51,19 +51,6 @@ package struct TreeBuilder: ~Copyable {
         if let last = single { store(last, &held) }
         try absorb(held, tile: tile)
     }
-    /// Adds leaves that are hashed already, 32 bytes each; at most a tile's rest.
-    package mutating func append<E: Error>(
-        hashes: Bytes, tile: (TreeTile) throws(E) -> Void
-    ) throws(E) {
-        let count = hashes.count / TreeHash.byteCount
-        precondition(
-            UInt64(count) <= TreeTile.width - edge.size % TreeTile.width, "the rest of one tile")
-        if count > 0 {
-            UnsafeMutableRawPointer(leaves)
-                .copyMemory(from: hashes.base!, byteCount: count * TreeHash.byteCount)
-        }
-        try absorb(count, tile: tile)
-    }
 
     private mutating func store(_ event: Bytes, _ held: inout Int) {
         tg_sha256(0, event.base, event.count, leaves + held * TreeHash.byteCount)

@@ -63,13 +63,12 @@ extension MerkleTree {
         _ rows: borrowing ProjectionRows, _ seqs: ClosedRange<UInt64>
     ) throws(LMDBError) -> [TreeHash] {
         var hashes: [TreeHash] = []
-        var event = ByteBuffer(capacity: 1_024)
-        for seq in seqs {
-            event.removeAll()
-            guard try rows.event(seq, into: &event) else {
-                throw .damagedRows("reading an event for the tree")
-            }
-            hashes.append(.leaf(event.bytes))
+        try rows.pages(from: seqs.lowerBound, through: seqs.upperBound) { page in
+            for event in page.events { hashes.append(.leaf(event)) }
+            return true
+        }
+        guard hashes.count == seqs.count else {
+            throw .damagedRows("reading an event for the tree")
         }
         return hashes
     }

@@ -23,7 +23,7 @@ final class Log: @unchecked Sendable {
     /// behind each small commit was a fifth of the disk.
     private var leaf = LeafRoom()
     /// What is folded in the transaction that appends; whether its memory is what its tables say.
-    private let projections: [any Projection]
+    let projections: [any Projection]
     private var projectionsAreCurrent = true
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
@@ -212,10 +212,6 @@ extension Log {
             }
             try projection.fold(events, into: rows)
         }
-    }
-    /// Brings the projections up to the log's end.
-    func catchUp(batchBytesMax: Int) throws(JournalError) {
-        try catchUp(projections, batchBytesMax: batchBytesMax)
     }
     /// The same, with a larger map each time the map is full.
     func appendGrowing(_ frames: Bytes) throws(LMDBError) -> Appended {

@@ -1,8 +1,8 @@
 import CLMDB
 import Events
 
-/// Something folded from the log that the committer keeps in a table of its own, in the transaction that
-/// appends the events: so it is never ahead of the log and never behind it.
+/// Something folded from the log that the committer keeps in a table of its own, in the transactions that
+/// append the events: so it is never ahead of the log, and what it is behind is folded again.
 ///
 /// What it leaves in its table is a function of the events alone, however they were cut into transactions;
 /// so it can be made again from the log, and compared.
@@ -204,9 +204,7 @@ extension Log {
     }
 
     /// Brings every projection up to the end of the log, a batch a transaction.
-    func catchUp(
-        _ projections: [any Projection], batchBytesMax: Int
-    ) throws(JournalError) {
+    func catchUp(batchBytesMax: Int) throws(JournalError) {
         for projection in projections {
             while try !catchUpOnce(projection, batchBytesMax) {}
         }
@@ -235,17 +233,11 @@ extension Log {
         while next < last {
             batch.removeAll()
             let first = next + 1
-            try environment.read { txn throws(JournalError) in
-                let cursor = try txn.cursor(.events)
-                var row = try cursor.page(holding: first)
-                while next < last, batch.count < batchBytesMax, let found = row {
-                    let page = try EventPage(verifying: found, from: next + 1, through: last)
+            next =
+                try readPages(from: first, through: last) { page in
                     batch.append(page.frames)
-                    next = page.lastSeq
-                    row = try cursor.next()
-                }
-            }
-            guard next >= first else { return true }
+                    return batch.count < batchBytesMax
+                } - 1
             let events = EventPage(
                 firstSeq: first, count: Int(next - first + 1), frames: batch.bytes)
             do throws(LMDBError) {

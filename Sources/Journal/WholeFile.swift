@@ -22,15 +22,7 @@ package struct WholeFile: Sendable {
         }
         let file = try disk.open(path, O_RDONLY)
         var bytes = ByteBuffer(capacity: size)
-        var failure: JournalError?
-        _ = bytes.appendUninitialized(size) { target in
-            do throws(JournalError) { return try file.read(into: target, count: size, at: 0) } catch
-            {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
+        try file.read(into: &bytes, count: size, at: 0)
         return Array(UnsafeRawBufferPointer(start: bytes.base, count: bytes.count))
     }
     package func replace(with bytes: [UInt8]) throws(JournalError) {

@@ -77,7 +77,7 @@ extension Machine {
             default: true
             }
         }
-        let secret = makesSecret ? json["secret_sha256"]?.string.flatMap(Machine.digest) : nil
+        let secret = makesSecret ? json["secret_sha256"]?.string.flatMap(hexBytes) : nil
         do throws(Failure) {
             let derived = try checked(type, .object(asked), secret: secret)
             sides.compare("account", event.header.account.raw, derived.account.raw) {
@@ -90,17 +90,5 @@ extension Machine {
         } catch {
             sides.add("answer", "appended", "an error: \(error.text)")
         }
-    }
-    private static func digest(_ hex: String) -> [UInt8]? {
-        let digits = Array(hex.utf8)
-        guard digits.count == 64 else { return nil }
-        var bytes: [UInt8] = []
-        for i in stride(from: 0, to: 64, by: 2) {
-            guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else {
-                return nil
-            }
-            bytes.append(high << 4 | low)
-        }
-        return bytes
     }
 }

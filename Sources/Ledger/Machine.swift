@@ -187,13 +187,6 @@ package struct Machine: ~Copyable {
         book.advance(event.header)
     }
 
-    /// The book, at the end.
-    consuming func takeBook() -> Book {
-        var last = Book()
-        swap(&last, &book)
-        return last
-    }
-
     /// The refusals of the running second that are counted and not yet written; the gate keeps them
     /// where a crash cannot take them.
     package var pendingSums: PendingSums {

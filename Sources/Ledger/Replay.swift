@@ -14,14 +14,11 @@ package struct Replay: ~Copyable {
     }
 
     package var seq: UInt64 { machine.book.seq }
-    package var time: Instant { machine.book.time }
     /// A digest of everything the fold made; see `Book.digest`.
     package func digest() -> Hash128 { machine.book.digest() }
     package func withBook<R, E: Error>(_ body: (borrowing Book) throws(E) -> R) throws(E) -> R {
         try body(machine.book)
     }
-    /// The book, to go on with by other means.
-    package consuming func end() -> Book { machine.takeBook() }
 
     /// Compares whole stored events that lie one behind the other, and folds each.
     ///
@@ -45,9 +42,5 @@ package struct Replay: ~Copyable {
             at &+= gap &+ event.count
         }
         return true
-    }
-    /// Only folds them, which is several times as quick.
-    package mutating func skip(_ run: Bytes, gap: Int) throws(EventError) {
-        try machine.book.fold(run, gap: gap)
     }
 }

@@ -7,12 +7,7 @@ extension RollupAnswer {
         var object = ObjectWriter(opening: &json)
         object.field("as_of", Int64(asOf), into: &json)
         object.name("by", into: &json)
-        json.append(UInt8(ascii: "["))
-        for (i, dimension) in by.enumerated() {
-            if i > 0 { json.append(UInt8(ascii: ",")) }
-            json.append(quoted: dimension.rawValue)
-        }
-        json.append(UInt8(ascii: "]"))
+        json.append(.strings(by.map { "\($0.name)" }))
         object.name("rows", into: &json)
         json.append(UInt8(ascii: "["))
         for (i, group) in groups.enumerated() {
@@ -104,23 +99,5 @@ extension RollupCounts {
             json.append(UInt8(ascii: "]"))
         }
         json.append(UInt8(ascii: "]"))
-    }
-}
-
-extension RollupQuery.Dimension {
-    package var name: StaticString {
-        switch self {
-        case .hour: "hour"
-        case .day: "day"
-        case .org: "org"
-        case .team: "team"
-        case .key: "key"
-        case .model: "model"
-        case .provider: "provider"
-        case .tier: "tier"
-        case .user: "user"
-        case .project: "project"
-        case .env: "env"
-        }
     }
 }

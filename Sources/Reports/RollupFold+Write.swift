@@ -38,6 +38,12 @@ extension RollupFold {
             placings.removeAll()
         }
     }
+    /// What a row has gathered.
+    func gathered(_ row: UInt32) -> RollupCounts {
+        var counts = RollupCounts()
+        add(row, to: &counts)
+        return counts
+    }
     /// Adds what a row has gathered.
     func add(_ row: UInt32, to counts: inout RollupCounts) {
         counts.add(segment.counters(row))

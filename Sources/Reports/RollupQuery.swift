@@ -2,9 +2,24 @@ import Events
 
 /// What a report wants to know of the roll-ups: of which time and accounts, and by what.
 package struct RollupQuery: Sendable {
-    package enum Dimension: String, CaseIterable, Sendable {
+    package enum Dimension: CaseIterable, Sendable {
         case hour, day, org, team, key, model, provider, tier, user, project, env
 
+        package var name: StaticString {
+            switch self {
+            case .hour: "hour"
+            case .day: "day"
+            case .org: "org"
+            case .team: "team"
+            case .key: "key"
+            case .model: "model"
+            case .provider: "provider"
+            case .tier: "tier"
+            case .user: "user"
+            case .project: "project"
+            case .env: "env"
+            }
+        }
         package var tag: TagKind? {
             switch self {
             case .user: .user
@@ -31,8 +46,8 @@ package struct RollupQuery: Sendable {
         var found: [Dimension] = []
         guard !text.isEmpty else { return found }
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let dimension = Dimension(rawValue: String(word)) else {
-                let known = Dimension.allCases.map(\.rawValue).joined(separator: ", ")
+            guard let dimension = Dimension.allCases.first(where: { word == "\($0.name)" }) else {
+                let known = Dimension.allCases.map { "\($0.name)" }.joined(separator: ", ")
                 throw Failure(.error, "by= knows no '\(word)': say some of \(known)")
             }
             guard !found.contains(dimension) else {
@@ -50,7 +65,7 @@ package struct RollupQuery: Sendable {
             for other in found where ![tag, .day, .org, .team].contains(other) {
                 throw Failure(
                     .error,
-                    "\(tag.rawValue) is counted by day, org and team, not by \(other.rawValue)")
+                    "\(tag.name) is counted by day, org and team, not by \(other.name)")
             }
         } else if found.contains(.day) {
             throw Failure(

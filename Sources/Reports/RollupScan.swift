@@ -191,8 +191,7 @@ struct RollupScan: ~Copyable {
             guard range.contains(key.start), key.tag == nil, !key.isTotal,
                 accounts.contains(key.account)
             else { continue }
-            var row = RollupCounts()
-            fold.add(UInt32(i), to: &row)
+            let row = fold.gathered(UInt32(i))
             try take(key.start, key.account, key.middle, key.kind, row, &fold, rows)
         }
     }
@@ -215,8 +214,7 @@ struct RollupScan: ~Copyable {
             guard range.contains(key.start), key.isTotal, run == nil || key.middle == run else {
                 continue
             }
-            var row = RollupCounts()
-            fold.add(UInt32(i), to: &row)
+            let row = fold.gathered(UInt32(i))
             totals[key.account, default: RollupCounts()].add(row)
         }
     }
@@ -261,8 +259,7 @@ struct RollupScan: ~Copyable {
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard wide.contains(key.start), key.tag == nil, !key.isTotal else { continue }
-            var row = RollupCounts()
-            fold.add(UInt32(i), to: &row)
+            let row = fold.gathered(UInt32(i))
             try takeDay(key.start, key.account, row, range, &fold, rows)
         }
     }
@@ -301,8 +298,7 @@ struct RollupScan: ~Copyable {
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard key.tag == tag, range.contains(key.start + RollupScan.noon) else { continue }
-            var row = RollupCounts()
-            fold.add(UInt32(i), to: &row)
+            let row = fold.gathered(UInt32(i))
             try takeTag(key.start, key.account, key.middle, row, &fold, rows)
         }
     }

@@ -50,15 +50,6 @@ struct RollupSegment: ~Copyable {
             at = (at &+ 1) & slotMask
         }
     }
-    /// The row of a key; nil where there is none.
-    func existing(_ key: RollupKey) -> UInt32? {
-        var at = RollupSegment.hash(key) & slotMask
-        while slots[at] != 0 {
-            if keys[Int(slots[at] - 1)] == key { return slots[at] - 1 }
-            at = (at + 1) & slotMask
-        }
-        return nil
-    }
     @inline(__always) mutating func note(_ row: UInt32, _ tag: UInt32, _ value: Int64 = 1) {
         tagged.append(Tagged(row: row, tag: tag, value: value))
     }

@@ -6,12 +6,11 @@ extension Verb {
     /// As in Redis: the number of arguments with the verb; negative means at least so many.
     package var arity: Int {
         switch self {
-        case .reserve, .check, .charge: -3
+        case .reserve, .check, .charge, .erase: -3
         case .extend, .settle, .release, .get, .list, .explain, .tree, .log, .names, .client,
             .config:
             -2
         case .append, .auth: 3
-        case .erase: -3
         case .usage, .echo, .select: 2
         case .events, .rollups, .personal, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1

@@ -5,15 +5,6 @@ import Testing
 /// Every answer of a log derived anew: a true log has no difference, and what was changed in one is found,
 /// with both sides.
 @Suite struct ReplayTests {
-    private static func history(seed: UInt64, lines: Int) -> MachineDriver {
-        let machine = MachineDriver()
-        var generator = HistoryGenerator(seed: seed)
-        for _ in 0..<lines {
-            let (line, time) = generator.next()
-            generator.observe(machine.answer(line, at: time))
-        }
-        return machine
-    }
     private struct Outcome {
         var findings: Findings
         var differences: [Difference]
@@ -41,7 +32,7 @@ import Testing
 
     @Test(arguments: TestScale.isLong ? 100..<300 : 100..<106 as Range<UInt64>)
     func `a true log has no difference`(seed: UInt64) throws {
-        let machine = Self.history(seed: seed, lines: 2_000)
+        let machine = HistoryGenerator.history(seed: seed, lines: 2_000)
         let outcome = try Self.replay(machine.log)
         #expect(outcome.differences.map(\.text) == [], "seed \(seed)")
         #expect(outcome.findings.comparedCount == UInt64(machine.log.count))
@@ -82,7 +73,7 @@ import Testing
     @Test(arguments: plants.indices)
     func `a changed number is found, with both sides`(i: Int) throws {
         let plant = Self.plants[i]
-        var log = Self.history(seed: 109, lines: 2_000).log
+        var log = HistoryGenerator.history(seed: 109, lines: 2_000).log
         let candidates = log.indices.filter {
             log[$0][2] == plant.type.rawValue && plant.choose(log[$0])
         }
@@ -156,7 +147,7 @@ import Testing
     }
 
     @Test func `the same request placed twice is found`() throws {
-        var log = Self.history(seed: 108, lines: 600).log
+        var log = HistoryGenerator.history(seed: 108, lines: 600).log
         let at = try #require(
             log.indices.last { log[$0][2] == EventType.holdPlaced.rawValue && log[$0][64] > 0 })
         log.insert(log[at], at: at + 1)
