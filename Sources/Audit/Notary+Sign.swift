@@ -14,7 +14,7 @@ extension Notary {
             guard let note = state.cosigned else {
                 throw AuditFailure(
                     .usage,
-                    "no witness has signed a checkpoint yet: 'tollgate audit cosign' takes one")
+                    "no witness has signed a checkpoint yet: TREE cosign takes one")
             }
             return note
         }
@@ -69,7 +69,7 @@ extension Notary {
             .damaged,
             "the log contradicts the checkpoint that was signed of \(last.size) events (\(last.root.hex)): "
                 + "\(what). Nothing more is signed. Keep the directory as it is, find out what happened "
-                + "('tollgate audit verify --dir'), and restore a backup with 'serve --from-backup'"
+                + "('tollgate doctor', 'tollgate audit replay --dir'), and restore it from a backup"
         )
     }
     private func withCosignatures(_ note: SignedNote, _ state: State) -> SignedNote {

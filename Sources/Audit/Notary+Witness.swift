@@ -84,7 +84,7 @@ extension Notary {
             throw AuditFailure(
                 .usage,
                 "none of these signatures is of a witness that this log knows: name its verifier key, "
-                    + "'tollgate audit cosign FILE --witness KEY'")
+                    + "TREE cosign <note> <witness>")
         }
         return valid
     }
