@@ -135,9 +135,3 @@ extension StoredEvent {
         }
     }
 }
-
-extension AuditFailure {
-    package init(_ error: JournalError) {
-        self.init(error.kind == .damaged || error.kind == .format ? .damaged : .io, error.message)
-    }
-}

@@ -168,13 +168,7 @@ struct FieldReader {
     }
     mutating func optionalDigest(_ name: String) throws(Failure) -> [UInt8]? {
         guard let text = try optionalText(name) else { return nil }
-        var digest: [UInt8] = []
-        let digits = Array(text.utf8)
-        for i in stride(from: 0, to: digits.count - 1, by: 2) {
-            guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else { break }
-            digest.append(high << 4 | low)
-        }
-        guard digits.count == 64, digest.count == 32 else {
+        guard let digest = hexBytes(text), digest.count == 32 else {
             throw Failure(.error, "\"\(name)\" must be the 64 hexadecimal digits of a SHA-256")
         }
         return digest

@@ -286,6 +286,17 @@ package func hexValue(_ c: UInt8) -> UInt8? {
     default: nil
     }
 }
+/// The bytes that hexadecimal digits spell, two each; nil for any other text.
+package func hexBytes(_ text: String) -> [UInt8]? {
+    let digits = Array(text.utf8)
+    guard digits.count % 2 == 0 else { return nil }
+    var bytes: [UInt8] = []
+    for i in stride(from: 0, to: digits.count, by: 2) {
+        guard let high = hexValue(digits[i]), let low = hexValue(digits[i + 1]) else { return nil }
+        bytes.append(high << 4 | low)
+    }
+    return bytes
+}
 
 extension ByteBuffer {
     /// Two lower-case hexadecimal digits a byte.

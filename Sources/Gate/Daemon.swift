@@ -1,9 +1,11 @@
+import Audit
 import CLinux
 import Events
 import Glibc
 import Journal
 import Ledger
 import Logging
+import Reports
 import Wire
 
 /// The daemon: everything wired together, from an open directory to an orderly end.
@@ -38,7 +40,12 @@ package enum Daemon {
         }
         let journal = opened.journal
 
-        let readers = try Readers(journal: journal, threads: options.readers)
+        let notary = Notary(directory: options.dataDirectory, ledger: journal.ledgerID)
+        if let problem = notary.status.problem {
+            logger.critical("no checkpoint is signed: \(problem)")
+        }
+        let readers = try Readers(
+            journal: journal, notary: notary, threads: options.readers, logger: logger)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
@@ -107,7 +114,12 @@ package enum Daemon {
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        settings.projections = projections(options)
         return settings
+    }
+    /// What a served ledger keeps beside its log; fresh ones for each opening.
+    package static func projections(_ options: DaemonOptions) -> [any Projection] {
+        [MerkleTree(), Rollups(makesAnew: options.makesRollupsAnew)]
     }
     static func openJournal(
         _ settings: JournalOptions, _ logger: Logger

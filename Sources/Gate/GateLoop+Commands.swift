@@ -1,7 +1,9 @@
+import Audit
 import Events
 import Glibc
 import Journal
 import Ledger
+import Reports
 import Wire
 
 extension GateLoop {
@@ -57,6 +59,8 @@ extension GateLoop {
                 let query = try PersonalQuery(arguments)
                 ask(session, .personal(from: query.from, limit: query.limit))
             case .explain: try explain(session, arguments)
+            case .tree: try tree(session, arguments)
+            case .rollups: try rollups(session, arguments)
             case .log: try log(session, arguments)
             case .names: try names(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
@@ -355,6 +359,23 @@ extension GateLoop {
         appendReply(session) { $0.reply(bulk: json.bytes) }
     }
 
+    private mutating func rollups(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let asked = try RollupsQuery(arguments)
+        var query = RollupQuery()
+        query.from = asked.from ?? query.from
+        query.to = asked.to ?? query.to
+        query.by = try RollupQuery.dimensions(asked.by.string)
+        query.after = asked.after
+        // Who sees only a part of the tree gets that part's sums.
+        query.account =
+            asked.account.isEmpty
+            ? session.pointee.confinement : try machine.book.number(of: asked.account)
+        if query.account == AccountNumber.none { query.account = nil }
+        ask(session, .rollups(query))
+    }
+
     // MARK: The handshake
 
     private mutating func hello(
@@ -413,6 +434,7 @@ extension GateLoop {
     private func info() -> String {
         let journal = journal.statistics
         let disk = caretaker?.diskOutlook
+        let tree = readers.notary.status
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -452,6 +474,12 @@ extension GateLoop {
             personal_texts:\(personal.count)\r
             open_holds:\(machine.book.openHolds)\r
             remembered_holds:\(machine.book.rememberedHolds)\r
+            # Tree\r
+            tree_origin:\(tree.origin)\r
+            tree_key:\(tree.verifierKey)\r
+            tree_signed_size:\(tree.signedSize)\r
+            tree_cosigned_size:\(tree.cosignedSize)\r
+            tree_problem:\(tree.problem ?? "")\r
             # Journal\r
             state:\(state)\r
             state_reason:\(self.journal.stateReason)\r

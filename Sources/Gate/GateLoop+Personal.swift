@@ -58,19 +58,9 @@ extension GateLoop {
         object.field("field", Bytes(request.field.name), into: &json)
         object.field("erased", Int64(erased.count), into: &json)
         object.name("events", into: &json)
-        json.append(UInt8(ascii: "["))
-        for (i, item) in erased.enumerated() {
-            if i > 0 { json.append(UInt8(ascii: ",")) }
-            json.append(decimal: item.seq)
-        }
-        json.append(UInt8(ascii: "]"))
+        json.append(.array(erased.map { .integer(Int64($0.seq)) }))
         object.name("commitments", into: &json)
-        json.append(UInt8(ascii: "["))
-        for (i, item) in erased.enumerated() {
-            if i > 0 { json.append(UInt8(ascii: ",")) }
-            json.append(quoted: item.commitment.text)
-        }
-        json.append(UInt8(ascii: "]"))
+        json.append(.strings(erased.map(\.commitment.text)))
         object.field("more", isMore, into: &json)
         json.append(UInt8(ascii: "}"))
         holdBack(session)

@@ -29,21 +29,31 @@ struct PersonalTable: ~Copyable {
     private let texts = UnsafeMutableRawPointer.allocate(
         byteCount: PersonalField.allCases.count * Commitment.textBytes, alignment: 1)
 
-    /// Takes up what the file holds.
-    init(
-        _ file: PersonalFile, random: (() -> UInt64)? = nil
-    ) throws(DaemonFailure) {
-        self.file = file
+    /// Takes up what a ledger's file holds.
+    init(_ journal: Journal, random: (() -> UInt64)? = nil) throws(DaemonFailure) {
+        file = journal.personal
         self.random = random ?? { UInt64.random(in: .min ... .max) }
         tentative.reserveCapacity(PersonalField.allCases.count)
         var found: [Hash128: Entry] = [:]
+        var erased: [(Untold, seq: UInt64)] = []
         do throws(JournalError) {
             try file.forEach { record in
-                if record.state == .kept {
+                switch record.state {
+                case .kept:
                     found[PersonalTable.name(record.org, record.field, record.text)] = Entry(
                         commitment: record.commitment, offset: record.offset)
+                case .erased:
+                    // Those of earlier epochs were looked at when these ended.
+                    guard record.erasedBy.epoch == journal.lastEpoch, record.erasedBy.seq > 0
+                    else { break }
+                    let untold = Untold(
+                        org: record.org, field: record.field, commitment: record.commitment)
+                    erased.append((untold, record.erasedBy.seq))
                 }
                 return true
+            }
+            for (erased, seq) in erased where try !PersonalTable.isTold(seq, journal) {
+                untold.append(erased)
             }
         } catch {
             throw DaemonFailure(error)
@@ -52,6 +62,9 @@ struct PersonalTable: ~Copyable {
     }
     deinit { texts.deallocate() }
 
+    /// What was erased, as of the start, by events that the log does not have: a process that was killed,
+    /// or a power cut, came between the two.
+    private(set) var untold: [Untold] = []
     /// Texts that can still be told.
     var count: Int { entries.count }
     /// Whether it is still open if the last request became an event.
@@ -147,41 +160,16 @@ struct PersonalTable: ~Copyable {
         entries[name] = nil
         return entry.commitment
     }
-    /// What was erased by events that the log does not have: a process that was killed, or a power cut,
-    /// came between the two.
-    static func untold(
-        _ file: PersonalFile, _ journal: Journal
-    ) throws(DaemonFailure) -> [Untold] {
-        var untold: [Untold] = []
-        do throws(JournalError) {
-            var last: [(Untold, seq: UInt64)] = []
-            try file.forEach { record in
-                // Those of earlier epochs were looked at when these ended.
-                if record.state == .erased, record.erasedBy.epoch == journal.lastEpoch,
-                    record.erasedBy.seq > 0
-                {
-                    let untold = Untold(
-                        org: record.org, field: record.field, commitment: record.commitment)
-                    last.append((untold, record.erasedBy.seq))
-                }
-                return true
-            }
-            for (erased, seq) in last {
-                var isTold = false
-                if seq <= journal.lastSeq {
-                    try journal.read(from: seq, through: seq) { event in
-                        isTold =
-                            event.header.type == .personalErased
-                            && event.header.epoch == journal.lastEpoch
-                        return false
-                    }
-                }
-                if !isTold { untold.append(erased) }
-            }
-        } catch {
-            throw DaemonFailure(error)
+    /// Whether the log has the event that tells of an erasure.
+    private static func isTold(_ seq: UInt64, _ journal: Journal) throws(JournalError) -> Bool {
+        var isTold = false
+        guard seq <= journal.lastSeq else { return false }
+        try journal.read(from: seq, through: seq) { event in
+            isTold =
+                event.header.type == .personalErased && event.header.epoch == journal.lastEpoch
+            return false
         }
-        return untold
+        return isTold
     }
 
     // MARK: Hashes

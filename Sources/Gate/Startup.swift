@@ -21,13 +21,12 @@ enum Startup {
         machine.start(
             ledger: journal.ledgerID.description, version: version,
             pending: try floods.recover(journal, accounts: machine.book.accountCount))
-        for erased in try PersonalTable.untold(journal.personal, journal)
+        let personal = try PersonalTable(journal, random: random)
+        for erased in personal.untold
         where erased.org == .none || machine.book.path(of: erased.org) != nil {
             machine.noteErased(erased.field, of: erased.org, [erased.commitment], reason: nil)
         }
-        return Prepared(
-            machine: machine, floods: floods,
-            personal: try PersonalTable(journal.personal, random: random))
+        return Prepared(machine: machine, floods: floods, personal: personal)
     }
 
     private static func loadBook(

@@ -220,17 +220,7 @@ final class Environment: @unchecked Sendable {
         let count = 2 * (handle.map(Environment.pageBytes) ?? 4_096)
         let file = try File(opening: directory + "/data.mdb", O_RDWR)
         var pages = ByteBuffer(capacity: count)
-        var failure: JournalError?
-        let read = pages.appendUninitialized(count) { target in
-            do throws(JournalError) {
-                return try file.read(into: target, count: count, at: 0)
-            } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        guard read == count else {
+        guard try file.read(into: &pages, count: count, at: 0) == count else {
             throw JournalError(.damaged, "\(file.path) is cut short; restore it from a backup")
         }
         try file.write(pages.bytes, at: 0)

@@ -63,6 +63,23 @@ struct File: ~Copyable {
         }
         return done
     }
+    /// Reads the same to the end of a buffer.
+    @discardableResult
+    func read(
+        into buffer: inout ByteBuffer, count: Int, at offset: Int
+    ) throws(JournalError) -> Int {
+        var failure: JournalError?
+        let read = buffer.appendUninitialized(count) { target in
+            do throws(JournalError) {
+                return try self.read(into: target, count: count, at: offset)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        return read
+    }
     func truncate(to size: Int) throws(JournalError) {
         try ask(.truncate(size: size), "cannot resize \(path)")
         guard ftruncate(descriptor, off_t(size)) == 0 else {

@@ -94,16 +94,6 @@ package final class Inspection {
     ) throws(JournalError) -> R {
         try log.readProjection(table, body)
     }
-    /// The path of an account; nil when no event created one of that number.
-    package func accountName(_ number: AccountNumber) throws(JournalError) -> String? {
-        try log.name(.account, number.raw)
-    }
-    package func modelName(_ number: ModelNumber) throws(JournalError) -> String? {
-        try log.name(.model, number.raw)
-    }
-    package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
-        try log.name(.operatorName, number)
-    }
     /// The names from a number on, at most so many. Numbers are given in order, without gaps.
     package func names(
         _ kind: NameKind, from number: UInt32, most: Int
@@ -118,20 +108,38 @@ package final class Inspection {
     }
     /// What is in `checkpoints/`, the newest first.
     package func checkpoints() throws(JournalError) -> [CheckpointFinding] {
-        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
         var findings: [CheckpointFinding] = []
-        for seq in checkpoints.seqs().reversed() {
-            let file = "\(checkpoints.directory)/\(seq).book"
-            let loaded = try checkpoints.load(file, seq) { seq throws(JournalError) in
-                try log.checksum(of: seq)
-            }
+        try forEachCheckpoint { seq, loaded in
             switch loaded {
             case .success: findings.append(CheckpointFinding(seq: seq))
             case .failure(let flaw):
                 findings.append(CheckpointFinding(seq: seq, flaw: flaw.text))
             }
         }
-        return findings
+        return findings.reversed()
+    }
+
+    /// The checkpoints that are whole, the oldest first.
+    package func wholeCheckpoints() throws(JournalError) -> [Checkpoint] {
+        var whole: [Checkpoint] = []
+        try forEachCheckpoint { _, loaded in
+            if case .success(let checkpoint) = loaded { whole.append(checkpoint) }
+        }
+        return whole
+    }
+    /// Loads what is in `checkpoints/`, the oldest first.
+    private func forEachCheckpoint(
+        _ body: (UInt64, Result<Checkpoint, Checkpoints.Flaw>) -> Void
+    ) throws(JournalError) {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        for seq in checkpoints.seqs() {
+            let file = "\(checkpoints.directory)/\(seq).book"
+            body(
+                seq,
+                try checkpoints.load(file, seq) { seq throws(JournalError) in
+                    try log.checksum(of: seq)
+                })
+        }
     }
 
     /// How the ring fits the journal.

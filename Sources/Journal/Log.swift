@@ -23,7 +23,7 @@ final class Log: @unchecked Sendable {
     /// behind each small commit was a fifth of the disk.
     private var leaf = LeafRoom()
     /// What is folded in the transaction that appends; whether its memory is what its tables say.
-    private let projections: [any Projection]
+    let projections: [any Projection]
     private var projectionsAreCurrent = true
 
     /// - Parameter mayCreate: whether an empty directory is a new ledger rather than a lost one.
@@ -202,14 +202,16 @@ extension Log {
             let rows = txn.rows(of: projection.table)
             if resumes {
                 let seq = try projection.resume(rows)
-                precondition(seq + 1 == events.firstSeq, "a projection is where the log is")
+                precondition(seq < events.firstSeq, "a projection is never ahead of the log")
+                // What it had folded without writing its rows.
+                try rows.pages(from: seq + 1, through: events.firstSeq - 1) {
+                    (page) throws(LMDBError) in
+                    try projection.fold(page, into: rows)
+                    return true
+                }
             }
             try projection.fold(events, into: rows)
         }
-    }
-    /// Brings the projections up to the log's end.
-    func catchUp(batchBytesMax: Int) throws(JournalError) {
-        try catchUp(projections, batchBytesMax: batchBytesMax)
     }
     /// The same, with a larger map each time the map is full.
     func appendGrowing(_ frames: Bytes) throws(LMDBError) -> Appended {

@@ -116,7 +116,7 @@ package final class PersonalFile: Sendable {
         var chunk = ByteBuffer(capacity: 256 << 10)
         while at < end {
             chunk.removeAll()
-            try fill(&chunk, from: at, count: min(end - at, 256 << 10))
+            try file.read(into: &chunk, count: min(end - at, 256 << 10), at: at)
             var used = 0
             while let length = PersonalRecord.length(chunk.bytes.slice(used, chunk.count)) {
                 if let record = PersonalRecord(
@@ -146,15 +146,10 @@ package final class PersonalFile: Sendable {
     ) throws(JournalError) -> PersonalRecord? {
         bytes.removeAll()
         guard offset >= Self.headerBytes, offset < end else { return nil }
-        try fill(&bytes, from: offset, count: min(end - offset, Self.recordBytesMax))
+        try file.read(into: &bytes, count: min(end - offset, Self.recordBytesMax), at: offset)
         guard let length = PersonalRecord.length(bytes.bytes) else { return nil }
         bytes.truncate(to: length)
         return PersonalRecord(bytes.bytes, at: offset)
-    }
-    private func fill(
-        _ buffer: inout ByteBuffer, from offset: Int, count: Int
-    ) throws(JournalError) {
-        try Self.fill(&buffer, file, from: offset, count: count)
     }
 
     // MARK: Bytes
@@ -207,7 +202,7 @@ package final class PersonalFile: Sendable {
     }
     private static func check(_ file: borrowing File, _ ledger: LedgerID) throws(JournalError) {
         var bytes = ByteBuffer(capacity: headerBytes)
-        try fill(&bytes, file, from: 0, count: headerBytes)
+        try file.read(into: &bytes, count: headerBytes, at: 0)
         var reader = ByteReader(bytes.bytes)
         let found = (magic: reader.uint64(), ledger: LedgerID(reading: &reader))
         let (format, checksum) = (reader.uint32(), reader.uint32())
@@ -232,20 +227,6 @@ package final class PersonalFile: Sendable {
                     + "own back from its backup")
         }
     }
-    private static func fill(
-        _ buffer: inout ByteBuffer, _ file: borrowing File, from offset: Int, count: Int
-    ) throws(JournalError) {
-        var failure: JournalError?
-        _ = buffer.appendUninitialized(count) { target in
-            do throws(JournalError) {
-                return try file.read(into: target, count: count, at: offset)
-            } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-    }
 
     /// Cuts off what a power cut left half written at the end, and wipes a record that cannot be read
     /// between others: what nobody finds, nobody could have erased.
@@ -264,7 +245,7 @@ package final class PersonalFile: Sendable {
             if at - base + 2 * recordBytesMax > bytes.count, base + bytes.count < size {
                 base = at
                 bytes.removeAll()
-                try fill(&bytes, file, from: at, count: min(size - at, 1 << 20))
+                try file.read(into: &bytes, count: min(size - at, 1 << 20), at: at)
             }
             guard let length = PersonalRecord.length(slice(at)) else { break }
             if PersonalRecord(slice(at).slice(0, length), at: at) == nil {

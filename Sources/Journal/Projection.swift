@@ -1,8 +1,8 @@
 import CLMDB
 import Events
 
-/// Something folded from the log that the committer keeps in a table of its own, in the transaction that
-/// appends the events: so it is never ahead of the log and never behind it.
+/// Something folded from the log that the committer keeps in a table of its own, in the transactions that
+/// append the events: so it is never ahead of the log, and what it is behind is folded again.
 ///
 /// What it leaves in its table is a function of the events alone, however they were cut into transactions;
 /// so it can be made again from the log, and compared.
@@ -11,7 +11,8 @@ package protocol Projection: AnyObject, Sendable {
     /// Takes up what the table holds and forgets everything else: at the start, and after a transaction
     /// that did not come to be.
     ///
-    /// - Returns: the last event that is folded; 0 for an empty table.
+    /// - Returns: the last event that is in the table; 0 for an empty one. What lies between it and the log's
+    ///   end, where rows are not written with every transaction, is folded again.
     func resume(_ rows: borrowing ProjectionRows) throws(LMDBError) -> UInt64
     /// Folds the events behind that one, once a transaction, and leaves in the table what `resume` needs.
     /// It runs on the committer's thread, and everybody who waits for the disk waits for it.
@@ -114,6 +115,35 @@ package struct ProjectionRows: ~Copyable {
             throw LMDBError(code: MDB_CORRUPTED, action: "reading an event behind a projection")
         }
     }
+    /// Hands out the events from `first` through `last` page by page, those that this transaction has appended
+    /// included, until `body` returns false.
+    package func pages(
+        from first: UInt64, through last: UInt64,
+        _ body: (EventPage) throws(LMDBError) -> Bool
+    ) throws(LMDBError) {
+        var next = max(first, 1)
+        // A copy: what the body writes may move the pages of this transaction.
+        var copy = ByteBuffer(capacity: Log.pageBytesMax)
+        while next <= last {
+            var page: EventPage?
+            do throws(JournalError) {
+                let cursor = try Cursor(txn, databases[Database.events.rawValue])
+                if let row = try cursor.page(holding: next) {
+                    let found = try EventPage(verifying: row, from: next, through: last)
+                    copy.removeAll()
+                    copy.append(found.frames)
+                    page = EventPage(
+                        firstSeq: found.firstSeq, count: found.count, frames: copy.bytes)
+                }
+            } catch {
+                throw LMDBError(
+                    code: MDB_CORRUPTED, action: "reading the events behind a projection")
+            }
+            guard let page else { return }
+            next = page.lastSeq + 1
+            guard try body(page) else { return }
+        }
+    }
     /// What an event's number for an account, a model or an operator stands for.
     package func name(_ kind: NameKind, _ number: UInt32) throws(LMDBError) -> String? {
         try Log.withNameKey(kind, number) { key throws(LMDBError) in
@@ -174,9 +204,7 @@ extension Log {
     }
 
     /// Brings every projection up to the end of the log, a batch a transaction.
-    func catchUp(
-        _ projections: [any Projection], batchBytesMax: Int
-    ) throws(JournalError) {
+    func catchUp(batchBytesMax: Int) throws(JournalError) {
         for projection in projections {
             while try !catchUpOnce(projection, batchBytesMax) {}
         }
@@ -205,17 +233,11 @@ extension Log {
         while next < last {
             batch.removeAll()
             let first = next + 1
-            try environment.read { txn throws(JournalError) in
-                let cursor = try txn.cursor(.events)
-                var row = try cursor.page(holding: first)
-                while next < last, batch.count < batchBytesMax, let found = row {
-                    let page = try EventPage(verifying: found, from: next + 1, through: last)
+            next =
+                try readPages(from: first, through: last) { page in
                     batch.append(page.frames)
-                    next = page.lastSeq
-                    row = try cursor.next()
-                }
-            }
-            guard next >= first else { return true }
+                    return batch.count < batchBytesMax
+                } - 1
             let events = EventPage(
                 firstSeq: first, count: Int(next - first + 1), frames: batch.bytes)
             do throws(LMDBError) {

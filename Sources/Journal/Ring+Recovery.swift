@@ -90,7 +90,7 @@ extension Ring {
         of file: borrowing File, _ size: Int, _ path: String
     ) throws(JournalError) -> Constant? {
         var raw = ByteBuffer(capacity: headerBytes)
-        let n = try read(file, into: &raw, count: headerBytes, at: 0)
+        let n = try file.read(into: &raw, count: headerBytes, at: 0)
         guard n == headerBytes else { return nil }
         var reader = ByteReader(raw.bytes)
         guard reader.uint64() == magic else { return nil }
@@ -192,7 +192,7 @@ extension Ring {
     ) throws(JournalError) {
         let from = Int((head.position &+ UInt64(records.count)) & UInt64(capacity - 1))
         let count = min(1 << 20, capacity - from, capacity - records.count)
-        let n = try read(file, into: &records, count: count, at: headerBytes + from)
+        let n = try file.read(into: &records, count: count, at: headerBytes + from)
         _ = records.appendUninitialized(count - n) { rest in
             memset(rest, 0, count - n)
             return count - n
@@ -207,20 +207,5 @@ extension Ring {
     private static func startsEpoch(_ frame: Frame) -> Bool {
         frame.rawType == EventType.epochStarted.rawValue
             || frame.rawType == EventType.ledgerCreated.rawValue && frame.seq == 1
-    }
-    private static func read(
-        _ file: borrowing File, into buffer: inout ByteBuffer, count: Int, at offset: Int
-    ) throws(JournalError) -> Int {
-        var failure: JournalError?
-        let n = buffer.appendUninitialized(count) { target in
-            do throws(JournalError) {
-                return try file.read(into: target, count: count, at: offset)
-            } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        return n
     }
 }

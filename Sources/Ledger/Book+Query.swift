@@ -23,6 +23,10 @@ package enum Listing: Sendable {
 }
 
 extension Book {
+    /// The number that events give an account.
+    package func number(of path: Bytes) throws(Failure) -> AccountNumber {
+        AccountNumber(try account(path))
+    }
     func account(_ path: Bytes) throws(Failure) -> UInt32 {
         guard AccountPath.tier(path) != nil else {
             throw Failure(.error, "an account is a path: \(AccountPath.rule)")
@@ -36,7 +40,7 @@ extension Book {
     // MARK: USAGE
 
     /// The usage of an account at an instant: every limit that is set, and `usd.day`, `usd.month` and
-    /// `usd.total` always.
+    /// `usd.total` always; and as of which event, so that it can be reckoned again from the log.
     package func writeUsage(
         of path: Bytes, at now: Instant, calendar: ZoneCalendar, into b: inout ByteBuffer
     ) throws(Failure) {
@@ -46,6 +50,7 @@ extension Book {
         var object = ObjectWriter(opening: &b)
         object.field("account", path, into: &b)
         object.field("at", now, full: true, into: &b)
+        object.field("seq", Int64(seq), into: &b)
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)
         for kind in LimitKind.all {

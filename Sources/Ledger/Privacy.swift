@@ -52,12 +52,7 @@ extension Book {
         let fields = org.pointee.personal.all
         guard !fields.isEmpty else { return }
         object.name("privacy", into: &b)
-        b.append(UInt8(ascii: "["))
-        for (i, field) in fields.enumerated() {
-            if i > 0 { b.append(UInt8(ascii: ",")) }
-            b.append(quoted: Bytes(field.name))
-        }
-        b.append(UInt8(ascii: "]"))
+        b.append(.strings(fields.map { "\($0.name)" }))
     }
 }
 

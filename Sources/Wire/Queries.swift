@@ -207,6 +207,74 @@ package struct LifeQuery {
     }
 }
 
+/// `TREE checkpoint|cosigned|inclusion|consistency|cosign|manifest …`: the log's Merkle tree.
+package enum TreeQuery {
+    case checkpoint
+    case cosigned
+    case inclusion(seq: UInt64, size: UInt64?)
+    case consistency(old: UInt64, new: UInt64?)
+    case cosign(note: Bytes, witness: Bytes?)
+    case manifest(Bytes)
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.tree)
+        let (word, count) = (arguments[1], arguments.count)
+        func number(_ i: Int) throws(Failure) -> UInt64 {
+            guard let size = arguments[i].unsignedDecimal,
+                size <= UInt64(WireLimits.sequenceMax)
+            else {
+                throw Failure(.error, "'\(echo(arguments[i]))' is no event's number and no size")
+            }
+            return size
+        }
+        if word == "checkpoint", count == 2 {
+            self = .checkpoint
+        } else if word == "cosigned", count == 2 {
+            self = .cosigned
+        } else if word == "inclusion", count == 3 || count == 4 {
+            self = .inclusion(seq: try number(2), size: count == 4 ? try number(3) : nil)
+        } else if word == "consistency", count == 3 || count == 4 {
+            self = .consistency(old: try number(2), new: count == 4 ? try number(3) : nil)
+        } else if word == "cosign", count == 3 || count == 4 {
+            self = .cosign(note: arguments[2], witness: count == 4 ? arguments[3] : nil)
+        } else if word == "manifest", count == 3 {
+            self = .manifest(arguments[2])
+        } else {
+            throw Failure(
+                .error, "TREE does not take that: the syntax is \(Verb.tree.syntax)")
+        }
+    }
+}
+
+/// `ROLLUPS [from= to= by= account= after=]`: what was used, summed by hour, account, model and more.
+package struct RollupsQuery {
+    package var from: Instant?
+    package var to: Instant?
+    /// Dimensions, separated by commas; empty for one sum of all.
+    package var by = Bytes.empty
+    /// Only this account and what stands below it; empty for all.
+    package var account = Bytes.empty
+    /// The `next` of the page before.
+    package var after: UInt32?
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .rollups, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = try fields.instant()
+            case .to: to = try fields.instant()
+            case .by: by = try fields.text()
+            case .account: account = try fields.path()
+            case .after: after = UInt32(try fields.number(0...Int64(UInt32.max)))
+            default: throw fields.unknown()
+            }
+        }
+        if let from, let to, from >= to {
+            throw Failure(.error, "from=\(from) is not before to=\(to): nothing lies between them")
+        }
+    }
+}
+
 /// `ERASE user|ip|ua <text> [account= why=]`.
 package struct EraseRequest {
     package var field: PersonalField

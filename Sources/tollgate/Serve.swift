@@ -89,6 +89,9 @@ struct Serve: ParsableCommand {
             "Log lines for people, or JSON for machines: text or json (default: text).",
             valueName: "format"))
     var logFormat: String?
+    @Flag(
+        help: "Make the roll-ups anew from the whole log first.")
+    var reindex = false
 
     func run() throws {
         let settings = try Settings(
@@ -102,7 +105,8 @@ struct Serve: ParsableCommand {
                 .logLevel: logLevel, .logFormat: logFormat,
             ],
             configFile: config)
-        let options = try Self.options(settings)
+        var options = try Self.options(settings)
+        options.makesRollupsAnew = reindex
         let (logger, queue) = try Self.log(settings)
         // What ends us is told on stderr, too, and after all that came before it.
         defer { queue.finish() }

@@ -4,19 +4,9 @@ import Testing
 
 /// The laws of the fold, over seeded histories.
 @Suite struct FoldTests {
-    private static func history(seed: UInt64, lines: Int) -> MachineDriver {
-        let machine = MachineDriver()
-        var generator = HistoryGenerator(seed: seed)
-        for _ in 0..<lines {
-            let (line, time) = generator.next()
-            generator.observe(machine.answer(line, at: time))
-        }
-        return machine
-    }
-
     @Test(arguments: [11, 12, 13] as [UInt64])
     func `folding the log again makes the book that decided`(seed: UInt64) throws {
-        let machine = Self.history(seed: seed, lines: 2_000)
+        let machine = HistoryGenerator.history(seed: seed, lines: 2_000)
         var book = Book()
         try fold(machine.log, into: &book)
         #expect(book.digest() == machine.digest(), "seed \(seed)")
@@ -24,7 +14,7 @@ import Testing
 
     @Test(arguments: [(14, 0), (15, 4), (16, 4)] as [(UInt64, Int)])
     func `folding a run of events is folding each`(seed: UInt64, gap: Int) throws {
-        let machine = Self.history(seed: seed, lines: 2_000)
+        let machine = HistoryGenerator.history(seed: seed, lines: 2_000)
         var run: [UInt8] = []
         for event in machine.log { run += [UInt8](repeating: 0xAA, count: gap) + event }
         var book = Book()
@@ -33,7 +23,7 @@ import Testing
     }
 
     @Test func `a run ends at its first damaged event, and the ones before it are folded`() throws {
-        let machine = Self.history(seed: 17, lines: 400)
+        let machine = HistoryGenerator.history(seed: 17, lines: 400)
         let whole = 200
         var run = Array(machine.log[..<whole].joined())
         // Cut short, of a type that nobody knows, or not the next one.
@@ -56,7 +46,7 @@ import Testing
 
     @Test(arguments: [21, 22] as [UInt64])
     func `a checkpoint at any cut and the tail behind it make the same book`(seed: UInt64) throws {
-        let machine = Self.history(seed: seed, lines: TestScale.isLong ? 2_000 : 400)
+        let machine = HistoryGenerator.history(seed: seed, lines: TestScale.isLong ? 2_000 : 400)
         let log = machine.log
         var upToCut = Book()
         for cut in 0..<log.count {
@@ -99,7 +89,7 @@ import Testing
     }
 
     @Test func `a damaged checkpoint is refused or read, and never crashes`() throws {
-        let machine = Self.history(seed: 41, lines: 300)
+        let machine = HistoryGenerator.history(seed: 41, lines: 300)
         var bytes = ByteBuffer()
         machine.withBook { $0.encode(into: &bytes) }
         for length in stride(from: 0, to: bytes.count, by: 13) {
@@ -118,7 +108,7 @@ import Testing
     }
 
     @Test func `an event out of order, or of an account that is not there, is refused`() throws {
-        let machine = Self.history(seed: 51, lines: 50)
+        let machine = HistoryGenerator.history(seed: 51, lines: 50)
         var book = Book()
         try fold(machine.log.prefix(10), into: &book)
         let log = machine.log
@@ -128,7 +118,7 @@ import Testing
     }
 
     @Test func `the log of one org adds up: keys are the team, teams are the org`() throws {
-        let machine = Self.history(seed: 61, lines: 2_000)
+        let machine = HistoryGenerator.history(seed: 61, lines: 2_000)
         var sums: [String: Int64] = [:]
         let now = Int64.max / 2
         for path in machine.withBook({ $0.allPaths }) {

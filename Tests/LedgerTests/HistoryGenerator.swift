@@ -1207,3 +1207,16 @@ extension String {
         indices.contains { self[$0...].hasPrefix(text) }
     }
 }
+
+extension HistoryGenerator {
+    /// A machine that has answered so many lines.
+    static func history(seed: UInt64, lines: Int) -> MachineDriver {
+        let machine = MachineDriver()
+        var generator = HistoryGenerator(seed: seed)
+        for _ in 0..<lines {
+            let (line, time) = generator.next()
+            generator.observe(machine.answer(line, at: time))
+        }
+        return machine
+    }
+}

@@ -42,6 +42,7 @@ extension Client {
         let reply = try ask("USAGE \(account)")
         var all = try wanted(reply.json as? [String: Any], "\(reply)")
         all["at"] = nil
+        all["seq"] = nil
         all["projected_month_end"] = nil
         return all as NSDictionary
     }

@@ -69,9 +69,11 @@ struct Verbs: ~Copyable {
         case .get: _ = try GetQuery(arguments)
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
+        case .rollups: _ = try RollupsQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)
+        case .tree: _ = try TreeQuery(arguments)
         case .log: _ = try LogQuery(arguments)
         case .names: _ = try NamesQuery(arguments)
         case .explain:
