@@ -106,23 +106,3 @@ package enum ExportField: UInt8, CaseIterable, Sendable {
         }
     }
 }
-
-package enum ExportFormat: String, CaseIterable, Sendable {
-    case csv, jsonl, cloudevents, ocsf
-}
-
-/// Which events are exported.
-package struct ExportFilter: Sendable {
-    /// Accounts of which, and of what stands below them, events are wanted; empty for all.
-    package var accounts: [String] = []
-    /// Empty for all.
-    package var types: [EventType] = []
-
-    package init() {}
-    package var isEmpty: Bool { accounts.isEmpty && types.isEmpty }
-
-    package func wants(account path: String) -> Bool {
-        accounts.isEmpty
-            || accounts.contains { path == $0 || path.hasPrefix($0 + "/") }
-    }
-}

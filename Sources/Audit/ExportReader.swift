@@ -4,6 +4,9 @@ import Journal
 /// Makes rows of events, each joined with what an earlier event says of the same request.
 struct ExportReader: ~Copyable {
     private let source: any LogSource
+    private let wantsAll: Bool
+    private let showsPersons: Bool
+    private var persons: PersonalTexts
     private var names: ExportNames
     private var placings = Placings()
     private var charges: PastCharges
@@ -15,19 +18,20 @@ struct ExportReader: ~Copyable {
     private let ledger: String
 
     /// - Parameter first: the first event that will be read.
-    init(_ source: any LogSource, _ names: LogNames, _ filter: ExportFilter, first: UInt64) {
+    init(_ source: any LogSource, _ job: ExportJob, first: UInt64) {
         self.source = source
-        self.names = ExportNames(names, filter)
+        wantsAll = job.filter.accounts.isEmpty
+        showsPersons = job.showsPersons
+        persons = PersonalTexts(source)
+        names = ExportNames(LogNames(source), job.filter)
         charges = PastCharges(from: first)
         ledger = "\(source.ledgerID)"
     }
 
     /// Whether an account's events are wanted; those of no account are when all are.
     @inline(__always)
-    mutating func wants(_ number: AccountNumber, _ filter: ExportFilter) throws(AuditFailure)
-        -> Bool
-    {
-        if filter.accounts.isEmpty { return true }
+    mutating func wants(_ number: AccountNumber) throws(AuditFailure) -> Bool {
+        if wantsAll { return true }
         guard number != .none else { return false }
         return try names.account(number).isWanted
     }
@@ -104,6 +108,26 @@ struct ExportReader: ~Copyable {
         row.set(.resourceID, model)
     }
 
+    private mutating func set(
+        _ text: RequestText, _ row: inout ExportRow
+    ) throws(AuditFailure) {
+        row.set(.requestID, text.id)
+        row.set(.project, text.project)
+        row.set(.environment, text.environment)
+        let account = row.path
+        try set(.user, text.user, .user, of: account, &row)
+        try set(.ip, text.address, .address, of: account, &row)
+        try set(.userAgent, text.userAgent, .userAgent, of: account, &row)
+    }
+    @inline(__always)
+    private mutating func set(
+        _ field: ExportField, _ text: Bytes, _ personal: PersonalField, of account: Bytes,
+        _ row: inout ExportRow
+    ) throws(AuditFailure) {
+        let plain = showsPersons ? try persons.plain(text, personal, of: account) : nil
+        row.set(field, plain ?? text)
+    }
+
     // MARK: Requests
 
     private mutating func placed(
@@ -128,7 +152,7 @@ struct ExportReader: ~Copyable {
         row.set(.askedInputTokens, placed.input)
         row.set(.askedOutputTokens, placed.output)
         row.set(.askedCost, placed.usd.raw)
-        row.set(placed.text)
+        try set(placed.text, &row)
     }
     private mutating func refused(
         _ event: StoredEvent, _ row: inout ExportRow
@@ -139,7 +163,7 @@ struct ExportReader: ~Copyable {
         row.set(.askedInputTokens, refused.input)
         row.set(.askedOutputTokens, refused.output)
         row.set(.askedCost, refused.usd.raw)
-        row.set(refused.text)
+        try set(refused.text, &row)
         row.set(.status, refused.reason.status)
         row.set(.reason, refused.reason.name)
         row.set(.count, 1)
@@ -232,7 +256,7 @@ struct ExportReader: ~Copyable {
         row.set(.tier, charge.tier.name)
         row.set(.outcome, charge.outcome.name)
         if charge.milliseconds > 0 { row.set(.latency, Int64(charge.milliseconds)) }
-        row.set(charge.text)
+        try set(charge.text, &row)
         row.set(.count, 1)
         set(charge.extras.billed, &row)
     }
@@ -256,7 +280,7 @@ struct ExportReader: ~Copyable {
                 try ChargeRecorded(event)
             }
             try setModel(charge.model, charge.modelText, &row)
-            row.set(charge.text)
+            try set(charge.text, &row)
         default: return
         }
     }

@@ -44,19 +44,17 @@ struct ExportRow: ~Copyable {
     @inline(__always)
     func text(_ field: ExportField) -> Bytes { texts[Int(field.rawValue)] }
     var hold: HoldName { HoldName(epoch: holdEpoch, seq: UInt64(bitPattern: number(.hold))) }
+    /// The account's whole path, as deep as it goes.
+    var path: Bytes {
+        if has(.key) { return text(.key) }
+        if has(.team) { return text(.team) }
+        return has(.org) ? text(.org) : .empty
+    }
     /// A number where there is one, else 0.
     func sum(_ field: ExportField) -> Int64 { has(field) ? number(field) : 0 }
 }
 
 extension ExportRow {
-    mutating func set(_ text: RequestText) {
-        set(.requestID, text.id)
-        set(.user, text.user)
-        set(.project, text.project)
-        set(.environment, text.environment)
-        set(.ip, text.address)
-        set(.userAgent, text.userAgent)
-    }
     mutating func set(_ usage: TokenUsage) {
         set(.inputTokens, usage.input)
         set(.outputTokens, usage.output)

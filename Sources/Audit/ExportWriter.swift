@@ -37,12 +37,12 @@ struct ExportWriter: ~Copyable {
     private let ledger: String
     private var time = TimeText()
 
-    init(_ format: ExportFormat, _ columns: [ExportField.Column], ledger: String) {
-        self.format = format
-        self.columns =
-            format == .ocsf ? columns.filter { !$0.field.hasPlaceInOCSF } : columns
+    init(_ job: ExportJob, ledger: String) {
+        format = job.format
+        columns =
+            format == .ocsf ? job.columns.filter { !$0.field.hasPlaceInOCSF } : job.columns
         self.ledger = ledger
-        for column in self.columns {
+        for column in columns {
             keys.append(UInt8(ascii: "\""))
             keys.append(column.name)
             keys.append("\":" as StaticString)
@@ -138,13 +138,6 @@ struct ExportWriter: ~Copyable {
         out.append("\":" as StaticString)
         value(row, field, into: &out)
     }
-    /// The account's whole path, as deep as it goes.
-    private func account(_ row: borrowing ExportRow) -> Bytes? {
-        for field in [ExportField.key, .team, .org] where row.has(field) {
-            return row.text(field)
-        }
-        return nil
-    }
 
     /// CloudEvents 1.0 in its JSON format, one event a line: `id` is the seq, unique within its `source`.
     private mutating func cloudEvent(_ row: borrowing ExportRow, into out: inout ByteBuffer) {
@@ -156,11 +149,14 @@ struct ExportWriter: ~Copyable {
         out.append(row.text(.type))
         out.append(#"","time":""# as StaticString)
         time.append(row.number(.timestamp), to: &out)
-        if let account = account(row) {
-            out.append(#"","subject":""# as StaticString)
-            out.append(account)
+        out.append(UInt8(ascii: "\""))
+        let path = row.path
+        if !path.isEmpty {
+            out.append(#","subject":"# as StaticString)
+            // The path of a key that nobody knows may hold anything.
+            out.append(jsonText: path)
         }
-        out.append(#"","datacontenttype":"application/json","data":"# as StaticString)
+        out.append(#","datacontenttype":"application/json","data":"# as StaticString)
         object(row, into: &out)
         out.append("}\n" as StaticString)
     }
@@ -228,8 +224,9 @@ struct ExportWriter: ~Copyable {
         }
         out.append(#"},"src_endpoint":{"# as StaticString)
         // The class demands one; where the caller told no address it is whoever spoke to the daemon.
-        out.append(row.has(.ip) ? #""ip":"# as StaticString : #""name":"#)
-        out.append(jsonText: row.has(.ip) ? row.text(.ip) : row.text(.actor))
+        let address = row.has(.ip) ? row.text(.ip) : row.text(.actor)
+        out.append(address.looksLikeAddress ? #""ip":"# as StaticString : #""name":"#)
+        out.append(jsonText: address)
         out.append(UInt8(ascii: "}"))
         if row.has(.userAgent) {
             out.append(#","http_request":{"user_agent":"# as StaticString)
@@ -245,6 +242,21 @@ struct ExportWriter: ~Copyable {
         out.append(#","unmapped":"# as StaticString)
         object(row, into: &out)
         out.append("}\n" as StaticString)
+    }
+}
+
+extension Bytes {
+    /// A caller's text may be anything, and may be a commitment.
+    fileprivate var looksLikeAddress: Bool {
+        var isHexadecimal = !isEmpty
+        for i in 0..<count {
+            switch self[i] {
+            case 48...57, 65...70, 97...102, UInt8(ascii: "."), UInt8(ascii: ":"): continue
+            default: isHexadecimal = false
+            }
+        }
+        return isHexadecimal
+            && (firstIndex(of: UInt8(ascii: ".")) ?? firstIndex(of: UInt8(ascii: ":"))) != nil
     }
 }
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Audit
 import Events
-import Glibc
 
 /// `tollgate audit export`
 struct AuditExport: ParsableCommand {
@@ -10,13 +9,20 @@ struct AuditExport: ParsableCommand {
         abstract: "Write a part of the log for an auditor or a SIEM.",
         discussion: """
             Examples:
-              tollgate audit export --period 2026-11 --team acme/ml --output november.csv
+              tollgate audit export --period 2026-11 --team acme/ml --out november.csv
               tollgate audit export --from 2026-11-22 --fields timestamp,key,model,cost_usd
-              tollgate audit export --format ocsf --dir /backup/ledger | gzip > ocsf.jsonl.gz
+              tollgate audit export --format ocsf --dir /backup/ledger | gzip > ocsf.gz
               tollgate audit export --period 2026-11 --aggregate key
+              tollgate audit export --check november.csv
 
             A row is an event; what ends a request tells who asked and for what, too. Without
-            --output rows go to stdout. A file has its name only when it is whole.
+            --out rows go to stdout. A file has its name only when it is whole, and beside it
+            stands FILE.manifest, signed by the daemon: how many rows of which events, their
+            SHA-256, and the log's checkpoint. One that was interrupted goes on with --resume
+            and the same flags, and is the same file in the end.
+
+            For admins and auditors of the whole ledger, who are shown personal texts as long
+            as they are kept; --commitments leaves them out.
             """)
     @OptionGroup var log: LogOptions
     @OptionGroup var range: LogRangeOptions
@@ -26,94 +32,128 @@ struct AuditExport: ParsableCommand {
         help: ArgumentHelp("Which fields, and in which order; all by default.", valueName: "a,b"))
     var fields: String?
     @Option(
-        name: [.customLong("account"), .customLong("team")],
         help: ArgumentHelp(
             "Only an org, a team or a key and what stands below it; repeatable.",
             valueName: "account"))
-    var accounts: [String] = []
-    @Option(
-        name: .customLong("type"),
-        help: ArgumentHelp("Only events of this type; repeatable.", valueName: "type"))
-    var types: [String] = []
+    var account: [String] = []
+    @Option(help: ArgumentHelp("Only this team; repeatable.", valueName: "team"))
+    var team: [String] = []
+    @Option(help: ArgumentHelp("Only this key; repeatable.", valueName: "key"))
+    var key: [String] = []
+    @Option(help: ArgumentHelp("Only events of this type; repeatable.", valueName: "type"))
+    var type: [String] = []
     @Option(help: ArgumentHelp("Sums by key, team or org instead of events.", valueName: "level"))
     var aggregate: String?
+    @Flag(help: "Show commitments even where what they were made of is kept.")
+    var commitments = false
     @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
-    var output: String?
+    var out: String?
+    @Flag(help: "Go on with a file that an earlier run did not bring to its end.")
+    var resume = false
+    @Flag(help: "Replace a file that is there.") var force = false
+    @Option(
+        help: ArgumentHelp("Compare an export with its manifest instead.", valueName: "file"))
+    var check: String?
+    @Option(
+        help: ArgumentHelp(
+            "With --check: the key that must have signed; the running daemon's by default.",
+            valueName: "name+id+key"))
+    var verifier: String?
 
     func run() throws {
+        if let check { return try ExportCheck(check, verifier: verifier, log).run() }
+        // What is wrong with the words is told before anything is opened.
+        var job = try words()
+        _ = try range.range()
+        try checkFlags(job)
+        Interrupt.catchSignals()
+        do throws(CommandFailure) {
+            let source = try log.open()
+            job.range = try range.seqs(in: source)
+            var run = try begin(source, job)
+            try run.write()
+            let signer = source is SocketLog ? try log.connection.connect() : nil
+            try run.finish(signer: signer)
+        } catch {
+            guard error.status == .noPermission else { throw error }
+            throw CommandFailure(
+                .noPermission,
+                error.message
+                    + "; an export reads the whole log: ask an admin, or an auditor who is not "
+                    + "confined to an org or a team")
+        }
+    }
+    private func begin(
+        _ source: any LogSource, _ job: ExportJob
+    ) throws(CommandFailure) -> ExportRun {
+        guard let out else { return ExportRun(source, job, ExportFile()) }
+        guard resume, let note = try ExportFile.note(of: out) else {
+            return ExportRun(source, job, try ExportFile(creating: out, replaces: force))
+        }
+        let job = try rest(of: note, source, job)
+        let progress = StepProgress("checking", of: note.mark.bytes)
+        defer { progress.clear() }
+        let file = try ExportFile(resuming: out, note.mark, progress)
+        return ExportRun(source, job, file, from: note.mark)
+    }
+    /// The job of an unfinished export, which must be this one. The log may have grown since, and what came
+    /// later was not asked for then.
+    private func rest(
+        of note: ExportNote, _ source: any LogSource, _ wanted: ExportJob
+    ) throws(CommandFailure) -> ExportJob {
+        let path = out ?? ""
+        guard note.ledger == source.ledgerID else {
+            throw CommandFailure(
+                .usage,
+                "\(path).part is an export of ledger \(note.ledger), and this is \(source.ledgerID): say "
+                    + "another --out, or --force")
+        }
+        var job = wanted
+        if let range = note.range, range.lowerBound == wanted.range.lowerBound,
+            range.upperBound <= wanted.range.upperBound
+        {
+            job.range = range
+        }
+        if let (here, there) = note.difference(from: job) {
+            throw CommandFailure(
+                .usage,
+                "\(path).part is an export with \"\(here)\", and this is one with \"\(there)\": give the same "
+                    + "flags as then, or --force")
+        }
+        return job
+    }
+
+    // MARK: Words
+
+    private func words() throws(CommandFailure) -> ExportJob {
+        // Which events they are only the log can tell.
+        var job = ExportJob(range: 1...1)
         guard let format = ExportFormat(rawValue: format) else {
             throw CommandFailure(
                 .usage, "--format \"\(format)\": say csv, jsonl, cloudevents or ocsf")
         }
-        let columns = try self.columns()
-        let filter = try self.filter()
-        let level = try level(format)
-        let source = try log.open()
-        let seqs = try range.seqs(in: source)
-        let file = try ExportFile(output)
-        Interrupt.catchSignals()
-        let progress = StepProgress(
-            "exporting", of: Int(seqs.upperBound - seqs.lowerBound + 1))
-        var exporter = Exporter(
-            source, format: format, columns: columns, filter: filter, from: seqs.lowerBound)
-        var totals = ExportTotals()
-        var out = ByteBuffer(capacity: 4 << 20)
-        if level == nil { exporter.writeHead(into: &out) }
-        var batch = LogBatch()
-        var next = seqs.lowerBound
-        do throws(AuditFailure) {
-            while next <= seqs.upperBound, Interrupt.count == 0 {
-                try source.read(from: next, through: seqs.upperBound, into: &batch)
-                guard !batch.isEmpty else {
-                    throw AuditFailure(.damaged, "event \(next) is missing from the log")
-                }
-                if level == nil {
-                    try exporter.export(batch.page, into: &out)
-                } else {
-                    try exporter.count(batch.page, into: &totals)
-                }
-                next = batch.lastSeq + 1
-                try file.write(&out)
-                progress.show(Int(next - seqs.lowerBound))
+        job.format = format
+        if let fields {
+            do throws(AuditFailure) { job.columns = try ExportField.columns(fields) } catch {
+                throw CommandFailure(error)
             }
-        } catch {
-            progress.clear()
-            throw CommandFailure(error)
         }
-        progress.clear()
-        guard Interrupt.count == 0 else {
-            throw CommandFailure(
-                .failure, "interrupted before event \(next); the export is not whole")
-        }
-        do throws(AuditFailure) {
-            if let level {
-                _ = totals.write(by: level, as: format, paths: { exporter.path($0) }, into: &out)
-                try file.write(&out)
-            }
-            try file.finish()
-        } catch {
-            throw CommandFailure(error)
-        }
-    }
-
-    private func columns() throws(CommandFailure) -> [ExportField.Column] {
-        guard let fields else { return ExportField.columns }
-        guard aggregate == nil else {
-            throw CommandFailure(.usage, "--aggregate has fields of its own: leave out --fields")
-        }
-        do throws(AuditFailure) { return try ExportField.columns(fields) } catch {
-            throw CommandFailure(error)
-        }
+        job.filter = try filter()
+        job.level = try level(format)
+        job.showsPersons = !commitments
+        return job
     }
     private func filter() throws(CommandFailure) -> ExportFilter {
         var filter = ExportFilter()
-        for account in accounts {
-            guard account.withBytes({ AccountPath.tier($0) }) != nil else {
-                throw CommandFailure(.usage, "\"\(account)\" is no account: \(AccountPath.rule)")
+        for path in account {
+            guard path.withBytes({ AccountPath.tier($0) }) != nil else {
+                throw CommandFailure(.usage, "\"\(path)\" is no account: \(AccountPath.rule)")
             }
-            filter.accounts.append(account)
         }
-        for text in types {
+        for path in team { try tollgate.check(path, is: .team) }
+        for path in key { try tollgate.check(path, is: .key) }
+        filter.accounts = account + team + key
+        for text in type {
             guard let type = text.withBytes({ EventType($0) }) else {
                 throw CommandFailure(
                     .usage,
@@ -133,50 +173,32 @@ struct AuditExport: ParsableCommand {
             throw CommandFailure(
                 .usage, "--aggregate writes sums, not events: say --format csv or jsonl")
         }
+        guard fields == nil else {
+            throw CommandFailure(.usage, "--aggregate has fields of its own: leave out --fields")
+        }
         return level
     }
-}
-
-/// Where an export goes: stdout, or a file under a name of its own until it is whole.
-final class ExportFile {
-    private let path: String?
-    private let descriptor: Int32
-    private var part: String { (path ?? "stdout") + ".part" }
-
-    init(_ path: String?) throws(CommandFailure) {
-        self.path = path
-        guard let path else {
-            descriptor = STDOUT_FILENO
+    private func checkFlags(_ job: ExportJob) throws(CommandFailure) {
+        if verifier != nil { throw CommandFailure(.usage, "--verifier belongs to --check") }
+        guard let out else {
+            for (flag, isGiven) in [("--resume", resume), ("--force", force)] where isGiven {
+                throw CommandFailure(.usage, "\(flag) is about a file: say which with --out")
+            }
             return
         }
-        descriptor = open(path + ".part", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
+        guard !resume || !force else {
             throw CommandFailure(
-                .cannotCreate, "cannot create \(path).part: \(String(cString: strerror(errno)))")
+                .usage, "--resume goes on with a file, --force begins anew: say one of them")
         }
-    }
-    deinit { if path != nil { close(descriptor) } }
-
-    /// Writes out and empties a buffer.
-    func write(_ buffer: inout ByteBuffer) throws(AuditFailure) {
-        var sent = 0
-        while sent < buffer.count {
-            let n = Glibc.write(descriptor, buffer.base + sent, buffer.count - sent)
-            if n >= 0 { sent += n } else if errno != EINTR { throw failure("writing") }
+        guard !resume || job.level == nil else {
+            throw CommandFailure(
+                .usage,
+                "--aggregate writes nothing before its end, so there is nothing to --resume: leave it out"
+            )
         }
-        buffer.removeAll()
-    }
-    /// Gives the file its name, durably.
-    func finish() throws(AuditFailure) {
-        guard let path else { return }
-        guard fsync(descriptor) == 0 else { throw failure("flushing") }
-        guard rename(part, path) == 0 else { throw failure("naming") }
-    }
-    private func failure(_ what: String) -> AuditFailure {
-        let reason = String(cString: strerror(errno))
-        return AuditFailure(
-            .io,
-            "\(what) \(path == nil ? "stdout" : part): \(reason); the export is not whole: make room, then "
-                + "export again")
+        // It stands in a line of the manifest.
+        guard out.utf8.allSatisfy({ $0 >= 0x20 }), !out.hasSuffix("/"), !out.isEmpty else {
+            throw CommandFailure(.usage, "--out \"\(out)\" is no name of a file")
+        }
     }
 }
