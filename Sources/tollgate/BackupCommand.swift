@@ -22,9 +22,9 @@ struct BackupCommand: ParsableCommand {
             daemon's machine.
 
             Besides the log it holds hashes of secrets, and personal data where an org keeps
-            any: guard it as you guard the data directory. It does not hold the signing key,
-            nor the config file. Check it at any time with 'tollgate audit verify --dir DIR',
-            and use it with 'tollgate restore DIR NEW'.
+            any: guard it as you guard the data directory. It holds no signing key and no
+            config file. Check it at any time with 'tollgate doctor --data DIR', and use it
+            with 'tollgate restore DIR NEW'.
             """
     )
     @Argument(help: ArgumentHelp("Where to; it must not exist.", valueName: "dir"))
