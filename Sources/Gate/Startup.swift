@@ -9,10 +9,11 @@ enum Startup {
     struct Prepared: ~Copyable {
         var machine: Machine
         var floods: FloodPage
+        var personal: PersonalTable
     }
     static func prepare(
         _ journal: Journal, directory: String, now: Instant, calendar: ZoneCalendar,
-        version: String, logger: Logger
+        version: String, logger: Logger, random: (() -> UInt64)? = nil
     ) throws(DaemonFailure) -> Prepared {
         var machine = Machine(book: try loadBook(journal, logger), calendar: calendar)
         machine.advance(to: now, lapsesMax: 0)
@@ -23,7 +24,13 @@ enum Startup {
             pending: try floods.recover(journal, accounts: machine.book.accountCount),
             restored: restored.map { Restoration(seq: $0.seq, root: $0.root) },
             skipping: restored == nil ? 0 : .random(in: skippedEpochs))
-        return Prepared(machine: machine, floods: floods)
+        for erased in try PersonalTable.untold(journal.personal, journal)
+        where erased.org == .none || machine.book.path(of: erased.org) != nil {
+            machine.noteErased(erased.field, of: erased.org, [erased.commitment], reason: nil)
+        }
+        return Prepared(
+            machine: machine, floods: floods,
+            personal: try PersonalTable(journal.personal, random: random))
     }
 
     /// How many epochs are left out behind a backup: more than its original may have begun since, and
