@@ -87,15 +87,3 @@ extension Notary.Status {
         cosignedSize = state.cosigned.flatMap { try? TreeHead(parsing: $0.text) }?.size ?? 0
     }
 }
-
-extension AuditFailure {
-    init(_ error: JournalError) {
-        let kind: Kind =
-            switch error.kind {
-            case .damaged, .format: .damaged
-            case .usage: .usage
-            case .busy, .io: .io
-            }
-        self.init(kind, error.message)
-    }
-}
