@@ -56,8 +56,9 @@ package enum Daemon {
         let listeners = try listen(options, inherited, logger)
         let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
         var loop = try GateLoop(
-            system: try Kernel(), machine: opened.machine, floods: opened.floods, journal: journal,
-            readers: readers, checkpointer: checkpointer, caretaker: caretaker,
+            system: try Kernel(), machine: opened.machine, floods: opened.floods,
+            personal: opened.personal, journal: journal, readers: readers,
+            checkpointer: checkpointer, caretaker: caretaker,
             listeners: listeners, signals: signals, options: options, calendar: calendar,
             version: version, logger: logger
         )
@@ -78,6 +79,7 @@ package enum Daemon {
         package let journal: Journal
         package var machine: Machine
         var floods: FloodPage
+        var personal: PersonalTable
     }
     /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
     /// - Parameter progress: hears what is being done, in a few words.
@@ -92,7 +94,9 @@ package enum Daemon {
             journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
             version: version, logger: logger)
         try begin(journal, &start.machine)
-        return Opened(journal: journal, machine: start.machine, floods: start.floods)
+        return Opened(
+            journal: journal, machine: start.machine, floods: start.floods,
+            personal: start.personal)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.

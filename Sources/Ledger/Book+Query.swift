@@ -125,6 +125,7 @@ extension Book {
             object.field("unpriced", org.pointee.allowsUnpriced ? "allow" : "deny", into: &b)
             object.field("on_lapse", org.pointee.onLapse.name, into: &b)
             writeBilling(of: row, &object, into: &b)
+            writePrivacy(of: org, &object, into: &b)
         }
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)

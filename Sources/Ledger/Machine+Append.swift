@@ -88,6 +88,7 @@ extension Machine {
             account = AccountNumber(target)
             try check(granted, of: target, &payload)
         case .billingSet(let set): account = AccountNumber(try existing(set.account))
+        case .privacySet(let set): account = AccountNumber(try existing(set.account))
         case .priceSet(let set):
             let known = set.model.withBytes { book.prices.model(named: $0, in: book.names) }
             try check(set, of: known)
@@ -119,7 +120,8 @@ extension Machine {
             }
             number = UInt32(i)
             account = book.operators[i].account
-        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired:
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired,
+            .personalErased:
             preconditionFailure("not appendable")
         }
         if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }

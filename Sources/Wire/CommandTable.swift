@@ -11,8 +11,9 @@ extension Verb {
             .config:
             -2
         case .append, .auth: 3
+        case .erase: -3
         case .usage, .echo, .select: 2
-        case .events, .info, .hello, .ping, .quit, .command: -1
+        case .events, .personal, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -43,6 +44,8 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .erase: "user|ip|ua <text> [account= why=]"
+        case .personal: "[from= limit=]"
         case .explain:
             """
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
@@ -84,6 +87,8 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .erase: "Erases what a person's commitments in the log were made of."
+        case .personal: "Tells what commitments in the log were made of, a page at a time."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
         case .tree: "Proves what is in the log: checkpoints, proofs, cosignatures."
@@ -108,7 +113,9 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .tree, .log, .names, .info, .command,
+        case .append, .get, .list, .usage, .events, .explain, .tree, .log, .names, .erase,
+            .personal,
+            .info, .command,
             .config:
             "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
@@ -119,8 +126,8 @@ extension Verb {
         switch self {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
-        case .append: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain, .tree, .log, .names: ["readonly"]
+        case .append, .erase: ["write", "admin"]
+        case .get, .list, .usage, .events, .explain, .tree, .log, .names, .personal: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

@@ -207,41 +207,55 @@ package struct LifeQuery {
     }
 }
 
-/// `TREE checkpoint|cosigned|inclusion|consistency|cosign|manifest …`: the log's Merkle tree.
-package enum TreeQuery {
-    case checkpoint
-    case cosigned
-    case inclusion(seq: UInt64, size: UInt64?)
-    case consistency(old: UInt64, new: UInt64?)
-    case cosign(note: Bytes, witness: Bytes?)
-    case manifest(Bytes)
+/// `ERASE user|ip|ua <text> [account= why=]`.
+package struct EraseRequest {
+    package var field: PersonalField
+    package var text: Bytes
+    /// Only of this org's people; empty for everybody's.
+    package var account = Bytes.empty
+    /// Stands in the events, for ever.
+    package var why = Bytes.empty
 
     package init(_ arguments: Arguments) throws(Failure) {
-        try arguments.checkCount(.tree)
-        let (word, count) = (arguments[1], arguments.count)
-        func number(_ i: Int) throws(Failure) -> UInt64 {
-            guard let size = arguments[i].unsignedDecimal,
-                size <= UInt64(WireLimits.sequenceMax)
-            else {
-                throw Failure(.error, "'\(echo(arguments[i]))' is no event's number and no size")
-            }
-            return size
-        }
-        if word == "checkpoint", count == 2 {
-            self = .checkpoint
-        } else if word == "cosigned", count == 2 {
-            self = .cosigned
-        } else if word == "inclusion", count == 3 || count == 4 {
-            self = .inclusion(seq: try number(2), size: count == 4 ? try number(3) : nil)
-        } else if word == "consistency", count == 3 || count == 4 {
-            self = .consistency(old: try number(2), new: count == 4 ? try number(3) : nil)
-        } else if word == "cosign", count == 3 || count == 4 {
-            self = .cosign(note: arguments[2], witness: count == 4 ? arguments[3] : nil)
-        } else if word == "manifest", count == 3 {
-            self = .manifest(arguments[2])
-        } else {
+        try arguments.checkCount(.erase)
+        let word = arguments[1]
+        guard let field = PersonalField(word) else {
             throw Failure(
-                .error, "TREE does not take that: the syntax is \(Verb.tree.syntax)")
+                .error, "ERASE knows no '\(echo(word))'; the syntax is \(Verb.erase.syntax)")
+        }
+        self.field = field
+        text = arguments[2]
+        guard !text.isEmpty, text.count <= Bounds.longTextBytesMax, text.isPlainText else {
+            throw Failure(
+                .error,
+                "what is to be erased is 1 to \(Bounds.longTextBytesMax) bytes of UTF-8 without "
+                    + "control characters")
+        }
+        var fields = FieldCursor(arguments, of: .erase, from: 3)
+        while let field = try fields.next() {
+            switch field {
+            case .account: account = try fields.path()
+            case .why: why = try fields.text(max: Bounds.longTextBytesMax)
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `PERSONAL [from= limit=]`: commitments and what they were made of, a page at a time.
+package struct PersonalQuery {
+    /// Where to go on, as the page before said; 0 for the first.
+    package var from = 0
+    package var limit = WireLimits.eventsLimitDefault
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .personal, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = Int(try fields.number(0...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.eventsLimitMax)))
+            default: throw fields.unknown()
+            }
         }
     }
 }

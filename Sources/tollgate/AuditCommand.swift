@@ -13,5 +13,5 @@ struct AuditCommand: ParsableCommand {
               tollgate audit export --period 2026-11 --team acme/ml --output november.csv
               tollgate audit export --format jsonl --dir /var/lib/tollgate | jq .cost_usd
             """,
-        subcommands: [AuditExport.self])
+        subcommands: [AuditExport.self, AuditErase.self])
 }

@@ -70,6 +70,8 @@ struct Verbs: ~Copyable {
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .erase: _ = try EraseRequest(arguments)
+        case .personal: _ = try PersonalQuery(arguments)
         case .log: _ = try LogQuery(arguments)
         case .names: _ = try NamesQuery(arguments)
         case .explain:
