@@ -16,7 +16,26 @@ struct AuditErase: ParsableCommand {
             events and exports show the commitment from then on. Backups that were made before
             still have the text. Asking twice is harmless.
             """)
-    @OptionGroup var connection: ConnectionOptions
+    // As `ConnectionOptions` has them, but for the login: here a user is somebody else.
+    @Option(help: ArgumentHelp("The daemon's Unix socket.", valueName: "path"))
+    var socket: String?
+    @Option(
+        help: ArgumentHelp(
+            "The daemon's data directory; its socket is DIR/tollgate.sock.", valueName: "dir"))
+    var data: String?
+    @Option(
+        help: ArgumentHelp(
+            "The daemon's TCP address; needs --operator and TOLLGATE_SECRET.",
+            valueName: "host:port"))
+    var tcp: String?
+    @Option(
+        help: ArgumentHelp(
+            "The operator to log in as; the secret comes from TOLLGATE_SECRET.", valueName: "name"))
+    var `operator`: String?
+    @Option(
+        help: ArgumentHelp(
+            "A config file (JSON); default: DIR/tollgate.json if there is one.", valueName: "file"))
+    var config: String?
     @OptionGroup var format: FormatOptions
     @Option(help: ArgumentHelp("A user; repeatable.", valueName: "text")) var user: [String] = []
     @Option(help: ArgumentHelp("An address; repeatable.", valueName: "text")) var ip: [String] = []
@@ -42,7 +61,10 @@ struct AuditErase: ParsableCommand {
         try Confirmation.ask(
             "Erase \(what) of \(account ?? "all orgs")? It cannot be brought back.", yes: yes,
             doing: "erase", undone: "nothing was erased")
-        let client = try connection.connect()
+        let settings = try Settings(
+            flags: [.socket: socket, .data: data, .tcp: tcp, .user: `operator`],
+            configFile: config, mayReadDefaultFile: false)
+        let client = try Client(try settings.target())
         var results: [JSON] = []
         for (field, text) in texts { results += try erase(field, text, client) }
         let erased = results.compactMap { $0["erased"]?.integer }.reduce(0, +)

@@ -405,7 +405,16 @@ extension ThroughTheSocket {
             #expect(try client.events().last?.text("account") == "acme")
             _ = try apply(policy.replacing("[user, ua]", with: "[ip]"))
             _ = try client.reserve("in=1 user=ada ip=192.0.2.1")
-            #expect(try values(client).map { $0.text("field") } == ["ip"])
+            let kept = try values(client)
+            #expect(kept.map { $0.text("field") } == ["ip"])
+            let erase = ["audit", "erase", "--ip", "192.0.2.1", "--account", "acme"] + socket
+            #expect(try Program.run(erase).status == 64, "nobody can be asked")
+            let erased = try Program.run(erase + ["--yes", "--reason", "request 17"])
+            #expect(erased.status == 0 && erased.lines == [kept[0].text("commitment")], "\(erased)")
+            #expect(try client.events().last?.text("reason") == "request 17")
+            let again = try Program.run(erase + ["--yes"])
+            #expect(again.status == 1 && again.errors.contains("nothing is kept"), "\(again)")
+            #expect(try Program.run(["audit", "erase", "--yes"] + socket).status == 64)
             #expect(try daemon.stop() == 0)
         }
     }
