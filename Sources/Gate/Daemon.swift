@@ -1,3 +1,4 @@
+import Audit
 import CLinux
 import Events
 import Glibc
@@ -38,7 +39,12 @@ package enum Daemon {
         }
         let journal = opened.journal
 
-        let readers = try Readers(journal: journal, threads: options.readers)
+        let notary = Notary(directory: options.dataDirectory, ledger: journal.ledgerID)
+        if let problem = notary.status.problem {
+            logger.critical("no checkpoint is signed: \(problem)")
+        }
+        let readers = try Readers(
+            journal: journal, notary: notary, threads: options.readers, logger: logger)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
@@ -115,8 +121,11 @@ package enum Daemon {
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        settings.projections = projections()
         return settings
     }
+    /// What a served ledger keeps beside its log; fresh ones for each opening.
+    package static func projections() -> [any Projection] { [MerkleTree()] }
     static func openJournal(
         _ settings: JournalOptions, _ logger: Logger
     ) throws(DaemonFailure) -> Journal {

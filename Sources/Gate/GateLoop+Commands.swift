@@ -1,3 +1,4 @@
+import Audit
 import Events
 import Glibc
 import Journal
@@ -57,6 +58,7 @@ extension GateLoop {
                 let query = try PersonalQuery(arguments)
                 ask(session, .personal(from: query.from, limit: query.limit))
             case .explain: try explain(session, arguments)
+            case .tree: try tree(session, arguments)
             case .log: try log(session, arguments)
             case .names: try names(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
@@ -413,6 +415,7 @@ extension GateLoop {
     private func info() -> String {
         let journal = journal.statistics
         let disk = caretaker?.diskOutlook
+        let tree = readers.notary.status
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -452,6 +455,12 @@ extension GateLoop {
             personal_texts:\(personal.count)\r
             open_holds:\(machine.book.openHolds)\r
             remembered_holds:\(machine.book.rememberedHolds)\r
+            # Tree\r
+            tree_origin:\(tree.origin)\r
+            tree_key:\(tree.verifierKey)\r
+            tree_signed_size:\(tree.signedSize)\r
+            tree_cosigned_size:\(tree.cosignedSize)\r
+            tree_problem:\(tree.problem ?? "")\r
             # Journal\r
             state:\(state)\r
             state_reason:\(self.journal.stateReason)\r

@@ -78,7 +78,7 @@ extension GateLoop {
         case .erase:
             let request = try EraseRequest(arguments)
             if !request.account.isEmpty { try requirePath(request.account) }
-        case .info, .log, .names, .personal: try require(false, "of the whole ledger")
+        case .info, .tree, .log, .names, .personal: try require(false, "of the whole ledger")
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: break
         }
     }

@@ -1,7 +1,9 @@
+import Audit
 import CLinux
 import Events
 import Glibc
 import Journal
+import Logging
 import Synchronization
 import Wire
 
@@ -16,6 +18,7 @@ final class Readers: Sendable {
         case names(NameKind, from: UInt32)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        case tree(TreeQuestion)
         case personal(from: Int, limit: Int)
     }
     struct Job: Sendable {
@@ -38,13 +41,20 @@ final class Readers: Sendable {
     let mailDescriptor: Int32
     private let wakeDescriptor: Int32
     let journal: Journal
+    /// Signs what TREE answers.
+    let notary: Notary
+    let logger: Logger
     private let persons: PersonalIndex
     private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
 
-    init(journal: Journal, threads count: Int) throws(DaemonFailure) {
+    init(
+        journal: Journal, notary: Notary, threads count: Int, logger: Logger
+    ) throws(DaemonFailure) {
         self.journal = journal
+        self.notary = notary
+        self.logger = logger
         persons = PersonalIndex(journal.personal)
         mailDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE))
@@ -130,6 +140,7 @@ final class Readers: Sendable {
             case .names(let kind, let from): try writeNames(kind, from: from, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
+            case .tree(let question): json.append(try tree(question))
             case .personal(let from, let limit):
                 try writePersonal(from: from, limit: limit, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):

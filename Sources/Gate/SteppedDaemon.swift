@@ -1,3 +1,4 @@
+import Audit
 import CLinux
 import Events
 import Glibc
@@ -35,7 +36,9 @@ package final class SteppedDaemon {
             }
         }
         start.machine.isPaused = journal.state != .normal
-        readers = try Readers(journal: journal, threads: 0)
+        let notary = Notary(
+            directory: settings.directory, ledger: journal.ledgerID, rig: settings.rig)
+        readers = try Readers(journal: journal, notary: notary, threads: 0, logger: logger)
         names = NameCache(journal: journal)
         follower = try Follower(
             journal, every: UInt64(options.checkpointEvents), logger: logger)

@@ -7,7 +7,9 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .extend, .settle, .release, .get, .list, .explain, .log, .names, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .explain, .tree, .log, .names, .client,
+            .config:
+            -2
         case .append, .auth: 3
         case .erase: -3
         case .usage, .echo, .select: 2
@@ -49,6 +51,11 @@ extension Verb {
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
             ua= ack= temperature= batch= priority= prompt= capability=] | <hold>|<seq> [from=]
             """
+        case .tree:
+            """
+            checkpoint | cosigned | inclusion <seq> [<size>] | consistency <old> [<new>] | \
+            cosign <note> [<witness>] | manifest <lines>
+            """
         case .log: "from= [to= limit=]"
         case .names: "accounts|models|operators [from=]"
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
@@ -84,6 +91,7 @@ extension Verb {
         case .personal: "Tells what commitments in the log were made of, a page at a time."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
+        case .tree: "Proves what is in the log: checkpoints, proofs, cosignatures."
         case .log: "Reads the log as it is stored, frame by frame; for programs that audit it."
         case .names: "Tells what the numbers in stored events stand for, a page at a time."
         case .info: "Shows counters and state of the daemon."
@@ -105,7 +113,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .log, .names, .erase, .personal,
+        case .append, .get, .list, .usage, .events, .explain, .tree, .log, .names, .erase,
+            .personal,
             .info, .command,
             .config:
             "server"
@@ -118,7 +127,7 @@ extension Verb {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append, .erase: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain, .log, .names, .personal: ["readonly"]
+        case .get, .list, .usage, .events, .explain, .tree, .log, .names, .personal: ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

@@ -72,6 +72,7 @@ struct Verbs: ~Copyable {
         case .events: _ = try EventsQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)
+        case .tree: _ = try TreeQuery(arguments)
         case .log: _ = try LogQuery(arguments)
         case .names: _ = try NamesQuery(arguments)
         case .explain:
