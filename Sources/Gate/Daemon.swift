@@ -95,7 +95,13 @@ package enum Daemon {
             version: version, logger: logger)
         try begin(journal, &start.machine)
         if let backup = journal.restored {
-            do throws(JournalError) { try journal.forgetBackup() } catch {
+            do throws(JournalError) {
+                // Under a name of its own: what the lost original has signed since is not known.
+                try Notary.beginAnew(
+                    directory: options.dataDirectory, ledger: journal.ledgerID,
+                    epoch: start.machine.book.epoch)
+                try journal.forgetBackup()
+            } catch {
                 throw DaemonFailure(error)
             }
             logger.notice(

@@ -20,8 +20,9 @@ struct RestoreCommand: ParsableCommand {
 
             What the original answered after the backup is not in it. 'tollgate serve'
             refuses the directory until --from-backup says that the original has stopped for
-            good: then it begins an epoch that no hold's name of the original can meet. A
-            SETTLE for a hold that is lost is charged when it names its key and model.
+            good: then it begins an epoch that no hold's name of the original can meet, and
+            signs with a new key under a new origin. A SETTLE for a hold that is lost is
+            charged when it names its key and model.
             """
     )
     @Argument(help: ArgumentHelp("What 'tollgate backup' has made.", valueName: "backup"))

@@ -113,6 +113,11 @@ extension ThroughTheSocket {
                 #expect(start.type == "epoch.started")
                 let restored = try #require(start["restored"] as? [String: Any])
                 #expect(restored.seq == said.seq && restored.text("root") == said.root)
+                let key = try String(
+                    contentsOfFile: daemon.scratch.file("restored\(n)/signing.key"), encoding: .utf8
+                )
+                #expect(key.contains("/\(start.number("epoch"))+"), "an origin of its own")
+                #expect(!exists(daemon.scratch, "backup\(n)/signing.key"))
                 // The second fold of all events agrees.
                 #expect(try copy.stop() == 0, "\(copy.errors)")
             }
