@@ -138,6 +138,12 @@ extension StoredEvent {
 
 extension AuditFailure {
     package init(_ error: JournalError) {
-        self.init(error.kind == .damaged || error.kind == .format ? .damaged : .io, error.message)
+        let kind: Kind =
+            switch error.kind {
+            case .damaged, .format: .damaged
+            case .usage: .usage
+            case .busy, .io: .io
+            }
+        self.init(kind, error.message)
     }
 }

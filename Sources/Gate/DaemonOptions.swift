@@ -93,6 +93,8 @@ enum GateLimits {
     static let wrongPasswordsMax = 5
     /// How long a drain waits for clients to take their answers, in milliseconds.
     static let drainMilliseconds = 5_000
+    /// Orgs of whose people one ERASE erases a text.
+    static let eraseOrgsMax = 64
     /// The largest answer to EVENTS, in bytes; the rest is paged.
     static let eventsAnswerBytesMax = 8 << 20
     /// Events that one answer to EXPLAIN looks through: a second or so of one reader.

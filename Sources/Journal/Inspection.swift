@@ -134,6 +134,20 @@ package final class Inspection {
         return findings
     }
 
+    /// The checkpoints that are whole, the oldest first.
+    package func wholeCheckpoints() throws(JournalError) -> [Checkpoint] {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        var whole: [Checkpoint] = []
+        for seq in checkpoints.seqs() {
+            let file = "\(checkpoints.directory)/\(seq).book"
+            let loaded = try checkpoints.load(file, seq) { seq throws(JournalError) in
+                try log.checksum(of: seq)
+            }
+            if case .success(let checkpoint) = loaded { whole.append(checkpoint) }
+        }
+        return whole
+    }
+
     /// How the ring fits the journal.
     package enum RingFinding {
         /// There is none, as in a directory that was restored from a backup.

@@ -244,10 +244,9 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         // An org's day reaches into the time from at most this far outside.
         let reach: UInt32 = 26 * 60
-        let wide =
-            (range.lowerBound > reach ? range.lowerBound - reach : 0)
-            ..<(range.upperBound
-            < .max - reach ? range.upperBound + reach : .max)
+        let first = range.lowerBound > reach ? range.lowerBound - reach : 0
+        let last = range.upperBound < .max - reach ? range.upperBound + reach : .max
+        let wide = first..<last
         try scan(wide, &fold, rows)
         // The groups by hour become groups by day.
         (groups, sums, total) = ([:], [], RollupCounts())

@@ -233,6 +233,56 @@ package struct RollupsQuery {
         if let from, let to, from >= to {
             throw Failure(.error, "from=\(from) is not before to=\(to): nothing lies between them")
         }
+/// `ERASE user|ip|ua <text> [account= why=]`.
+package struct EraseRequest {
+    package var field: PersonalField
+    package var text: Bytes
+    /// Only of this org's people; empty for everybody's.
+    package var account = Bytes.empty
+    /// Stands in the events, for ever.
+    package var why = Bytes.empty
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.erase)
+        let word = arguments[1]
+        guard let field = PersonalField(word) else {
+            throw Failure(
+                .error, "ERASE knows no '\(echo(word))'; the syntax is \(Verb.erase.syntax)")
+        }
+        self.field = field
+        text = arguments[2]
+        guard !text.isEmpty, text.count <= Bounds.longTextBytesMax, text.isPlainText else {
+            throw Failure(
+                .error,
+                "what is to be erased is 1 to \(Bounds.longTextBytesMax) bytes of UTF-8 without "
+                    + "control characters")
+        }
+        var fields = FieldCursor(arguments, of: .erase, from: 3)
+        while let field = try fields.next() {
+            switch field {
+            case .account: account = try fields.path()
+            case .why: why = try fields.text(max: Bounds.longTextBytesMax)
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `PERSONAL [from= limit=]`: commitments and what they were made of, a page at a time.
+package struct PersonalQuery {
+    /// Where to go on, as the page before said; 0 for the first.
+    package var from = 0
+    package var limit = WireLimits.eventsLimitDefault
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .personal, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = Int(try fields.number(0...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.eventsLimitMax)))
+            default: throw fields.unknown()
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ struct AuditCommand: ParsableCommand {
             Examples:
               tollgate audit export --period 2026-11 --team acme/ml --output november.csv
               tollgate audit export --format jsonl --dir /var/lib/tollgate | jq .cost_usd
+              tollgate audit replay
             """,
-        subcommands: [AuditExport.self])
+        subcommands: [AuditExport.self, AuditReplay.self, AuditErase.self])
 }

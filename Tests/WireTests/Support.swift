@@ -75,6 +75,8 @@ func outcome(_ line: String) -> String {
             case .list: _ = try ListQuery(arguments)
             case .usage: _ = try UsageQuery(arguments)
             case .events: _ = try EventsQuery(arguments)
+            case .erase: _ = try EraseRequest(arguments)
+            case .personal: _ = try PersonalQuery(arguments)
             case .log: _ = try LogQuery(arguments)
             case .names: _ = try NamesQuery(arguments)
             case .auth: _ = try Credentials(arguments)

@@ -71,6 +71,8 @@ struct Verbs: ~Copyable {
         case .usage: _ = try UsageQuery(arguments)
         case .rollups: _ = try RollupsQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .erase: _ = try EraseRequest(arguments)
+        case .personal: _ = try PersonalQuery(arguments)
         case .log: _ = try LogQuery(arguments)
         case .names: _ = try NamesQuery(arguments)
         case .explain:
