@@ -233,6 +233,9 @@ package struct RollupsQuery {
         if let from, let to, from >= to {
             throw Failure(.error, "from=\(from) is not before to=\(to): nothing lies between them")
         }
+    }
+}
+
 /// `ERASE user|ip|ua <text> [account= why=]`.
 package struct EraseRequest {
     package var field: PersonalField

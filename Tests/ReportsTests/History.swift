@@ -2,6 +2,8 @@ import Events
 import Journal
 import TestSupport
 
+@testable import Reports
+
 /// A made-up log with everything that roll-ups count, and beside it what they must say, found in the simplest
 /// way: a dictionary of every hour.
 struct History {

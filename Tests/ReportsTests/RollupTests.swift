@@ -232,7 +232,8 @@ final class RollupLedger {
         var damaged = before[key]!
         damaged[damaged.count - 1] ^= 4
         try ledger.journal.log.environment.write { (txn) throws(LMDBError) in
-            var (name, value) = (ByteBuffer(), ByteBuffer())
+            var name = ByteBuffer()
+            var value = ByteBuffer()
             key.withUnsafeBytes { name.append(Bytes($0)) }
             damaged.withUnsafeBytes { value.append(Bytes($0)) }
             try txn.rows(of: .rollups).put(name.bytes, value.bytes)
