@@ -28,6 +28,7 @@ package struct RollupQuery: Sendable {
 
     /// Reads `team,model`; nil, with the reason, when it is no list of dimensions or they do not go together.
     package static func dimensions(_ text: String) throws(Failure) -> [Dimension] {
+        guard !text.isEmpty else { return [] }
         var found: [Dimension] = []
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let dimension = Dimension(rawValue: String(word)) else {

@@ -184,7 +184,7 @@ struct History {
             ? Extras.Billed(amount: Nanodollars(usd * 7), currency: Currency(Bytes("CNY"))!) : nil
     }
     private static let yuan = RollupTag(Currency(Bytes("CNY"))!)
-    private func bill(_ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32) {
+    private static func bill(_ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32) {
         if account == 6 {
             counts.add(usd * 7, under: History.yuan)
         } else {
@@ -196,7 +196,7 @@ struct History {
             input: Int64(below(1_000)) + 50, output: Int64(below(500)) + 20,
             cached: Int64(below(20)), cacheWrite: Int64(below(20)), reasoning: Int64(below(20)))
     }
-    private func use(
+    private static func use(
         _ counts: inout RollupCounts, _ usage: TokenUsage, _ usd: Int64, _ outcome: Outcome,
         _ ms: UInt32, _ account: UInt32
     ) {
@@ -206,7 +206,7 @@ struct History {
         counts[.cacheWrite] += usage.cacheWrite
         counts[.reasoning] += usage.reasoning
         counts[.usd] += usd
-        bill(&counts, usd, account)
+        History.bill(&counts, usd, account)
         switch outcome {
         case .exact: counts[.exact] += 1
         case .partial:
@@ -241,7 +241,7 @@ struct History {
             // What the lapse, or its correction, counted goes.
             count(hold.key, hold.rows) {
                 $0[.usd] -= hold.usd
-                bill(&$0, -hold.usd, hold.key.account)
+                History.bill(&$0, -hold.usd, hold.key.account)
                 guard hold.isLapse else { return }
                 $0[.lapsedUSD] -= hold.usd
                 $0[.lapsedTokens] -= hold.tokens
@@ -252,7 +252,7 @@ struct History {
         count(key, hold.rows) {
             $0[.settled] += 1
             if isLate { $0[.late] += 1 }
-            use(&$0, usage, usd, outcome, ms, key.account)
+            History.use(&$0, usage, usd, outcome, ms, key.account)
         }
         (hold.isEnded, hold.mayBeLate, hold.isLapse) = (true, false, false)
         (hold.usd, hold.key) = (usd, key)
@@ -278,7 +278,7 @@ struct History {
         count(hold.key, hold.rows) {
             $0[.lapsed] += 1
             $0[.usd] += hold.usd
-            bill(&$0, hold.usd, hold.key.account)
+            History.bill(&$0, hold.usd, hold.key.account)
             $0[.lapsedUSD] += hold.usd
             $0[.lapsedTokens] += hold.tokens
         }
@@ -307,7 +307,7 @@ struct History {
         count(key, rows) {
             $0[.charged] += 1
             if isForeign { $0[.late] += 1 }
-            use(&$0, usage, usd, .exact, ms, account)
+            History.use(&$0, usage, usd, .exact, ms, account)
         }
         charges.append(
             Hold(
@@ -336,7 +336,7 @@ struct History {
             $0[.corrected] += 1
             $0[.usd] += usd - charge.usd
             if charge.isLapse { $0[.lapsedUSD] += usd - charge.usd }
-            bill(&$0, usd - charge.usd, account)
+            History.bill(&$0, usd - charge.usd, account)
         }
         charge.usd = usd
         if pick < ended.count {
