@@ -48,7 +48,8 @@ let package = Package(
         .target(
             name: "Journal", dependencies: ["Events", "CLMDB", "CLinux"], swiftSettings: strict),
         // What is made of the log for finance, and for auditors.
-        .target(name: "Reports", dependencies: ["Events", "Journal"], swiftSettings: strict),
+        .target(
+            name: "Reports", dependencies: ["Events", "Journal", "CLinux"], swiftSettings: strict),
         .target(
             name: "Audit",
             dependencies: [

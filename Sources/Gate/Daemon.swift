@@ -5,6 +5,7 @@ import Glibc
 import Journal
 import Ledger
 import Logging
+import Reports
 import Wire
 
 /// The daemon: everything wired together, from an open directory to an orderly end.
@@ -127,11 +128,13 @@ package enum Daemon {
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
-        settings.projections = projections()
+        settings.projections = projections(makesRollupsAnew: options.makesRollupsAnew)
         return settings
     }
     /// What a served ledger keeps beside its log; fresh ones for each opening.
-    package static func projections() -> [any Projection] { [MerkleTree()] }
+    package static func projections(makesRollupsAnew: Bool = false) -> [any Projection] {
+        [MerkleTree(), Rollups(makesAnew: makesRollupsAnew)]
+    }
     static func openJournal(
         _ settings: JournalOptions, _ logger: Logger
     ) throws(DaemonFailure) -> Journal {

@@ -31,6 +31,8 @@ package struct DaemonOptions: Sendable {
     package var goesOnFromBackup = false
     /// Threads that serve what scans the log.
     package var readers = 2
+    /// Whether the roll-ups are made from the whole log again, whatever their table holds.
+    package var makesRollupsAnew = false
 
     package init(dataDirectory: String) { self.dataDirectory = dataDirectory }
 

@@ -3,6 +3,7 @@ import Events
 import Glibc
 import Journal
 import Ledger
+import Reports
 import Wire
 
 extension GateLoop {
@@ -58,6 +59,7 @@ extension GateLoop {
                 let query = try PersonalQuery(arguments)
                 ask(session, .personal(from: query.from, limit: query.limit))
             case .explain: try explain(session, arguments)
+            case .rollups: try rollups(session, arguments)
             case .tree: try tree(session, arguments)
             case .log: try log(session, arguments)
             case .names: try names(session, arguments)
@@ -355,6 +357,23 @@ extension GateLoop {
         var json = ByteBuffer(capacity: 4_096)
         machine.explain(request, into: &json)
         appendReply(session) { $0.reply(bulk: json.bytes) }
+    }
+
+    private mutating func rollups(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let asked = try RollupsQuery(arguments)
+        var query = RollupQuery()
+        query.from = asked.from ?? query.from
+        query.to = asked.to ?? query.to
+        query.by = try RollupQuery.dimensions(asked.by.string)
+        query.after = asked.after
+        // Who sees only a part of the tree gets that part's sums.
+        query.account =
+            asked.account.isEmpty
+            ? session.pointee.confinement : try machine.book.number(of: asked.account)
+        if query.account == AccountNumber.none { query.account = nil }
+        ask(session, .rollups(query))
     }
 
     // MARK: The handshake

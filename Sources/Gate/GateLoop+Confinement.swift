@@ -75,6 +75,9 @@ extension GateLoop {
         case .events:
             let query = try EventsQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
+        case .rollups:
+            let query = try RollupsQuery(arguments)
+            if !query.account.isEmpty { try requirePath(query.account) }
         case .erase:
             let request = try EraseRequest(arguments)
             if !request.account.isEmpty { try requirePath(request.account) }

@@ -11,7 +11,7 @@ extension Role {
         case .get, .events, .tree, .log, .names, .personal: self == .admin || self == .auditor
         case .erase: self == .admin
         case .explain: self == .admin || self == .auditor || self == .developer
-        case .list, .usage: self != .relay
+        case .list, .usage, .rollups: self != .relay
         case .info: self != .relay && self != .developer
         }
     }

@@ -4,6 +4,7 @@ import Events
 import Glibc
 import Journal
 import Logging
+import Reports
 import Synchronization
 import Wire
 
@@ -18,6 +19,7 @@ final class Readers: Sendable {
         case names(NameKind, from: UInt32)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        case rollups(RollupQuery)
         case tree(TreeQuestion)
         case personal(from: Int, limit: Int)
     }
@@ -140,6 +142,7 @@ final class Readers: Sendable {
             case .names(let kind, let from): try writeNames(kind, from: from, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
+            case .rollups(let query): try writeRollups(query, into: &json)
             case .tree(let question): json.append(try tree(question))
             case .personal(let from, let limit):
                 try writePersonal(from: from, limit: limit, &names, into: &json)

@@ -202,7 +202,13 @@ extension Log {
             let rows = txn.rows(of: projection.table)
             if resumes {
                 let seq = try projection.resume(rows)
-                precondition(seq + 1 == events.firstSeq, "a projection is where the log is")
+                precondition(seq < events.firstSeq, "a projection is never ahead of the log")
+                // What it had folded without writing its rows.
+                try rows.pages(from: seq + 1, through: events.firstSeq - 1) {
+                    (page) throws(LMDBError) in
+                    try projection.fold(page, into: rows)
+                    return true
+                }
             }
             try projection.fold(events, into: rows)
         }

@@ -11,7 +11,8 @@ package protocol Projection: AnyObject, Sendable {
     /// Takes up what the table holds and forgets everything else: at the start, and after a transaction
     /// that did not come to be.
     ///
-    /// - Returns: the last event that is folded; 0 for an empty table.
+    /// - Returns: the last event that is in the table; 0 for an empty one. What lies between it and the log's
+    ///   end, where rows are not written with every transaction, is folded again.
     func resume(_ rows: borrowing ProjectionRows) throws(LMDBError) -> UInt64
     /// Folds the events behind that one, once a transaction, and leaves in the table what `resume` needs.
     /// It runs on the committer's thread, and everybody who waits for the disk waits for it.
@@ -112,6 +113,35 @@ package struct ProjectionRows: ~Copyable {
             return true
         } catch {
             throw LMDBError(code: MDB_CORRUPTED, action: "reading an event behind a projection")
+        }
+    }
+    /// Hands out the events from `first` through `last` page by page, those that this transaction has appended
+    /// included, until `body` returns false.
+    package func pages(
+        from first: UInt64, through last: UInt64,
+        _ body: (EventPage) throws(LMDBError) -> Bool
+    ) throws(LMDBError) {
+        var next = max(first, 1)
+        // A copy: what the body writes may move the pages of this transaction.
+        var copy = ByteBuffer(capacity: Log.pageBytesMax)
+        while next <= last {
+            var page: EventPage?
+            do throws(JournalError) {
+                let cursor = try Cursor(txn, databases[Database.events.rawValue])
+                if let row = try cursor.page(holding: next) {
+                    let found = try EventPage(verifying: row, from: next, through: last)
+                    copy.removeAll()
+                    copy.append(found.frames)
+                    page = EventPage(
+                        firstSeq: found.firstSeq, count: found.count, frames: copy.bytes)
+                }
+            } catch {
+                throw LMDBError(
+                    code: MDB_CORRUPTED, action: "reading the events behind a projection")
+            }
+            guard let page else { return }
+            next = page.lastSeq + 1
+            guard try body(page) else { return }
         }
     }
     /// What an event's number for an account, a model or an operator stands for.

@@ -23,6 +23,10 @@ package enum Listing: Sendable {
 }
 
 extension Book {
+    /// The number that events give an account.
+    package func number(of path: Bytes) throws(Failure) -> AccountNumber {
+        AccountNumber(try account(path))
+    }
     func account(_ path: Bytes) throws(Failure) -> UInt32 {
         guard AccountPath.tier(path) != nil else {
             throw Failure(.error, "an account is a path: \(AccountPath.rule)")

@@ -13,7 +13,7 @@ extension Verb {
         case .append, .auth: 3
         case .erase: -3
         case .usage, .echo, .select: 2
-        case .events, .personal, .info, .hello, .ping, .quit, .command: -1
+        case .events, .rollups, .personal, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -44,6 +44,7 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .rollups: "[from= to= by= account= after=]"
         case .erase: "user|ip|ua <text> [account= why=]"
         case .personal: "[from= limit=]"
         case .explain:
@@ -87,6 +88,7 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .rollups: "Sums what was used by hour, account, model, tier or tag, as JSON."
         case .erase: "Erases what a person's commitments in the log were made of."
         case .personal: "Tells what commitments in the log were made of, a page at a time."
         case .explain:
@@ -113,7 +115,7 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .tree, .log, .names, .erase,
+        case .append, .get, .list, .usage, .events, .explain, .rollups, .tree, .log, .names, .erase,
             .personal,
             .info, .command,
             .config:
@@ -127,7 +129,8 @@ extension Verb {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
         case .append, .erase: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain, .tree, .log, .names, .personal: ["readonly"]
+        case .get, .list, .usage, .events, .explain, .rollups, .tree, .log, .names, .personal:
+            ["readonly"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

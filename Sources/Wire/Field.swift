@@ -7,7 +7,7 @@ enum Field: UInt8, CaseIterable {
     case cached, cacheWrite, reasoning, milliseconds, outcome, key, model
     case why, under, after, limit, from, to, type, account
     case temperature, batch, priority, prompt, capability
-    case wait, prio
+    case wait, prio, by
 
     var name: StaticString {
         switch self {
@@ -46,6 +46,7 @@ enum Field: UInt8, CaseIterable {
         case .capability: "capability"
         case .wait: "wait"
         case .prio: "prio"
+        case .by: "by"
         }
     }
     /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
@@ -100,6 +101,7 @@ enum Field: UInt8, CaseIterable {
         case 0x3D74706D6F7270: .prompt  // prompt=
         case 0x3D_7469_6177: .wait  // wait=
         case 0x3D_6F69_7270: .prio  // prio=
+        case 0x3D_7962: .by  // by=
         default: nil
         }
     }
@@ -221,6 +223,12 @@ struct FieldCursor: ~Copyable {
             throw notAText(Bounds.longTextBytesMax)
         }
         return value
+    }
+    mutating func instant() throws(Failure) -> Instant {
+        guard let instant = Instant(parsing: value) else {
+            throw notOneOf("an instant such as 2026-11-22T10:00:00Z")
+        }
+        return instant
     }
     mutating func path() throws(Failure) -> Bytes {
         guard AccountPath.tier(value) != nil else {

@@ -207,6 +207,35 @@ package struct LifeQuery {
     }
 }
 
+/// `ROLLUPS [from= to= by= account= after=]`: what was used, summed by hour, account, model and more.
+package struct RollupsQuery {
+    package var from: Instant?
+    package var to: Instant?
+    /// Dimensions, separated by commas; empty for one sum of all.
+    package var by = Bytes.empty
+    /// Only this account and what stands below it; empty for all.
+    package var account = Bytes.empty
+    /// The `next` of the page before.
+    package var after: UInt32?
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .rollups, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = try fields.instant()
+            case .to: to = try fields.instant()
+            case .by: by = try fields.text()
+            case .account: account = try fields.path()
+            case .after: after = UInt32(try fields.number(0...Int64(UInt32.max)))
+            default: throw fields.unknown()
+            }
+        }
+        if let from, let to, from >= to {
+            throw Failure(.error, "from=\(from) is not before to=\(to): nothing lies between them")
+        }
+    }
+}
+
 /// `ERASE user|ip|ua <text> [account= why=]`.
 package struct EraseRequest {
     package var field: PersonalField

@@ -95,6 +95,9 @@ struct Serve: ParsableCommand {
             "Log lines for people, or JSON for machines: text or json (default: text).",
             valueName: "format"))
     var logFormat: String?
+    @Flag(
+        help: "Make the roll-ups behind reports anew from the whole log first; see 'reindex'.")
+    var reindex = false
 
     func run() throws {
         let settings = try Settings(
@@ -109,6 +112,7 @@ struct Serve: ParsableCommand {
             ],
             configFile: config)
         var options = try Self.options(settings)
+        options.makesRollupsAnew = reindex
         // No setting: what stays in a file would be said for the next restored backup, too.
         options.goesOnFromBackup = fromBackup
         let (logger, queue) = try Self.log(settings)

@@ -41,7 +41,7 @@ enum Arrows {
         "Wire": ["Events"],
         "Journal": Set(["Events", "CLMDB", "CLinux"]).union(system),
         // The read side: of the log alone, and of what answers were derived from.
-        "Reports": Set(["Events", "Journal"]).union(system),
+        "Reports": Set(["Events", "Journal", "CLinux"]).union(system),
         "Audit": Set(["Events", "Ledger", "Journal", "CLinux", "Crypto"]).union(system),
         "Gate": Set([
             "Ledger", "Wire", "Journal", "Reports", "Audit", "Events", "CLinux", "Crypto",

@@ -69,6 +69,7 @@ struct Verbs: ~Copyable {
         case .get: _ = try GetQuery(arguments)
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
+        case .rollups: _ = try RollupsQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)

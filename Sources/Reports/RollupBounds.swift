@@ -1,0 +1,35 @@
+import Events
+
+/// Every bound of the roll-ups, with its relations.
+package enum RollupBounds {
+    /// The layout of the table; another one is made anew from the log.
+    static let version: UInt32 = 1
+    /// Rows are written each time so many events are folded, at the same events whatever the
+    /// transactions were: so the table is a function of the log, a row that many events touch is
+    /// written once for all of them, and a commit of a few events writes no row at all.
+    package static let segmentEvents: UInt64 = 8_192
+    /// Most rows that one event touches: its hour's, the hour's total, and one a tag.
+    static let rowsPerEventMax = 5
+    /// Recent placings that are remembered; of an older one the event is read again.
+    static let placings = 1 << 16
+    /// The same for a reader, which folds less than a segment.
+    static let placingsOfReader = 1 << 13
+    /// Texts of tags that are remembered between segments.
+    static let textsMax = 1 << 16
+    /// The longest key of a row: a kind, a day, a team, and the longest text.
+    static let keyBytesMax = 1 + 4 + 4 + 1 + 255
+    /// A totals row is for so many accounts (a power of two), so that a page of keys can be checked.
+    static let accountsPerTotal: UInt32 = 1 << accountsPerTotalBits
+    static let accountsPerTotalBits: UInt32 = 12
+    /// Groups after which an answer by time ends with the hour it is in.
+    static let groupsPerPage = 4_096
+    /// More groups than this of one page are refused: whoever asks must ask for less.
+    static let groupsMax = 32_768
+
+    static func check() {
+        precondition(groupsPerPage <= groupsMax)
+        precondition(segmentEvents > 0 && placings.nonzeroBitCount == 1)
+        precondition(placingsOfReader.nonzeroBitCount == 1)
+        precondition(keyBytesMax <= 511, "LMDB's longest key")
+    }
+}

@@ -1,0 +1,154 @@
+import Events
+
+/// What a row of the roll-ups says: every field, and what stands under tags, in order of the tags.
+package struct RollupCounts: Sendable, Equatable {
+    package struct Tagged: Sendable, Equatable {
+        package var tag: RollupTag
+        package var value: Int64
+    }
+    private(set) var fields = [Int64](repeating: 0, count: RollupField.count)
+    package private(set) var tagged: [Tagged] = []
+
+    package init() {}
+
+    package subscript(field: RollupField) -> Int64 {
+        get { fields[field.rawValue] }
+        set { fields[field.rawValue] = newValue }
+    }
+    package subscript(tag: RollupTag) -> Int64 {
+        let i = place(of: tag)
+        return i < tagged.count && tagged[i].tag == tag ? tagged[i].value : 0
+    }
+    package mutating func add(_ value: Int64, under tag: RollupTag) {
+        let i = place(of: tag)
+        if i < tagged.count, tagged[i].tag == tag {
+            tagged[i].value &+= value
+        } else {
+            tagged.insert(Tagged(tag: tag, value: value), at: i)
+        }
+    }
+    /// Wrapping: no sum is larger than the org's total, which a decision keeps inside 64 bits.
+    package mutating func add(_ other: RollupCounts) {
+        for i in 0..<RollupField.count { fields[i] &+= other.fields[i] }
+        for item in other.tagged { add(item.value, under: item.tag) }
+    }
+    mutating func add(_ cells: UnsafePointer<Int64>) {
+        for i in 0..<RollupField.count { fields[i] &+= cells[i] }
+    }
+    package mutating func removeAll() {
+        for i in 0..<RollupField.count { fields[i] = 0 }
+        tagged.removeAll(keepingCapacity: true)
+    }
+    private func place(of tag: RollupTag) -> Int {
+        if let last = tagged.last, last.tag < tag { return tagged.count }
+        var low = 0
+        var high = tagged.count
+        while low < high {
+            let middle = (low + high) / 2
+            if tagged[middle].tag < tag { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension RollupCounts {
+    /// Requests as budgets count them.
+    package var requests: Int64 { self[.placed] &+ self[.charged] }
+    package var tokens: Int64 { self[.input] &+ self[.output] &+ self[.lapsedTokens] }
+    package var latency: LatencyHistogram {
+        var histogram = LatencyHistogram()
+        for item in tagged {
+            guard let bucket = item.tag.latencyBucket, item.value > 0 else { continue }
+            histogram.add(UInt64(item.value), toBucket: bucket)
+        }
+        return histogram
+    }
+    /// The fields in which two rows differ; empty when they are the same.
+    package func differences(from other: RollupCounts) -> [String] {
+        var found: [String] = []
+        for field in RollupField.allCases where self[field] != other[field] {
+            found.append("\(field.name) \(self[field]) and \(other[field])")
+        }
+        for tag in Set(tagged.map(\.tag)).union(other.tagged.map(\.tag)).sorted()
+        where self[tag] != other[tag] {
+            found.append("entry \(tag.raw) \(self[tag]) and \(other[tag])")
+        }
+        return found
+    }
+}
+
+// A row's value, as `schemas/rollups.md` has it.
+extension RollupCounts {
+    func encode(into buffer: inout ByteBuffer) {
+        var present: UInt64 = 0
+        for i in 0..<RollupField.count where fields[i] != 0 { present |= 1 << UInt64(i) }
+        buffer.append(varint: present)
+        for i in 0..<RollupField.count where fields[i] != 0 { buffer.append(zigzag: fields[i]) }
+        let count = tagged.count { $0.value != 0 }
+        buffer.append(varint: UInt64(count))
+        var before: UInt32 = 0
+        for item in tagged where item.value != 0 {
+            buffer.append(varint: UInt64(item.tag.raw &- before))
+            buffer.append(zigzag: item.value)
+            before = item.tag.raw
+        }
+    }
+    /// Adds a stored row; false when it is none.
+    mutating func add(stored bytes: Bytes) -> Bool {
+        var reader = ByteReader(bytes)
+        guard let present = reader.varint(), present >> UInt64(RollupField.count) == 0 else {
+            return false
+        }
+        var bits = present
+        while bits != 0 {
+            guard let value = reader.zigzag() else { return false }
+            fields[bits.trailingZeroBitCount] &+= value
+            bits &= bits &- 1
+        }
+        guard let count = reader.varint(), count < 1 << 16 else { return false }
+        var tag: UInt32 = 0
+        for _ in 0..<count {
+            guard let step = reader.varint(), let value = reader.zigzag(),
+                let next = UInt32(exactly: UInt64(tag) &+ step), next > tag
+            else { return false }
+            tag = next
+            add(value, under: RollupTag(raw: tag))
+        }
+        return !reader.failed && reader.remaining == 0
+    }
+}
+
+extension ByteBuffer {
+    /// Seven bits a byte, the lowest first; the top bit says that more follow.
+    mutating func append(varint value: UInt64) {
+        reserve(10)
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+    /// Small numbers of either sign become small numbers.
+    mutating func append(zigzag value: Int64) {
+        append(varint: UInt64(bitPattern: value << 1 ^ value >> 63))
+    }
+}
+
+extension ByteReader {
+    mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while shift < 64 {
+            let byte = uint8()
+            guard !failed else { return nil }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+        return nil
+    }
+    mutating func zigzag() -> Int64? {
+        varint().map { Int64(bitPattern: $0 >> 1) ^ -Int64(bitPattern: $0 & 1) }
+    }
+}

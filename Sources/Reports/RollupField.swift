@@ -1,0 +1,107 @@
+import Events
+
+/// What is counted in a row. The raw numbers stand in stored rows: never renumbered, never reused.
+package enum RollupField: Int, CaseIterable, Sendable {
+    /// Holds that were admitted, and usage recorded without one: together the requests of budgets.
+    case placed = 0
+    case charged = 1
+    /// Answers of no, those that were only summed included.
+    case refused = 2
+    case settled = 3
+    case released = 4
+    case lapsed = 5
+    /// Settlements of holds that had been released or had lapsed, or that the log does not know.
+    case late = 6
+    case corrected = 7
+    case input = 8
+    case output = 9
+    case cached = 10
+    case cacheWrite = 11
+    case reasoning = 12
+    /// Tokens that lapsed holds were charged; no class is known of them.
+    case lapsedTokens = 13
+    /// At list prices: settlements, charges, lapses and corrections.
+    case usd = 14
+    /// Billed in US dollars; other currencies stand in the row's further entries.
+    case billedUSD = 15
+    /// Of `usd`, what lapsed holds cost.
+    case lapsedUSD = 16
+    /// What refused requests would have held.
+    case refusedUSD = 17
+    case exact = 18
+    case partial = 19
+    case estimated = 20
+    /// Of `usd`, what was settled as partial or estimated.
+    case partialUSD = 21
+    case estimatedUSD = 22
+    /// Calls that said how long they took, and the sum of that.
+    case timed = 23
+    case milliseconds = 24
+    /// What routing rules saved against their fallbacks, as of the placings.
+    case saved = 25
+
+    package static let count = 26
+
+    /// As answers spell it.
+    package var name: StaticString {
+        switch self {
+        case .placed: "placed"
+        case .charged: "charged"
+        case .refused: "refused"
+        case .settled: "settled"
+        case .released: "released"
+        case .lapsed: "lapsed"
+        case .late: "late"
+        case .corrected: "corrected"
+        case .input: "in"
+        case .output: "out"
+        case .cached: "cached"
+        case .cacheWrite: "cache_write"
+        case .reasoning: "reasoning"
+        case .lapsedTokens: "lapsed_tokens"
+        case .usd: "usd"
+        case .billedUSD: "billed_usd"
+        case .lapsedUSD: "lapsed_usd"
+        case .refusedUSD: "refused_usd"
+        case .exact: "exact"
+        case .partial: "partial"
+        case .estimated: "estimated"
+        case .partialUSD: "partial_usd"
+        case .estimatedUSD: "estimated_usd"
+        case .timed: "timed"
+        case .milliseconds: "ms"
+        case .saved: "saved_usd"
+        }
+    }
+    package var isMoney: Bool {
+        switch self {
+        case .usd, .billedUSD, .lapsedUSD, .refusedUSD, .partialUSD, .estimatedUSD, .saved: true
+        default: false
+        }
+    }
+}
+
+/// What only some rows count, under a tag: refusals by reason, calls by how long they took, money billed in
+/// other currencies than US dollars.
+package struct RollupTag: Hashable, Comparable, Sendable {
+    /// 1 … 255 a refusal's number; 256 … a latency bucket; above 2²⁴ a currency's three letters.
+    package var raw: UInt32
+    package init(raw: UInt32) { self.raw = raw }
+    package init(_ reason: Refusal) { raw = UInt32(reason.rawValue) }
+    package init(latencyBucket bucket: Int) { raw = 256 + UInt32(bucket) }
+    package init(_ currency: Currency) {
+        raw = 1
+        for letter in currency.name.utf8 { raw = raw << 8 | UInt32(letter) }
+    }
+    package static func < (a: RollupTag, b: RollupTag) -> Bool { a.raw < b.raw }
+
+    package var refusal: Refusal? { raw < 256 ? Refusal(rawValue: UInt8(raw)) : nil }
+    package var latencyBucket: Int? {
+        raw >= 256 && raw < 256 + UInt32(LatencyHistogram.bucketCount) ? Int(raw) - 256 : nil
+    }
+    package var currency: Currency? {
+        guard raw >> 24 == 1 else { return nil }
+        let letters = [UInt8(raw >> 16 & 0xFF), UInt8(raw >> 8 & 0xFF), UInt8(raw & 0xFF)]
+        return letters.withUnsafeBytes { Currency(Bytes($0)) }
+    }
+}

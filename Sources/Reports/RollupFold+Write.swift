@@ -1,0 +1,117 @@
+import Events
+import Journal
+
+// A segment's end: what was counted goes into the rows.
+
+extension RollupFold {
+    mutating func write<Table: RollupTable & ~Copyable>(
+        into table: borrowing Table
+    ) throws(LMDBError) {
+        segment.sortTagged()
+        var key = ByteBuffer(capacity: 320)
+        var value = ByteBuffer(capacity: 1_024)
+        var counts = RollupCounts()
+        for row in inStoredOrder() {
+            key.removeAll()
+            let packed = segment.key(Int(row))
+            key.append(stored: packed, text: packed.tag == nil ? .empty : texts.text(packed.middle))
+            counts.removeAll()
+            if let stored = try table.value(key.bytes) {
+                let isWhole = RollupSeal.open(key.bytes, stored).map { counts.add(stored: $0) }
+                if isWhole != true {
+                    counts.removeAll()
+                    foundDamage = true
+                }
+            }
+            add(row, to: &counts)
+            RollupSeal.begin(&value)
+            counts.encode(into: &value)
+            RollupSeal.end(&value, key: key.bytes)
+            try table.put(key.bytes, value.bytes)
+        }
+        try writeSides(into: table, &key, &value)
+        try writeMeta(into: table, &key, &value)
+        segment.removeAll()
+        if texts.count > RollupBounds.textsMax {
+            // Their handles stand in the placings, which can be read again.
+            texts.removeAll()
+            placings.removeAll()
+        }
+    }
+    /// Adds what a row has gathered.
+    func add(_ row: UInt32, to counts: inout RollupCounts) {
+        counts.add(segment.counters(row))
+        for item in segment.tagged(of: row) {
+            counts.add(item.value, under: RollupTag(raw: item.tag))
+        }
+    }
+
+    /// Rows that stand near one another in the table are written one after the other.
+    private func inStoredOrder() -> [UInt32] {
+        (0..<UInt32(segment.count)).sorted {
+            let (a, b) = (segment.key(Int($0)), segment.key(Int($1)))
+            if a.kind != b.kind { return a.kind < b.kind }
+            return a.first != b.first ? a.first < b.first : a.second < b.second
+        }
+    }
+    private mutating func writeSides<Table: RollupTable & ~Copyable>(
+        into table: borrowing Table, _ key: inout ByteBuffer, _ value: inout ByteBuffer
+    ) throws(LMDBError) {
+        for name in sides.pending.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            key.removeAll()
+            name.withUnsafeBytes { key.append(Bytes($0)) }
+            guard let row = sides.pending[name]! else {
+                try table.remove(key.bytes)
+                continue
+            }
+            RollupSeal.begin(&value)
+            row.withUnsafeBytes { value.append(Bytes($0)) }
+            RollupSeal.end(&value, key: key.bytes)
+            try table.put(key.bytes, value.bytes)
+        }
+        sides.removeAll()
+    }
+    private mutating func writeMeta<Table: RollupTable & ~Copyable>(
+        into table: borrowing Table, _ key: inout ByteBuffer, _ value: inout ByteBuffer
+    ) throws(LMDBError) {
+        let meta = RollupMeta(seq: seq, isDamaged: foundDamage)
+        key.removeAll()
+        key.append(RollupRowKind.meta)
+        RollupSeal.begin(&value)
+        meta.encode(into: &value)
+        RollupSeal.end(&value, key: key.bytes)
+        try table.put(key.bytes, value.bytes)
+    }
+}
+
+/// What holds for the whole table.
+package struct RollupMeta: Sendable {
+    /// The last event in the rows.
+    package var seq: UInt64
+    /// Something was found that is not what was once written: these sums are not to be believed, and the
+    /// next start makes them anew.
+    package var isDamaged: Bool
+
+    init(seq: UInt64, isDamaged: Bool) {
+        self.seq = seq
+        self.isDamaged = isDamaged
+    }
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(uint32: RollupBounds.version)
+        buffer.append(uint64: seq)
+        buffer.append(isDamaged ? 1 : 0 as UInt8)
+    }
+    /// Nil for an empty table, or one of another layout.
+    init?<Table: RollupTable & ~Copyable>(_ table: borrowing Table) throws(LMDBError) {
+        var key = ByteBuffer()
+        key.append(RollupRowKind.meta)
+        guard let stored = try table.value(key.bytes),
+            let row = RollupSeal.open(key.bytes, stored)
+        else { return nil }
+        var reader = ByteReader(row)
+        guard reader.uint32() == RollupBounds.version else { return nil }
+        seq = reader.uint64()
+        isDamaged = reader.uint8() == 1
+        guard !reader.failed else { return nil }
+    }
+}

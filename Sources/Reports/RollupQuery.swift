@@ -1,0 +1,96 @@
+import Events
+
+/// What a report wants to know of the roll-ups: of which time and accounts, and by what.
+package struct RollupQuery: Sendable {
+    package enum Dimension: String, CaseIterable, Sendable {
+        case hour, day, org, team, key, model, provider, tier, user, project, env
+
+        package var tag: TagKind? {
+            switch self {
+            case .user: .user
+            case .project: .project
+            case .env: .environment
+            default: nil
+            }
+        }
+    }
+    /// Hours that begin from here on; of tags, days whose noon lies from here on.
+    package var from = Instant(nanoseconds: 0)
+    /// … and before this.
+    package var to = Instant.distantFuture
+    package var by: [Dimension] = []
+    /// Only what stands at or below this account; nil for all.
+    package var account: AccountNumber?
+    /// Where a page left off: its `next`.
+    package var after: UInt32?
+
+    package init() {}
+
+    /// Reads `team,model`; nil, with the reason, when it is no list of dimensions or they do not go together.
+    package static func dimensions(_ text: String) throws(Failure) -> [Dimension] {
+        guard !text.isEmpty else { return [] }
+        var found: [Dimension] = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let dimension = Dimension(rawValue: String(word)) else {
+                let known = Dimension.allCases.map(\.rawValue).joined(separator: ", ")
+                throw Failure(.error, "by= knows no '\(word)': say some of \(known)")
+            }
+            guard !found.contains(dimension) else {
+                throw Failure(.error, "by= names \(word) twice")
+            }
+            found.append(dimension)
+        }
+        let tags = found.filter { $0.tag != nil }
+        guard tags.count <= 1 else {
+            throw Failure(
+                .error,
+                "by= takes one of user, project and env at a time: each is counted by itself")
+        }
+        if let tag = tags.first {
+            for other in found where ![tag, .day, .org, .team].contains(other) {
+                throw Failure(
+                    .error,
+                    "\(tag.rawValue) is counted by day, org and team, not by \(other.rawValue)")
+            }
+        } else if found.contains(.day) {
+            throw Failure(
+                .error,
+                "by=day goes with user, project or env only: whose days, without them, only the one "
+                    + "who asks knows, so ask by=hour")
+        }
+        return found
+    }
+    package var tag: TagKind? { by.lazy.compactMap(\.tag).first }
+    var isByTime: Bool { by.contains(.hour) || by.contains(.day) }
+
+    /// The accounts that a group stands for.
+    var depth: Tier? {
+        by.contains(.key) ? .key : by.contains(.team) ? .team : by.contains(.org) ? .org : nil
+    }
+    /// In minutes since 1970, as rows begin.
+    var minutes: Range<UInt32> {
+        func minute(_ instant: Instant) -> UInt32 {
+            let minute = OrgPlace.minuteNanoseconds
+            let up = instant.nanoseconds / minute + (instant.nanoseconds % minute > 0 ? 1 : 0)
+            return UInt32(clamping: up)
+        }
+        let from = minute(from)
+        return from..<max(from, minute(to))
+    }
+}
+
+/// What was found: sums by what was asked, and how far the log went.
+package struct RollupAnswer: Sendable {
+    package struct Group: Sendable {
+        /// In the order of the question's dimensions; nil for requests that said nothing of it.
+        package var labels: [String?]
+        package var counts: RollupCounts
+    }
+    /// The last event that is in it, and that event's time.
+    package var asOf: UInt64 = 0
+    package var groups: [Group] = []
+    /// Kept beside the rows, or without a filter their independent sum.
+    package var total = RollupCounts()
+    /// Where the next page begins.
+    package var next: UInt32?
+}

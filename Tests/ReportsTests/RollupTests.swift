@@ -1,0 +1,262 @@
+import Events
+import TestSupport
+import Testing
+
+@testable import Journal
+@testable import Reports
+
+extension History {
+    /// The sums of what a question would be answered, by its labels.
+    func expected(
+        _ query: RollupQuery, _ labels: (Key) -> [String?]?
+    ) -> [[String?]: RollupCounts] {
+        var found: [[String?]: RollupCounts] = [:]
+        for (key, counts) in hours {
+            guard let labels = labels(key) else { continue }
+            found[labels, default: RollupCounts()].add(counts)
+        }
+        return found
+    }
+}
+
+/// A journal that keeps roll-ups, fed with a history.
+final class RollupLedger {
+    let scratch: Scratch
+    private(set) var journal: Journal
+    private let segment: UInt64
+
+    init(segment: UInt64 = 64) throws {
+        scratch = try Scratch()
+        self.segment = segment
+        journal = try RollupLedger.open(scratch, segment)
+    }
+    private static func open(
+        _ scratch: Scratch, _ segment: UInt64, makesAnew: Bool = false
+    ) throws -> Journal {
+        var options = JournalOptions(directory: scratch.file("data"))
+        options.ringBytes = 1 << 20
+        options.mapBytes = 1 << 30
+        options.pauseBelowBytes = 0
+        options.projections = [Rollups(makesAnew: makesAnew, segmentEvents: segment)]
+        return try Journal.open(options)
+    }
+    func reopen(makesAnew: Bool = false) throws {
+        journal.shutdown()
+        journal = try RollupLedger.open(scratch, segment, makesAnew: makesAnew)
+    }
+    func commit(_ events: ArraySlice<[UInt8]>) {
+        for event in events { event.withUnsafeBytes { journal.stage(Bytes($0)) } }
+        #expect(journal.commitOnce() == .committed)
+    }
+    func failNextCommit() { journal.log.environment.commitFaults = [.init(code: 5, lands: false)] }
+
+    /// All pages of an answer.
+    func ask(_ query: RollupQuery) throws -> RollupAnswer {
+        var query = query
+        var all = RollupAnswer()
+        repeat {
+            let page = try journal.readProjection(.rollups) { (rows, last) throws(LMDBError) in
+                var reader = RollupReader()
+                return try reader.answer(query, rows, last: last)
+            }.get()
+            all.groups += page.groups
+            all.total.add(page.total)
+            all.asOf = page.asOf
+            query.after = page.next
+        } while query.after != nil
+        return all
+    }
+    /// Every row of the table.
+    func rows() throws -> [[UInt8]: [UInt8]] {
+        try journal.readProjection(.rollups) { (rows, _) throws(LMDBError) in
+            var found: [[UInt8]: [UInt8]] = [:]
+            try rows.forEach { (key, value) throws(LMDBError) in
+                found[Array(key)] = Array(value)
+                return true
+            }
+            return found
+        }
+    }
+}
+
+@Suite struct `Roll-ups` {
+    /// Commits of any size, failing ones among them, and restarts.
+    private func ledger(_ history: History, seed: UInt64) throws -> RollupLedger {
+        let ledger = try RollupLedger()
+        var random = SeededGenerator(seed: seed)
+        var at = 0
+        while at < history.events.count {
+            let next = min(at + Int.random(in: 1...150, using: &random), history.events.count)
+            if Int.random(in: 0..<6, using: &random) == 0 { ledger.failNextCommit() }
+            ledger.commit(history.events[at..<next])
+            if Int.random(in: 0..<8, using: &random) == 0 { try ledger.reopen() }
+            at = next
+        }
+        return ledger
+    }
+    private func compare(
+        _ answer: RollupAnswer, _ expected: [[String?]: RollupCounts],
+        _ location: SourceLocation = #_sourceLocation
+    ) {
+        var seen: Set<[String?]> = []
+        for group in answer.groups {
+            #expect(seen.insert(group.labels).inserted, sourceLocation: location)
+            let differences = group.counts.differences(
+                from: expected[group.labels] ?? RollupCounts())
+            #expect(differences.isEmpty, "\(group.labels)", sourceLocation: location)
+        }
+        for (labels, counts) in expected where !seen.contains(labels) {
+            #expect(counts.isZero, "\(labels) is missing", sourceLocation: location)
+        }
+    }
+    private static let models: [UInt32: String] = [
+        0: "openai/gpt-4.1", 1: "anthropic/claude", RollupFold.firstModelNumber: "own/unpriced",
+    ]
+    private func path(_ account: UInt32, _ depth: Int) -> String? {
+        guard account != .max else { return nil }
+        return History.paths[Int(account)].split(separator: "/").prefix(depth).joined(
+            separator: "/")
+    }
+
+    @Test(arguments: 0..<6 as Range<UInt64>)
+    func `say what a dictionary of every hour says`(seed: UInt64) throws {
+        let history = History(seed: seed, events: 3_000)
+        let ledger = try ledger(history, seed: seed)
+        var query = RollupQuery()
+        query.by = [.hour, .key, .model, .tier]
+        compare(
+            try ledger.ask(query),
+            history.expected(query) { key in
+                [
+                    Instant(nanoseconds: key.hour).description, path(key.account, 3),
+                    Self.models[key.model], "\((ServiceTier(rawValue: key.tier)!).name)",
+                ]
+            })
+        query.by = [.team, .provider]
+        let byTeam = try ledger.ask(query)
+        compare(
+            byTeam,
+            history.expected(query) { key in
+                [
+                    path(key.account, 2),
+                    Self.models[key.model].map { String($0.prefix { $0 != "/" }) },
+                ]
+            })
+        query.by = [.key]
+        let byKey = try ledger.ask(query)
+        compare(byKey, history.expected(query) { [path($0.account, 3)] })
+        query.by = []
+        let all = try ledger.ask(query)
+        #expect(all.groups.count == 1)
+        #expect(all.groups[0].counts == all.total)
+        #expect(all.total.differences(from: byKey.total).isEmpty)
+        #expect(all.total.differences(from: byTeam.total).isEmpty)
+        query.account = AccountNumber(1)
+        query.by = [.key]
+        compare(
+            try ledger.ask(query),
+            history.expected(query) { [2, 3].contains($0.account) ? [path($0.account, 3)] : nil })
+        #expect(all.asOf == UInt64(history.events.count))
+    }
+
+    @Test(arguments: 0..<3 as Range<UInt64>)
+    func `count tags by the org's own day, and what said nothing`(seed: UInt64) throws {
+        let history = History(seed: seed, events: 2_000)
+        let ledger = try ledger(history, seed: seed)
+        var query = RollupQuery()
+        for tag in TagKind.allCases {
+            let dimension = RollupQuery.Dimension.allCases.first { $0.tag == tag }!
+            query.by = [.day, .team, dimension]
+            var expected: [[String?]: RollupCounts] = [:]
+            for (row, counts) in history.tags where row.tag == tag {
+                let day = Instant(nanoseconds: row.day).description
+                expected[[day, path(row.team, 2), row.text], default: RollupCounts()].add(counts)
+            }
+            let answer = try ledger.ask(query)
+            compare(
+                RollupAnswer(groups: answer.groups.filter { $0.labels[2] != nil }), expected)
+            // With those that said nothing it is all there is.
+            var sum = RollupCounts()
+            for group in answer.groups { sum.add(group.counts) }
+            let all = history.hours.values.reduce(into: RollupCounts()) { $0.add($1) }
+            #expect(sum.differences(from: all).isEmpty)
+        }
+    }
+
+    @Test func `are the same rows however the log was cut, and made anew from it`() throws {
+        let history = History(seed: 9, events: 3_000)
+        let first = try ledger(history, seed: 1).rows()
+        let second = try ledger(history, seed: 2).rows()
+        #expect(first == second)
+
+        let memory = MemoryRollups { seq, copy in
+            guard seq >= 1, seq <= UInt64(history.events.count) else { return false }
+            history.events[Int(seq) - 1].withUnsafeBytes { copy.append(Bytes($0)) }
+            return true
+        }
+        var fold = RollupFold(isReader: true, segmentEvents: 64)
+        for (i, event) in history.events.enumerated() {
+            let frame = [0, 0, 0, 0] + event
+            try frame.withUnsafeBytes {
+                try fold.fold(
+                    EventPage(firstSeq: UInt64(i + 1), count: 1, frames: Bytes($0)), memory,
+                    writes: true)
+            }
+        }
+        #expect(memory.rows == first)
+    }
+
+    @Test func `of a time hold the hours that begin in it`() throws {
+        let history = History(seed: 4, events: 2_000)
+        let ledger = try ledger(history, seed: 4)
+        let hours = history.hours.keys.map(\.hour).sorted()
+        let (from, to) = (hours[hours.count / 3], hours[hours.count / 2])
+        var query = RollupQuery()
+        query.from = Instant(nanoseconds: from)
+        query.to = Instant(nanoseconds: to)
+        query.by = [.org]
+        compare(
+            try ledger.ask(query),
+            history.expected(query) {
+                $0.hour >= from && $0.hour < to ? [path($0.account, 1)] : nil
+            })
+    }
+
+    @Test func `with a bit flipped are refused, and made anew at the next start`() throws {
+        let history = History(seed: 5, events: 1_000)
+        let ledger = try ledger(history, seed: 5)
+        let before = try ledger.rows()
+        let key = before.keys.filter { $0[0] == RollupRowKind.hour.rawValue }.sorted {
+            $0.lexicographicallyPrecedes($1)
+        }[0]
+        var damaged = before[key]!
+        damaged[damaged.count - 1] ^= 4
+        try ledger.journal.log.environment.write { (txn) throws(LMDBError) in
+            var name = ByteBuffer()
+            var value = ByteBuffer()
+            key.withUnsafeBytes { name.append(Bytes($0)) }
+            damaged.withUnsafeBytes { value.append(Bytes($0)) }
+            try txn.rows(of: .rollups).put(name.bytes, value.bytes)
+        }
+        #expect(throws: JournalError.self) { try ledger.ask(RollupQuery()) }
+        try ledger.reopen(makesAnew: true)
+        #expect(try ledger.rows() == before)
+    }
+
+    @Test(
+        arguments: [
+            ("team,model", nil), ("user,day", nil), ("", nil),
+            ("day", "by=day goes with user, project or env only"),
+            ("colour", "by= knows no 'colour'"), ("team,team", "by= names team twice"),
+            ("user,project", "one of user, project and env at a time"),
+            ("user,model", "user is counted by day, org and team, not by model"),
+        ] as [(String, String?)])
+    func `are asked for by what they are counted by`(text: String, refusal: String?) {
+        do throws(Failure) {
+            _ = try RollupQuery.dimensions(text)
+            #expect(refusal == nil)
+        } catch {
+            #expect(refusal.map { error.text.contains($0) } == true, "\(error.text)")
+        }
+    }
+}
