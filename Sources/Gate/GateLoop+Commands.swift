@@ -43,6 +43,7 @@ extension GateLoop {
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
             case .explain: try explain(session, arguments)
+            case .tail: try tail(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -392,6 +393,7 @@ extension GateLoop {
             connected_clients:\(sessionCount)\r
             waiting_answer_bytes:\(pressure.total)\r
             blocked_clients:\(parking.count)\r
+            tailing_clients:\(tails.count)\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
             used_memory:\(residentBytes())\r

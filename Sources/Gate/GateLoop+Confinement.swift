@@ -75,6 +75,9 @@ extension GateLoop {
         case .events:
             let query = try EventsQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
+        case .tail:
+            let query = try TailQuery(arguments)
+            if !query.account.isEmpty { try requirePath(query.account) }
         case .info: try require(false, "of the whole ledger")
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: break
         }

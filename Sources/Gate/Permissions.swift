@@ -8,7 +8,7 @@ extension Role {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
         case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
         case .append: self == .admin || self == .developer
-        case .get, .events: self == .admin || self == .auditor
+        case .get, .events, .tail: self == .admin || self == .auditor
         case .explain: self == .admin || self == .auditor || self == .developer
         case .list, .usage: self != .relay
         case .info: self != .relay && self != .developer

@@ -14,6 +14,8 @@ final class Readers: Sendable {
         case event(seq: UInt64)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        /// The next few events for somebody who follows the log.
+        case follow(tail: UInt64, from: UInt64, filter: LogFilter, bytesMax: Int)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -27,6 +29,8 @@ final class Readers: Sendable {
         var session: UInt64
         /// The whole reply, framed.
         var reply: [UInt8]
+        /// Of an answer to `follow`.
+        var followed: Followed?
     }
 
     /// Becomes readable when there are results.
@@ -97,10 +101,13 @@ final class Readers: Sendable {
         guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
             return false
         }
-        let reply = answer(job, &names)
-        results.withLock {
-            $0.append(Result(descriptor: job.descriptor, session: job.session, reply: reply))
+        var result = Result(descriptor: job.descriptor, session: job.session, reply: [])
+        if case .follow(let tail, let from, let filter, let most) = job.question {
+            (result.reply, result.followed) = follow(tail, from, filter, most, &names)
+        } else {
+            result.reply = answer(job, &names)
         }
+        results.withLock { $0.append(result) }
         signal(mailDescriptor, 1)
         return true
     }
@@ -118,6 +125,7 @@ final class Readers: Sendable {
             var json = ByteBuffer(capacity: 64 << 10)
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
+            case .follow: preconditionFailure("`follow` answers it")
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):

@@ -10,7 +10,7 @@ extension Verb {
         case .extend, .settle, .release, .get, .list, .explain, .client, .config: -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
-        case .events, .info, .hello, .ping, .quit, .command: -1
+        case .events, .tail, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -41,6 +41,7 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
+        case .tail: "[from= type= account= denied]"
         case .explain:
             """
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
@@ -75,6 +76,7 @@ extension Verb {
         case .list: "Lists names, a page at a time."
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
+        case .tail: "Sends the log from an event on, and then each event as it comes."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
         case .info: "Shows counters and state of the daemon."
@@ -96,7 +98,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .info, .command, .config: "server"
+        case .append, .get, .list, .usage, .events, .explain, .tail, .info, .command, .config:
+            "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
     }
@@ -107,6 +110,7 @@ extension Verb {
         case .check: ["readonly", "fast"]
         case .append: ["write", "admin"]
         case .get, .list, .usage, .events, .explain: ["readonly"]
+        case .tail: ["readonly", "noscript", "blocking"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

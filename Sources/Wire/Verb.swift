@@ -3,7 +3,7 @@ import Events
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
     case reserve, check, extend, settle, release, charge
-    case append, get, list, usage, events, explain
+    case append, get, list, usage, events, explain, tail
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
     /// The verb as the syntax lines spell it.
@@ -21,6 +21,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case .usage: "USAGE"
         case .events: "EVENTS"
         case .explain: "EXPLAIN"
+        case .tail: "TAIL"
         case .info: "INFO"
         case .hello: "HELLO"
         case .auth: "AUTH"
@@ -63,6 +64,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case 0x65_6761_7375: .usage
         case 0x7374_6E65_7665: .events
         case 0x6E_6961_6C70_7865: .explain
+        case 0x6C69_6174: .tail
         case 0x6F66_6E69: .info
         case 0x6F_6C6C_6568: .hello
         case 0x6874_7561: .auth

@@ -70,6 +70,7 @@ struct Verbs: ~Copyable {
         case .list: _ = try ListQuery(arguments)
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .tail: _ = try TailQuery(arguments)
         case .explain:
             if LifeQuery.isMeant(by: arguments) {
                 _ = try LifeQuery(arguments)
@@ -156,6 +157,12 @@ private struct Asked {
                 add("limit", Int64(query.limit))
                 add("type", query.type?.name)
                 add("account", query.account)
+            case .tail:
+                let query = try TailQuery(arguments)
+                add("from", query.from.map { Int64($0) })
+                add("type", query.type?.name)
+                add("account", query.account)
+                if query.isDenied { fields.append(Array("denied".utf8)) }
             default: return nil
             }
         } catch {
