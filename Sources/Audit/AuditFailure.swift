@@ -6,8 +6,10 @@ package struct AuditFailure: Error, Sendable, CustomStringConvertible {
         case usage
         /// Something is not what was once written, answered or signed.
         case damaged
-        /// The system or the daemon refused: permissions, no space, a lost connection.
+        /// The system refused: permissions, no space, a failing disk.
         case io
+        /// The daemon refused, or cannot be reached.
+        case denied, unavailable, tryAgain
     }
     package let kind: Kind
     package let message: String

@@ -23,6 +23,8 @@ package enum EventType: UInt8, CaseIterable, Sendable {
     case creditExpired = 25
     case billingSet = 26
     case routingSet = 27
+    case privacySet = 28
+    case personalErased = 29
 
     case priceSet = 30
     case aliasSet = 31
@@ -57,6 +59,8 @@ package enum EventType: UInt8, CaseIterable, Sendable {
         case .limitsSet: "limits.set"
         case .permissionsSet: "permissions.set"
         case .routingSet: "routing.set"
+        case .privacySet: "privacy.set"
+        case .personalErased: "personal.erased"
         case .overrideGranted: "override.granted"
         case .overrideEnded: "override.ended"
         case .creditGranted: "credit.granted"
@@ -86,7 +90,9 @@ package enum EventType: UInt8, CaseIterable, Sendable {
     /// Whether somebody may append it; the other documents are the daemon's own to write.
     package var isAppendable: Bool {
         switch self {
-        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired: false
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired,
+            .personalErased:
+            false
         default: carriesJSON
         }
     }

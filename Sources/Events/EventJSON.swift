@@ -3,6 +3,11 @@ package protocol EventNames: ~Copyable {
     func accountName(_ number: AccountNumber) -> String?
     func modelName(_ number: ModelNumber) -> String?
     func operatorName(_ number: UInt32) -> String?
+    /// What a commitment was made of; nil for who may not know, or when nobody can tell any more.
+    func personalText(_ commitment: Commitment, _ field: PersonalField) -> String?
+}
+extension EventNames where Self: ~Copyable {
+    package func personalText(_ commitment: Commitment, _ field: PersonalField) -> String? { nil }
 }
 
 extension ByteBuffer {
@@ -135,7 +140,7 @@ extension ObjectWriter {
         field("usd", event.usd, into: &b)
         field("price", Int64(event.price), into: &b)
         field("until", event.untilInstant, into: &b)
-        texts(event.scope, event.text, into: &b)
+        texts(event.scope, event.text, names, into: &b)
         extras(event.extras, into: &b)
     }
     fileprivate mutating func body(
@@ -165,7 +170,7 @@ extension ObjectWriter {
         field("in", event.input, into: &b)
         field("out", event.output, into: &b)
         field("usd", event.usd, into: &b)
-        texts(event.scope, event.text, into: &b)
+        texts(event.scope, event.text, names, into: &b)
         extras(event.extras, into: &b)
     }
     fileprivate mutating func body(_ event: RefusalsSummed, into b: inout ByteBuffer) {
@@ -217,7 +222,7 @@ extension ObjectWriter {
         field("tier", Bytes(event.tier.name), into: &b)
         field("outcome", Bytes(event.outcome.name), into: &b)
         if event.milliseconds > 0 { field("ms", Int64(event.milliseconds), into: &b) }
-        texts(.empty, event.text, into: &b)
+        texts(.empty, event.text, names, into: &b)
         extras(event.extras, into: &b)
     }
     fileprivate mutating func body(
@@ -278,13 +283,26 @@ extension ObjectWriter {
         if usage.cacheWrite > 0 { field("cache_write", usage.cacheWrite, into: &b) }
         if usage.reasoning > 0 { field("reasoning", usage.reasoning, into: &b) }
     }
-    private mutating func texts(_ scope: Bytes, _ text: RequestText, into b: inout ByteBuffer) {
+    private mutating func texts(
+        _ scope: Bytes, _ text: RequestText, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
+    ) {
         if !scope.isEmpty { field("asked_scope", scope, into: &b) }
         if !text.id.isEmpty { field("id", text.id, into: &b) }
-        if !text.user.isEmpty { field("user", text.user, into: &b) }
+        if !text.user.isEmpty { personal(.user, text.user, names, into: &b) }
         if !text.project.isEmpty { field("project", text.project, into: &b) }
         if !text.environment.isEmpty { field("env", text.environment, into: &b) }
-        if !text.address.isEmpty { field("ip", text.address, into: &b) }
-        if !text.userAgent.isEmpty { field("ua", text.userAgent, into: &b) }
+        if !text.address.isEmpty { personal(.address, text.address, names, into: &b) }
+        if !text.userAgent.isEmpty { personal(.userAgent, text.userAgent, names, into: &b) }
+    }
+    private mutating func personal(
+        _ field: PersonalField, _ text: Bytes, _ names: borrowing some EventNames & ~Copyable,
+        into b: inout ByteBuffer
+    ) {
+        if let commitment = Commitment(text), let plain = names.personalText(commitment, field) {
+            self.field(field.name, plain, into: &b)
+        } else {
+            self.field(field.name, text, into: &b)
+        }
     }
 }

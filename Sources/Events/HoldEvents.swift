@@ -131,6 +131,10 @@ package struct StoredHoldPlaced {
     @inlinable package var modelText: Bytes {
         Bytes(at + 70, count: Int(at.field(UInt8.self, 62)))
     }
+    @inlinable package var scope: Bytes {
+        let before = Int(at.field(UInt8.self, 62))
+        return Bytes(at + (70 &+ before), count: Int(at.field(UInt8.self, 63)))
+    }
     @inlinable package var id: Bytes {
         let before = Int(at.field(UInt8.self, 62)) &+ Int(at.field(UInt8.self, 63))
         return Bytes(at + (70 &+ before), count: Int(at.field(UInt8.self, 64)))
@@ -352,6 +356,7 @@ package struct StoredHoldSettled {
     @inlinable package var epoch: UInt32 { at.field(UInt32.self, 4) }
     @inlinable package var seq: UInt64 { at.field(UInt64.self, 8) }
     @inlinable package var time: Int64 { at.field(Int64.self, 16) }
+    @inlinable package var account: UInt32 { at.field(UInt32.self, 28) }
     @inlinable package var outcome: Outcome { Outcome(rawValue: flags & 3) ?? .exact }
     @inlinable package var tier: ServiceTier {
         ServiceTier(rawValue: flags >> 2 & 3) ?? .standard
@@ -366,6 +371,7 @@ package struct StoredHoldSettled {
             cacheWrite: at.uint40(59), reasoning: at.uint40(64))
     }
     @inlinable package var usd: Int64 { at.field(Int64.self, 69) }
+    @inlinable package var price: UInt32 { at.field(UInt32.self, 77) }
 }
 
 /// `hold.released`: a hold ended with nothing spent.

@@ -1,3 +1,4 @@
+import Audit
 import CLinux
 import Events
 import Glibc
@@ -38,7 +39,12 @@ package enum Daemon {
         }
         let journal = opened.journal
 
-        let readers = try Readers(journal: journal, threads: options.readers)
+        let notary = Notary(directory: options.dataDirectory, ledger: journal.ledgerID)
+        if let problem = notary.status.problem {
+            logger.critical("no checkpoint is signed: \(problem)")
+        }
+        let readers = try Readers(
+            journal: journal, notary: notary, threads: options.readers, logger: logger)
         let checkpointer = try Checkpointer(
             journal: journal, every: options.checkpointEvents, logger: logger)
         try checkpointer.start()
@@ -50,8 +56,9 @@ package enum Daemon {
         let listeners = try listen(options, inherited, logger)
         let (seq, epoch) = (opened.machine.book.seq, opened.machine.book.epoch)
         var loop = try GateLoop(
-            system: try Kernel(), machine: opened.machine, floods: opened.floods, journal: journal,
-            readers: readers, checkpointer: checkpointer, caretaker: caretaker,
+            system: try Kernel(), machine: opened.machine, floods: opened.floods,
+            personal: opened.personal, journal: journal, readers: readers,
+            checkpointer: checkpointer, caretaker: caretaker,
             listeners: listeners, signals: signals, options: options, calendar: calendar,
             version: version, logger: logger
         )
@@ -72,6 +79,7 @@ package enum Daemon {
         package let journal: Journal
         package var machine: Machine
         var floods: FloodPage
+        var personal: PersonalTable
     }
     /// From what is on disk to a machine whose epoch has begun, durably; the committer runs.
     /// - Parameter progress: hears what is being done, in a few words.
@@ -86,7 +94,9 @@ package enum Daemon {
             journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
             version: version, logger: logger)
         try begin(journal, &start.machine)
-        return Opened(journal: journal, machine: start.machine, floods: start.floods)
+        return Opened(
+            journal: journal, machine: start.machine, floods: start.floods,
+            personal: start.personal)
     }
 
     /// Zero-terminated, as literals are, and as long-lived as the program.
@@ -103,8 +113,11 @@ package enum Daemon {
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
+        settings.projections = projections()
         return settings
     }
+    /// What a served ledger keeps beside its log; fresh ones for each opening.
+    package static func projections() -> [any Projection] { [MerkleTree()] }
     static func openJournal(
         _ settings: JournalOptions, _ logger: Logger
     ) throws(DaemonFailure) -> Journal {

@@ -91,6 +91,8 @@ enum GateLimits {
     static let wrongPasswordsMax = 5
     /// How long a drain waits for clients to take their answers, in milliseconds.
     static let drainMilliseconds = 5_000
+    /// Orgs of whose people one ERASE erases a text.
+    static let eraseOrgsMax = 64
     /// The largest answer to EVENTS, in bytes; the rest is paged.
     static let eventsAnswerBytesMax = 8 << 20
     /// What a reader fetches at a time for one that follows the log, in bytes; an event that is begun is

@@ -1,3 +1,4 @@
+import Audit
 import Events
 import Glibc
 import Journal
@@ -5,6 +6,16 @@ import Ledger
 import Wire
 
 extension GateLoop {
+    /// What happened since the start, for INFO.
+    struct Counters {
+        var commands: UInt64 = 0
+        var connections: UInt64 = 0
+        var decisions: UInt64 = 0
+        var allowed: UInt64 = 0
+        var denied: UInt64 = 0
+        var rejectedConnections: UInt64 = 0
+    }
+
     /// Answers one request; false when it has to wait, with nothing done: for room in the ring, or for its
     /// account's if it is parked now.
     mutating func perform(
@@ -42,8 +53,15 @@ extension GateLoop {
             case .append: try append(session, arguments)
             case .get, .list, .usage: try query(session, arguments, verb)
             case .events: try events(session, arguments)
+            case .erase: try erase(session, arguments)
+            case .personal:
+                let query = try PersonalQuery(arguments)
+                ask(session, .personal(from: query.from, limit: query.limit))
             case .explain: try explain(session, arguments)
             case .tail: try tail(session, arguments)
+            case .tree: try tree(session, arguments)
+            case .log: try log(session, arguments)
+            case .names: try names(session, arguments)
             case .info: appendReply(session) { $0.reply(bulk: info()) }
             case .hello: try hello(session, arguments)
             case .auth:
@@ -114,6 +132,9 @@ extension GateLoop {
         var request = ReserveRequest()
         try request.read(arguments, verb: verb, acknowledgement: &acknowledgement)
         resolve(&request.key)
+        if !machine.book.personal.isEmpty, verb == .reserve, !machine.isPaused {
+            try protect(&request.text, of: request.key)
+        }
         if request.wait > 0 { return reserveOrPark(session, request, acknowledgement) }
         let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
         count(answer)
@@ -161,6 +182,7 @@ extension GateLoop {
         var acknowledgement = Acknowledgement.disk
         var request = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
         resolve(&request.key)
+        if !machine.book.personal.isEmpty { try protect(&request.text, of: request.key) }
         reply(session, machine.charge(request), acknowledgement)
     }
 
@@ -297,6 +319,26 @@ extension GateLoop {
                 account: query.account.string))
     }
 
+    /// The log as it is stored.
+    private mutating func log(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try LogQuery(arguments)
+        ask(session, .frames(from: query.from, to: query.to, limit: query.limit))
+    }
+    private mutating func names(
+        _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
+    ) throws(Failure) {
+        let query = try NamesQuery(arguments)
+        let kind: NameKind =
+            switch query.kind {
+            case .accounts: .account
+            case .models: .model
+            case .operators: .operatorName
+            }
+        ask(session, .names(kind, from: query.from))
+    }
+
     private mutating func explain(
         _ session: UnsafeMutablePointer<Session>, _ arguments: Arguments
     ) throws(Failure) {
@@ -374,6 +416,7 @@ extension GateLoop {
     private func info() -> String {
         let journal = journal.statistics
         let disk = caretaker?.diskOutlook
+        let tree = readers.notary.status
         let uptime = (machine.now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000
         let state: String =
             switch self.journal.state {
@@ -411,8 +454,15 @@ extension GateLoop {
             epoch:\(machine.book.epoch)\r
             accounts:\(machine.book.accountCount)\r
             models:\(machine.book.modelCount)\r
+            personal_texts:\(personal.count)\r
             open_holds:\(machine.book.openHolds)\r
             remembered_holds:\(machine.book.rememberedHolds)\r
+            # Tree\r
+            tree_origin:\(tree.origin)\r
+            tree_key:\(tree.verifierKey)\r
+            tree_signed_size:\(tree.signedSize)\r
+            tree_cosigned_size:\(tree.cosignedSize)\r
+            tree_problem:\(tree.problem ?? "")\r
             # Journal\r
             state:\(state)\r
             state_reason:\(self.journal.stateReason)\r

@@ -78,7 +78,10 @@ extension GateLoop {
         case .tail:
             let query = try TailQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
-        case .info: try require(false, "of the whole ledger")
+        case .erase:
+            let request = try EraseRequest(arguments)
+            if !request.account.isEmpty { try requirePath(request.account) }
+        case .info, .tree, .log, .names, .personal: try require(false, "of the whole ledger")
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: break
         }
     }

@@ -61,7 +61,8 @@ extension GateLoop {
         readersQueue.append(
             Readers.Job(
                 descriptor: session.pointee.descriptor, session: session.pointee.id,
-                question: question, durableBy: machine.book.seq))
+                question: question, durableBy: machine.book.seq,
+                mayKnowPersons: session.pointee.role?.mayKnowPersons ?? false))
         updateInterest(session)
     }
     /// Posts what was asked, as far as there is memory for the answers; the rest waits until some have

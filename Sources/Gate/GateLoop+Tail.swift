@@ -124,7 +124,8 @@ extension GateLoop {
                 descriptor: tail.descriptor, session: tail.session,
                 question: .follow(
                     tail: tail.id, from: tail.next, filter: tail.filter, bytesMax: bytes),
-                durableBy: 0))
+                durableBy: 0,
+                mayKnowPersons: session.pointee.role?.mayKnowPersons ?? false))
     }
     /// What a reader found for somebody who follows the log.
     mutating func deliver(_ found: Readers.Followed, _ result: Readers.Result) {

@@ -143,6 +143,9 @@ extension GateLoop {
                 try confine(session, parser.arguments, .reserve)
             }
             resolve(&request.key)
+            if !machine.book.personal.isEmpty, !machine.isPaused {
+                try protect(&request.text, of: request.key)
+            }
             if !isLast, let accounts = machine.book.lineage(request.key),
                 let ahead = parking.account(
                     aheadOf: ticket.rank, among: (accounts.key, accounts.team, accounts.org))

@@ -24,6 +24,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         @inline(__always) nonmutating unsafeMutableAddress { machineAddress }
     }
     private var floods: FloodPage
+    var personal: PersonalTable
     var parser = RequestParser()
     var seconds = SecondText()
     var memo = SecretMemo()
@@ -89,19 +90,10 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// The log tells of a change once.
     private var noticedState = JournalState.normal
 
-    /// What happened since the start, for INFO.
-    struct Counters {
-        var commands: UInt64 = 0
-        var connections: UInt64 = 0
-        var decisions: UInt64 = 0
-        var allowed: UInt64 = 0
-        var denied: UInt64 = 0
-        var rejectedConnections: UInt64 = 0
-    }
-
     init(
-        system: System, machine: consuming Machine, floods: consuming FloodPage, journal: Journal,
-        readers: Readers, checkpointer: Checkpointer, caretaker: Caretaker? = nil,
+        system: System, machine: consuming Machine, floods: consuming FloodPage,
+        personal: consuming PersonalTable, journal: Journal, readers: Readers,
+        checkpointer: Checkpointer, caretaker: Caretaker? = nil,
         listeners: [Listener], signals: Int32, options: DaemonOptions, calendar: ZoneCalendar,
         version: String, logger: Logger
     ) throws(DaemonFailure) {
@@ -128,6 +120,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         machineAddress = .allocate(capacity: 1)
         machineAddress.initialize(to: machine)
         self.floods = floods
+        self.personal = personal
         for descriptor in listeners.map(\.descriptor) + [
             signals, journal.wakeDescriptor, readers.mailDescriptor,
         ] {
@@ -213,6 +206,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// - Returns: whether there was anything; the committer has not been told of it yet.
     mutating func stageOutbox() -> Bool {
         let isAny = !machine.outbox.isEmpty
+        if personal.isTentative { personal.settle(outbox: machine.outbox.count) }
         journal.stage(machine.outbox.bytes, announcing: false)
         machine.outbox.removeAll()
         let address = machineAddress

@@ -8,7 +8,9 @@ extension Role {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
         case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
         case .append: self == .admin || self == .developer
-        case .get, .events, .tail: self == .admin || self == .auditor
+        case .get, .events, .tail, .tree, .log, .names, .personal:
+            self == .admin || self == .auditor
+        case .erase: self == .admin
         case .explain: self == .admin || self == .auditor || self == .developer
         case .list, .usage: self != .relay
         case .info: self != .relay && self != .developer
@@ -32,6 +34,11 @@ extension Role {
     }
 }
 
+extension Role {
+    /// Whether it is shown what commitments were made of.
+    var mayKnowPersons: Bool { self == .admin || self == .auditor }
+}
+
 extension Verb {
     /// Whether it may be used before AUTH.
     var isOpenToAll: Bool {
@@ -43,7 +50,7 @@ extension Verb {
     /// Whether it may append to the log, and so must wait for room in the ring.
     var mayAppend: Bool {
         switch self {
-        case .reserve, .extend, .settle, .release, .charge, .append: true
+        case .reserve, .extend, .settle, .release, .charge, .append, .erase: true
         default: false
         }
     }

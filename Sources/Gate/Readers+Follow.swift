@@ -25,7 +25,6 @@ extension Readers {
     ) -> (reply: [UInt8], Followed) {
         var reply = ByteBuffer(capacity: 4_096)
         var found = Followed(tail: tail, next: from)
-        names.forgetDamage()
         do throws(Failure) {
             try collect(&found, filter, bytesMax, &names, into: &reply)
         } catch {

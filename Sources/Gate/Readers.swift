@@ -1,7 +1,9 @@
+import Audit
 import CLinux
 import Events
 import Glibc
 import Journal
+import Logging
 import Synchronization
 import Wire
 
@@ -12,10 +14,14 @@ final class Readers: Sendable {
     enum Question: Sendable {
         case events(from: UInt64, to: UInt64?, limit: Int, type: EventType?, account: String)
         case event(seq: UInt64)
+        case frames(from: UInt64, to: UInt64?, limit: Int)
+        case names(NameKind, from: UInt32)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
         /// The next few events for somebody who follows the log.
         case follow(tail: UInt64, from: UInt64, filter: LogFilter, bytesMax: Int)
+        case tree(TreeQuestion)
+        case personal(from: Int, limit: Int)
     }
     struct Job: Sendable {
         var descriptor: Int32
@@ -23,6 +29,8 @@ final class Readers: Sendable {
         var question: Question
         /// What the asker has seen answered must be found, so it is waited for.
         var durableBy: UInt64
+        /// Whether the asker is shown what commitments were made of.
+        var mayKnowPersons: Bool
     }
     struct Result: Sendable {
         var descriptor: Int32
@@ -37,12 +45,21 @@ final class Readers: Sendable {
     let mailDescriptor: Int32
     private let wakeDescriptor: Int32
     let journal: Journal
+    /// Signs what TREE answers.
+    let notary: Notary
+    let logger: Logger
+    private let persons: PersonalIndex
     private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
 
-    init(journal: Journal, threads count: Int) throws(DaemonFailure) {
+    init(
+        journal: Journal, notary: Notary, threads count: Int, logger: Logger
+    ) throws(DaemonFailure) {
         self.journal = journal
+        self.notary = notary
+        self.logger = logger
+        persons = PersonalIndex(journal.personal)
         mailDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE))
         guard mailDescriptor >= 0, wakeDescriptor >= 0 else {
@@ -101,6 +118,7 @@ final class Readers: Sendable {
         guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
             return false
         }
+        names.begin(showing: job.mayKnowPersons ? persons : nil)
         var result = Result(descriptor: job.descriptor, session: job.session, reply: [])
         if case .follow(let tail, let from, let filter, let most) = job.question {
             (result.reply, result.followed) = follow(tail, from, filter, most, &names)
@@ -118,7 +136,6 @@ final class Readers: Sendable {
 
     private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
         var reply = ByteBuffer(capacity: 4_096)
-        names.forgetDamage()
         // While commits fail the past can be read all the same: up to what is durable.
         _ = journal.waitDurable(job.durableBy)
         do throws(Failure) {
@@ -126,8 +143,14 @@ final class Readers: Sendable {
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
             case .follow: preconditionFailure("`follow` answers it")
+            case .frames(let from, let to, let limit):
+                try writeFrames(from: from, to: to ?? .max, limit: limit, into: &json)
+            case .names(let kind, let from): try writeNames(kind, from: from, into: &json)
             case .life(let name, let from, let top):
                 try writeLife(name, from, under: top, &names, into: &json)
+            case .tree(let question): json.append(try tree(question))
+            case .personal(let from, let limit):
+                try writePersonal(from: from, limit: limit, &names, into: &json)
             case .events(let from, let to, let limit, let type, let account):
                 try write(
                     from: from, to: to ?? .max, limit: limit, type: type, under: account, &names,
@@ -235,17 +258,26 @@ struct NameCache: EventNames {
     private var accounts: [UInt32: String] = [:]
     private var models: [UInt32: String] = [:]
     private var operators: [UInt32: String] = [:]
+    /// What is shown of persons, and what of the event that was learnt last.
+    private var persons: PersonalIndex?
+    private var texts: [Commitment: String] = [:]
 
     /// What is wrong with a name that was looked up; nothing is exported under it.
     private(set) var damage: String?
 
     init(journal: Journal) { self.journal = journal }
-    /// Another question may be about names that are whole.
-    mutating func forgetDamage() { damage = nil }
+    /// Begins another question: it may be about names that are whole, and asked by somebody else.
+    mutating func begin(showing persons: PersonalIndex?) {
+        damage = nil
+        self.persons = persons
+    }
 
     func accountName(_ number: AccountNumber) -> String? { accounts[number.raw] }
     func modelName(_ number: ModelNumber) -> String? { models[number.raw] }
     func operatorName(_ number: UInt32) -> String? { operators[number] }
+    func personalText(_ commitment: Commitment, _ field: PersonalField) -> String? {
+        texts[commitment]
+    }
 
     /// Looks up the names that exporting this event will ask for.
     mutating func learn(_ event: StoredEvent) {
@@ -255,17 +287,32 @@ struct NameCache: EventNames {
                 try journal.operatorName(number)
             }
         }
-        let model: ModelNumber? =
-            switch event.header.type {
-            case .holdPlaced: (try? HoldPlaced(event))?.model
-            case .holdRefused: (try? HoldRefused(event))?.model
-            case .chargeRecorded: (try? ChargeRecorded(event))?.model
-            default: nil
-            }
-        if let model, model != .none, models[model.raw] == nil {
+        if !texts.isEmpty { texts.removeAll(keepingCapacity: true) }
+        guard let request = RequestEvent(event) else { return }
+        if let persons { learn(request, event.header.account, persons) }
+        let model = request.model
+        if model != .none, models[model.raw] == nil {
             models[model.raw] = look("model \(model.raw)") { (journal) throws(JournalError) in
                 try journal.modelName(model)
             }
+        }
+    }
+    /// Looks up what the commitments of a request were made of. Only its own org's count: a caller may
+    /// write what looks like one of another's.
+    private mutating func learn(
+        _ request: RequestEvent, _ account: AccountNumber, _ persons: PersonalIndex
+    ) {
+        for (field, text) in request.personal {
+            guard let commitment = Commitment(text),
+                let (org, plain) = persons.text(of: commitment, field)
+            else { continue }
+            if org != .none {
+                let asker = path(account) ?? request.askedKey.string
+                guard let name = path(org), asker == name || asker.hasPrefix(name + "/") else {
+                    continue
+                }
+            }
+            texts[commitment] = plain
         }
     }
     /// Whether the account is this one or stands below it.
@@ -273,7 +320,7 @@ struct NameCache: EventNames {
         guard let name = self.path(number) else { return false }
         return name == path || name.hasPrefix(path + "/")
     }
-    private mutating func path(_ number: AccountNumber) -> String? {
+    mutating func path(_ number: AccountNumber) -> String? {
         guard number != .none else { return nil }
         if let known = accounts[number.raw] { return known }
         // A million keys' names are nothing a cache should keep for ever.

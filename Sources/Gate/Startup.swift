@@ -9,10 +9,11 @@ enum Startup {
     struct Prepared: ~Copyable {
         var machine: Machine
         var floods: FloodPage
+        var personal: PersonalTable
     }
     static func prepare(
         _ journal: Journal, directory: String, now: Instant, calendar: ZoneCalendar,
-        version: String, logger: Logger
+        version: String, logger: Logger, random: (() -> UInt64)? = nil
     ) throws(DaemonFailure) -> Prepared {
         var machine = Machine(book: try loadBook(journal, logger), calendar: calendar)
         machine.advance(to: now, lapsesMax: 0)
@@ -20,7 +21,13 @@ enum Startup {
         machine.start(
             ledger: journal.ledgerID.description, version: version,
             pending: try floods.recover(journal, accounts: machine.book.accountCount))
-        return Prepared(machine: machine, floods: floods)
+        for erased in try PersonalTable.untold(journal.personal, journal)
+        where erased.org == .none || machine.book.path(of: erased.org) != nil {
+            machine.noteErased(erased.field, of: erased.org, [erased.commitment], reason: nil)
+        }
+        return Prepared(
+            machine: machine, floods: floods,
+            personal: try PersonalTable(journal.personal, random: random))
     }
 
     private static func loadBook(

@@ -1,3 +1,4 @@
+import Audit
 import CLinux
 import Events
 import Glibc
@@ -26,7 +27,7 @@ package final class SteppedDaemon {
         journal = try Daemon.openJournal(settings, logger)
         var start = try Startup.prepare(
             journal, directory: settings.directory, now: host.wallClock, calendar: calendar,
-            version: version, logger: logger)
+            version: version, logger: logger, random: SteppedDaemon.random(from: host.wallClock))
         journal.stage(start.machine.outbox.bytes)
         start.machine.outbox.removeAll()
         while journal.durableSeq < start.machine.book.seq {
@@ -35,7 +36,9 @@ package final class SteppedDaemon {
             }
         }
         start.machine.isPaused = journal.state != .normal
-        readers = try Readers(journal: journal, threads: 0)
+        let notary = Notary(
+            directory: settings.directory, ledger: journal.ledgerID, rig: settings.rig)
+        readers = try Readers(journal: journal, notary: notary, threads: 0, logger: logger)
         names = NameCache(journal: journal)
         follower = try Follower(
             journal, every: UInt64(options.checkpointEvents), logger: logger)
@@ -43,9 +46,19 @@ package final class SteppedDaemon {
             journal: journal, every: options.checkpointEvents, logger: logger)
         loop = try GateLoop(
             system: HostedSystem(host: host), machine: start.machine, floods: start.floods,
-            journal: journal, readers: readers, checkpointer: checkpointer,
+            personal: start.personal, journal: journal, readers: readers,
+            checkpointer: checkpointer,
             listeners: [Listener(descriptor: host.listener, isUnix: true, path: nil)], signals: -1,
             options: options, calendar: calendar, version: version, logger: logger)
+    }
+
+    /// Salts that the seed decides, as it does the clock.
+    private static func random(from start: Instant) -> () -> UInt64 {
+        var state = UInt64(bitPattern: start.nanoseconds)
+        return {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            return Hash128.fold(state, 0xA076_1D64_78BD_642F)
+        }
     }
 
     // MARK: What moves
@@ -101,6 +114,15 @@ package final class SteppedDaemon {
         from first: UInt64, _ body: (StoredEvent) -> Bool
     ) throws(JournalError) {
         try journal.read(from: first, body)
+    }
+    /// What can still be told.
+    package func keptCommitments() throws(JournalError) -> Set<Commitment> {
+        var kept: Set<Commitment> = []
+        try journal.personal.forEach { record in
+            if record.state == .kept { kept.insert(record.commitment) }
+            return true
+        }
+        return kept
     }
     /// `USAGE` of an account as of this turn.
     package func usage(of account: String) -> String? {

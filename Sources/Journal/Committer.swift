@@ -20,6 +20,7 @@ package enum CommitRound: Sendable {
 final class Committer: @unchecked Sendable {
     let ring: Ring
     private let log: Log
+    private let personal: PersonalFile
     private let options: JournalOptions
     private let disk: Disk
 
@@ -71,9 +72,12 @@ final class Committer: @unchecked Sendable {
         let freeDisk = Atomic<Int64>(0)
     }
 
-    init(ring: Ring, log: Log, end: LogEnd, options: JournalOptions) throws(JournalError) {
+    init(
+        ring: Ring, log: Log, personal: PersonalFile, end: LogEnd, options: JournalOptions
+    ) throws(JournalError) {
         self.ring = ring
         self.log = log
+        self.personal = personal
         self.options = options
         disk = Disk(rig: options.rig)
         journalEnd = end
@@ -281,6 +285,15 @@ final class Committer: @unchecked Sendable {
         let batch = staged.slice(0, Log.wholeFrames(staged, most: options.batchBytesMax))
         let began = disk.monotonicNanoseconds()
         var failure = ""
+        do throws(JournalError) {
+            // What the events have only commitments of is not to be lost before them, and what they say is
+            // erased, is.
+            try personal.sync()
+        } catch {
+            counts.failures.add(1, ordering: .relaxed)
+            enter(.readOnly, error.message)
+            return false
+        }
         // One more try in a fresh environment; what fails twice will not get better within a second.
         tries: for _ in 0..<2 {
             do throws(LMDBError) {

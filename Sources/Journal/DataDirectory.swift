@@ -9,12 +9,14 @@ import Glibc
 ///     journal/        data.mdb, lock.mdb: the log
 ///     journal.new/    a first journal until it is whole
 ///     checkpoints/    <seq>.book
+///     personal        what the log has only commitments of
 struct DataDirectory: ~Copyable {
     let path: String
     var ring: String { path + "/ring" }
     var journal: String { path + "/journal" }
     var journalData: String { path + "/journal/data.mdb" }
     var checkpoints: String { path + "/checkpoints" }
+    var personal: String { path + "/" + PersonalFile.name }
     let disk: Disk
     private let lock: File
 

@@ -104,6 +104,12 @@ package final class Inspection {
     package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
         try log.name(.operatorName, number)
     }
+    /// The names from a number on, at most so many. Numbers are given in order, without gaps.
+    package func names(
+        _ kind: NameKind, from number: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        try log.names(kind, from: number, most: most)
+    }
 
     /// A checkpoint, and what is wrong with it; nil when nothing is.
     package struct CheckpointFinding {
@@ -126,6 +132,20 @@ package final class Inspection {
             }
         }
         return findings
+    }
+
+    /// The checkpoints that are whole, the oldest first.
+    package func wholeCheckpoints() throws(JournalError) -> [Checkpoint] {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        var whole: [Checkpoint] = []
+        for seq in checkpoints.seqs() {
+            let file = "\(checkpoints.directory)/\(seq).book"
+            let loaded = try checkpoints.load(file, seq) { seq throws(JournalError) in
+                try log.checksum(of: seq)
+            }
+            if case .success(let checkpoint) = loaded { whole.append(checkpoint) }
+        }
+        return whole
     }
 
     /// How the ring fits the journal.

@@ -7,6 +7,12 @@ package struct EventPage {
     package let count: Int
     /// The events one behind the other, each with `gap` bytes in front: what a fold takes at once.
     package let frames: Bytes
+
+    package init(firstSeq: UInt64, count: Int, frames: Bytes) {
+        self.firstSeq = firstSeq
+        self.count = count
+        self.frames = frames
+    }
     package static var gap: Int { Frame.overhead }
 
     package var lastSeq: UInt64 { firstSeq + UInt64(count) - 1 }
@@ -78,6 +84,12 @@ extension Journal {
     }
     package func operatorName(_ number: UInt32) throws(JournalError) -> String? {
         try log.name(.operatorName, number)
+    }
+    /// The names from a number on, at most so many. Numbers are given in order, without gaps.
+    package func names(
+        _ kind: NameKind, from number: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        try log.names(kind, from: number, most: most)
     }
 }
 

@@ -19,6 +19,8 @@ package final class Journal: Sendable {
     package let lastTime: Instant
 
     let log: Log
+    /// What the commitments in the log were made of.
+    package let personal: PersonalFile
     let checkpoints: Checkpoints
     let committer: Committer
     private let directory: DataDirectory
@@ -44,6 +46,11 @@ package final class Journal: Sendable {
         var end = try log.end()
         let found = try Ring.recover(
             from: directory.ring, ledgerID: log.ledgerID, end: end, disk: disk)
+        var notes = found.notes
+        personal = try PersonalFile(
+            directory.personal, ledger: log.ledgerID, disk: disk, notes: &notes)
+        // Before the ring's events, which name what it holds.
+        try personal.sync()
         try Journal.append(found.frames.bytes, to: log, options, &end)
         let ring = try Ring(
             resetting: directory.ring, capacity: options.ringBytes, ledgerID: log.ledgerID,
@@ -52,14 +59,15 @@ package final class Journal: Sendable {
 
         ledgerID = log.ledgerID
         isNew = log.isNew
-        recovery = RecoveryReport(eventsFromRing: found.count, notes: found.notes)
+        recovery = RecoveryReport(eventsFromRing: found.count, notes: notes)
         lastSeq = end.seq
         lastEpoch = end.epoch
         lastTime = end.time
         staged = Atomic(end.seq)
         checkpoints = Checkpoints(
             directory: directory.checkpoints, ledgerID: log.ledgerID, disk: disk)
-        committer = try Committer(ring: ring, log: log, end: end, options: options)
+        committer = try Committer(
+            ring: ring, log: log, personal: personal, end: end, options: options)
     }
     deinit { shutdown() }
 

@@ -92,6 +92,15 @@ package struct LedgerID: Hashable, Sendable, CustomStringConvertible {
         self.high = high
         self.low = low
     }
+    /// Reads 32 hexadecimal digits; nil when it is anything else.
+    package init?(_ text: String) {
+        let digits = Array(text.utf8)
+        guard digits.count == 32, digits.allSatisfy({ hexValue($0) != nil }),
+            let high = UInt64(text.prefix(16), radix: 16),
+            let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        self.init(high: high, low: low)
+    }
     static func random() -> LedgerID {
         LedgerID(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
     }

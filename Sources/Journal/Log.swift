@@ -253,7 +253,7 @@ extension Log {
 }
 
 /// What a number in an event's header or body stands for.
-package enum NameKind: UInt8, Sendable {
+package enum NameKind: UInt8, CaseIterable, Sendable {
     case account = 1
     case model = 2
     case operatorName = 3
@@ -281,6 +281,20 @@ extension Log {
                 == UInt32(littleEndian: base.loadUnaligned(as: UInt32.self))
         else { return nil }
         return value.slice(4, value.count)
+    }
+
+    func names(
+        _ kind: NameKind, from first: UInt32, most: Int
+    ) throws(JournalError) -> [(number: UInt32, name: String)] {
+        var names: [(number: UInt32, name: String)] = []
+        // Numbers begin with 0 or with 1.
+        var number = first
+        if first == 0, try name(kind, 0) == nil { number = 1 }
+        while names.count < most, let name = try name(kind, number) {
+            names.append((number, name))
+            number += 1
+        }
+        return names
     }
 
     @inline(__always)

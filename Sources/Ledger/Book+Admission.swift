@@ -298,6 +298,21 @@ extension Book {
                 || ring.pointee.sum(2, at: second) &+ 1 <= amounts.pointee[12])
     }
 
+    /// What an open hold that runs out of time costs, by its org's choice.
+    func lapseCharge(
+        _ row: UnsafeMutablePointer<HoldRow>, _ chain: AccountChain
+    ) -> (tokens: Int64, usd: Int64) {
+        switch chain.orgRow.pointee.onLapse {
+        case .release: return (0, 0)
+        case .chargeInput:
+            let input = TokenUsage(input: row.pointee.input, output: 0)
+            // It is at most the hold's own price, which fitted.
+            let usd = prices.cost(row.pointee.price, tier: row.pointee.tier, input)
+            return (row.pointee.input, usd ?? row.pointee.usd)
+        case .chargeHold: return (row.pointee.tokens, row.pointee.usd)
+        }
+    }
+
     /// When the limit has room again by itself; nil where time alone changes nothing.
     ///
     /// - Parameter growing: the open hold that asks for more, if it is one.

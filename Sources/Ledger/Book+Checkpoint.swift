@@ -5,7 +5,7 @@ import Events
 
 extension Book {
     /// The layout's number; a checkpoint of another one is not read but folded anew from the log.
-    package static let checkpointVersion: UInt32 = 4
+    package static let checkpointVersion: UInt32 = 5
 
     /// A 128-bit digest of everything the fold made.
     package func digest() -> Hash128 {
@@ -138,6 +138,7 @@ extension Book {
             b.append(uint32: org.billing)
             b.append(org.onLapse.rawValue)
             b.append(org.allowsUnpriced ? 1 : 0)
+            b.append(org.personal.rawValue)
         }
         b.append(uint32: UInt32(accounts.limitAmounts.count))
         for i in 0..<accounts.limitAmounts.count {
@@ -221,7 +222,7 @@ extension Book {
             _ = lists.intern(entries, names: &names, prices: prices)
         }
         guard lists.count == listCount else { return false }
-        for _ in 0..<r.count(of: 98) {
+        for _ in 0..<r.count(of: 99) {
             var org = OrgRow(account: r.uint32())
             accounts.zones.append(r.text().string)
             for cell in 0..<WindowCell.calendarCount {
@@ -235,6 +236,9 @@ extension Book {
             guard let policy = LapsePolicy(rawValue: r.uint8()) else { return false }
             org.onLapse = policy
             org.allowsUnpriced = r.uint8() != 0
+            org.personal = PersonalFields(rawValue: r.uint8())
+            guard org.personal.isKnown else { return false }
+            personal.formUnion(org.personal)
             _ = accounts.orgs.append(org)
         }
         for _ in 0..<r.count(of: 8 * LimitKind.count) {

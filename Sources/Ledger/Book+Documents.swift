@@ -41,6 +41,9 @@ extension Book {
                 accounts.rows.pointer(account).pointee.scopes = list
             }
         case .routingSet(let set): try apply(set, to: try existing(header.account), json)
+        case .privacySet(let set): try apply(set, header)
+        // The log and the book never had it.
+        case .personalErased: break
         case .priceSet(let set): try apply(set, event)
         case .aliasSet(let set):
             guard let model = set.model.withBytes({ prices.model(named: $0, in: names) }) else {

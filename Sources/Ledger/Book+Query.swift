@@ -36,7 +36,7 @@ extension Book {
     // MARK: USAGE
 
     /// The usage of an account at an instant: every limit that is set, and `usd.day`, `usd.month` and
-    /// `usd.total` always.
+    /// `usd.total` always; and as of which event, so that it can be reckoned again from the log.
     package func writeUsage(
         of path: Bytes, at now: Instant, calendar: ZoneCalendar, into b: inout ByteBuffer
     ) throws(Failure) {
@@ -46,6 +46,7 @@ extension Book {
         var object = ObjectWriter(opening: &b)
         object.field("account", path, into: &b)
         object.field("at", now, full: true, into: &b)
+        object.field("seq", Int64(seq), into: &b)
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)
         for kind in LimitKind.all {
@@ -125,6 +126,7 @@ extension Book {
             object.field("unpriced", org.pointee.allowsUnpriced ? "allow" : "deny", into: &b)
             object.field("on_lapse", org.pointee.onLapse.name, into: &b)
             writeBilling(of: row, &object, into: &b)
+            writePrivacy(of: org, &object, into: &b)
         }
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)

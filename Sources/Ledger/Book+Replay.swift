@@ -45,7 +45,7 @@ extension Book {
     }
 
     @inline(__always)
-    private static func event(_ run: Bytes, _ at: Int, _ gap: Int) -> Bytes? {
+    static func event(_ run: Bytes, _ at: Int, _ gap: Int) -> Bytes? {
         let left = run.count &- at &- gap
         guard left >= EventHeader.byteCount else { return nil }
         let base = run.base.unsafelyUnwrapped + (at &+ gap)

@@ -22,6 +22,8 @@ package struct Book: ~Copyable {
     /// That event's time: the next one is never earlier.
     package internal(set) var time = Instant(nanoseconds: 0)
     package internal(set) var epoch: UInt32 = 0
+    /// What any org wants stored as commitments: one look tells that none does.
+    package internal(set) var personal: PersonalFields = []
 
     var names: NameArena {
         unsafeAddress { UnsafePointer(namesStorage) }

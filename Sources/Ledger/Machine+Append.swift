@@ -37,6 +37,43 @@ extension Machine {
             }
             return .repeated(seq: known.seq)
         }
+        let checked = try checked(type, document, payload, makesSecret ? secret : nil)
+
+        // The point of no return.
+        if case .chargeCorrected = document {
+            openWindows(book.accounts.chain(ofKey: checked.account.raw).orgRow)
+        }
+        let start = outbox.count
+        emit(
+            type, account: checked.account, number: checked.number,
+            flags: makesSecret ? DocumentEvent.generatedSecret : 0, checked.payload)
+        return .stored(seq: book.seq, at: start)
+    }
+
+    /// An admin's event as it is to be stored.
+    struct CheckedDocument {
+        var account = AccountNumber.none
+        var number: UInt32 = 0
+        var payload: JSON
+    }
+    /// What an admin's payload is stored as, at this instant and in this book, if it may be.
+    ///
+    /// - Parameter secret: the SHA-256 of a fresh secret, if the daemon makes one.
+    func checked(
+        _ type: EventType, _ payload: JSON, secret: [UInt8]?
+    ) throws(Failure) -> CheckedDocument {
+        let document = try Document(type: type, payload, strict: true)
+        var payload = Payload(payload)
+        resolveNames(document, &payload)
+        if let id = payload["id"]?.string, let known = book.documents[id] {
+            throw Failure(.conflict, "id \"\(id)\" named event \(known.seq) before")
+        }
+        return try checked(type, document, payload, secret)
+    }
+    private func checked(
+        _ type: EventType, _ document: Document, _ asked: Payload, _ secret: [UInt8]?
+    ) throws(Failure) -> CheckedDocument {
+        var payload = asked
         var account = AccountNumber.none
         var number: UInt32 = 0
         switch document {
@@ -88,6 +125,7 @@ extension Machine {
             account = AccountNumber(target)
             try check(granted, of: target, &payload)
         case .billingSet(let set): account = AccountNumber(try existing(set.account))
+        case .privacySet(let set): account = AccountNumber(try existing(set.account))
         case .priceSet(let set):
             let known = set.model.withBytes { book.prices.model(named: $0, in: book.names) }
             try check(set, of: known)
@@ -119,10 +157,11 @@ extension Machine {
             }
             number = UInt32(i)
             account = book.operators[i].account
-        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired:
+        case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired,
+            .personalErased:
             preconditionFailure("not appendable")
         }
-        if makesSecret { payload["secret_sha256"] = .string(hex(secret)) }
+        if let secret { payload["secret_sha256"] = .string(hex(secret)) }
         // What is stored must be readable for ever, so it is read once before it is.
         _ = try Document(type: type, payload.json, strict: false)
         var size = ByteBuffer(capacity: 1_024)
@@ -130,16 +169,7 @@ extension Machine {
         guard size.count + EventHeader.byteCount + 4 <= Bounds.eventBytesMax else {
             throw Failure(.error, "the payload is longer than \(Bounds.eventBytesMax) bytes")
         }
-
-        // The point of no return.
-        if case .chargeCorrected = document {
-            openWindows(book.accounts.chain(ofKey: account.raw).orgRow)
-        }
-        let start = outbox.count
-        emit(
-            type, account: account, number: number,
-            flags: makesSecret ? DocumentEvent.generatedSecret : 0, payload.json)
-        return .stored(seq: book.seq, at: start)
+        return CheckedDocument(account: account, number: number, payload: payload.json)
     }
 
     /// The payload's members, to be completed before they are stored.

@@ -30,31 +30,11 @@ extension Machine {
         guard grows || until > row.pointee.until else { return extended(row) }
 
         if isPaused { return .denied(Denial(.paused, now: now)) }
-        var like = ReserveRequest()
-        like.tier = row.pointee.tier
         let chain = book.accounts.chain(ofKey: row.pointee.key)
-        if let (reason, account) = book.standing(chain, namedBy: nil, at: now) {
-            return refuse(reason, like, more, by: account, placing: true)
-        }
-        if let account = book.denying(model: row.pointee.model, named: more.name, chain) {
-            return refuse(.modelDenied, like, more, by: account, placing: true)
-        }
-        var usd = row.pointee.usd
-        if grows {
-            let wanted = TokenUsage(input: input, output: output)
-            guard let cost = book.prices.cost(row.pointee.price, tier: row.pointee.tier, wanted),
-                book.hasRoom(chain, usd: max(cost, usd) - usd, tokens: more.input + more.output),
-                book.canBill(chain, usd: max(cost, usd))
-            else {
-                return .failed(
-                    Failure(
-                        .error, "in=\(input) out=\(output) would overflow; ask for fewer tokens"))
-            }
-            // A larger prompt may be priced lower (a variant above so many tokens).
-            usd = max(cost, usd)
-            if let refusal = refuseGrowth(row, chain, like, more, usd: usd - row.pointee.usd) {
-                return refusal
-            }
+        let usd: Int64
+        switch growth(of: row, chain, more, input: input, output: output, placing: true) {
+        case .holds(let sum): usd = sum
+        case .answers(let answer): return answer
         }
 
         // The point of no return.
@@ -81,26 +61,54 @@ extension Machine {
         let placed = Instant(nanoseconds: row.pointee.placedAt)
         return min(deadline(ttl, after: now), deadline(Bounds.holdSecondsMax, after: placed))
     }
-    private mutating func refuseGrowth(
-        _ row: UnsafeMutablePointer<HoldRow>, _ chain: AccountChain, _ like: ReserveRequest,
-        _ more: Asked, usd: Int64
-    ) -> Answer? {
-        var more = more
-        more.usd = usd
-        if let lack = book.creditShortfall(chain, usd: usd, holds: 0) {
-            return refuse(lack, chain, like, more, placing: true)
+
+    /// What an open hold would hold if it grew so much, or the answer that it may not.
+    enum Growth {
+        case holds(usd: Int64)
+        case answers(Answer)
+    }
+    mutating func growth(
+        of row: UnsafeMutablePointer<HoldRow>, _ chain: AccountChain, _ more: Asked, input: Int64,
+        output: Int64, placing: Bool
+    ) -> Growth {
+        var like = ReserveRequest()
+        like.tier = row.pointee.tier
+        if let (reason, account) = book.standing(chain, namedBy: nil, at: now) {
+            return .answers(refuse(reason, like, more, by: account, placing: placing))
         }
-        guard
-            let binding = book.bindingLimit(
-                chain, growing: row, usd: usd, tokens: more.input + more.output, at: now)
-        else { return nil }
-        return refuse(binding, chain, like, more, placing: true)
+        if let account = book.denying(model: row.pointee.model, named: more.name, chain) {
+            return .answers(refuse(.modelDenied, like, more, by: account, placing: placing))
+        }
+        let held = row.pointee.usd
+        guard more.input > 0 || more.output > 0 else { return .holds(usd: held) }
+        let wanted = TokenUsage(input: input, output: output)
+        guard let cost = book.prices.cost(row.pointee.price, tier: row.pointee.tier, wanted),
+            book.hasRoom(chain, usd: max(cost, held) - held, tokens: more.input + more.output),
+            book.canBill(chain, usd: max(cost, held))
+        else {
+            return .answers(
+                .failed(
+                    Failure(
+                        .error, "in=\(input) out=\(output) would overflow; ask for fewer tokens")))
+        }
+        // A larger prompt may be priced lower (a variant above so many tokens).
+        var more = more
+        more.usd = max(cost, held) - held
+        if let lack = book.creditShortfall(chain, usd: more.usd, holds: 0) {
+            return .answers(refuse(lack, chain, like, more, placing: placing))
+        }
+        if let binding = book.bindingLimit(
+            chain, growing: row, usd: more.usd, tokens: more.input + more.output, at: now)
+        {
+            return .answers(refuse(binding, chain, like, more, placing: placing))
+        }
+        return .holds(usd: held + more.usd)
     }
 }
 
 extension Machine.Asked {
     /// What a hold is to grow by.
-    fileprivate init(
+    init(
         growing row: UnsafeMutablePointer<HoldRow>, input: Int64, output: Int64, name: Bytes
     ) {
         key = row.pointee.key

@@ -285,7 +285,7 @@ extension Machine {
         default: break
         }
         if reason == .modelMalformed { denial.hint = hint(for: asked.name) }
-        if placing { log(denial, request, asked, tier: account?.pointee.tier) }
+        log(denial, request, asked, tier: account?.pointee.tier, placing: placing)
         return .denied(denial)
     }
 
@@ -309,8 +309,8 @@ extension Machine {
             binding, asked: amount, chain.orgRow, growing: asked.growing, at: now,
             calendar: calendar)
         denial.waitsFor = waitsFor(binding, asked: amount, key: asked.key)
-        if placing, denial.waitsFor == nil {
-            log(denial, request, asked, tier: binding.account.pointee.tier)
+        if denial.waitsFor == nil {
+            log(denial, request, asked, tier: binding.account.pointee.tier, placing: placing)
         }
         return .denied(denial)
     }
@@ -324,15 +324,30 @@ extension Machine {
         denial.amount = lack.amount
         denial.used = lack.used
         denial.held = lack.held
-        if placing { log(denial, request, asked, tier: .org) }
+        log(denial, request, asked, tier: .org, placing: placing)
         return .denied(denial)
     }
 
     private mutating func log(
-        _ denial: Denial, _ request: borrowing ReserveRequest, _ asked: borrowing Asked, tier: Tier?
+        _ denial: Denial, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
+        tier: Tier?, placing: Bool
     ) {
+        guard placing else {
+            if let said = reviewed {
+                refused(denial, request, asked, tier: tier, said).encode(into: &draft)
+            }
+            return
+        }
         guard floods.shouldLog(key: asked.key, denial.reason, at: now.second) else { return }
         if asked.key != .max { openWindows(book.accounts.chain(ofKey: asked.key).orgRow) }
+        let event = refused(denial, request, asked, tier: tier, extras(of: asked))
+        event.encode(into: &outbox)
+        book.advance(event.header)
+    }
+    private func refused(
+        _ denial: Denial, _ request: borrowing ReserveRequest, _ asked: borrowing Asked,
+        tier: Tier?, _ extras: Extras
+    ) -> HoldRefused {
         var header = header(.holdRefused, AccountNumber(asked.key))
         header.flags = request.tier.rawValue
         var event = HoldRefused(
@@ -352,9 +367,8 @@ extension Machine {
         }
         event.scope = request.scope
         event.text = request.text
-        event.extras = extras(of: asked)
-        event.encode(into: &outbox)
-        book.advance(event.header)
+        event.extras = extras
+        return event
     }
 }
 

@@ -25,6 +25,10 @@ package struct Machine: ~Copyable {
     var extras = Extras.Writer()
     /// A lower-case copy of the model that was asked for.
     var folded: UnsafeMutablePointer<UInt8> = .allocate(capacity: 256)
+    /// While an answer of the past is derived anew: what its event says besides its layout. The event of
+    /// a refusal then goes to `draft`, and nothing is folded.
+    var reviewed: Extras?
+    var draft = ByteBuffer()
     /// The names that a refusal's hint gives.
     var hints = ByteBuffer(capacity: 1_024)
 
@@ -125,22 +129,7 @@ package struct Machine: ~Copyable {
     private mutating func lapse(_ slot: UInt32) {
         let row = book.holds.row(slot)
         let chain = book.accounts.chain(ofKey: row.pointee.key)
-        let org = chain.orgRow
-        var tokens: Int64 = 0
-        var usd: Int64 = 0
-        switch org.pointee.onLapse {
-        case .release: break
-        case .chargeInput:
-            tokens = row.pointee.input
-            let input = TokenUsage(input: row.pointee.input, output: 0)
-            // It is at most the hold's own price, which fitted.
-            usd =
-                book.prices.cost(row.pointee.price, tier: row.pointee.tier, input)
-                ?? row.pointee.usd
-        case .chargeHold:
-            tokens = row.pointee.tokens
-            usd = row.pointee.usd
-        }
+        let (tokens, usd) = book.lapseCharge(row, chain)
         let asker = actor
         actor = .daemon
         var event = HoldLapsed(
@@ -196,6 +185,13 @@ package struct Machine: ~Copyable {
             refusals: sum.refusals, second: second)
         event.encode(into: &outbox)
         book.advance(event.header)
+    }
+
+    /// The book, at the end.
+    consuming func takeBook() -> Book {
+        var last = Book()
+        swap(&last, &book)
+        return last
     }
 
     /// The refusals of the running second that are counted and not yet written; the gate keeps them

@@ -82,6 +82,8 @@ struct OrgRow: BitwiseCopyable {
     var creditLeft: Int64 = .max
     var onLapse: LapsePolicy = .release
     var allowsUnpriced = false
+    /// What is stored of its people as commitments.
+    var personal: PersonalFields = []
 
     // `mutating` here and below where nothing changes: a borrowed row would be copied to the stack
     // to read one field of it (Swift 6.3).

@@ -47,6 +47,8 @@ final class Catalog {
         (3, { $0.life(&$2) }),
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
+        (1, { $0.privacy(&$2) }),
+        (1, { $0.erase($1, &$2) }),
         (2, { $0.price($1, &$2) }),
         (3, { $0.correction($1, &$2) }),
         (1, { $0.alias(&$2) }),
@@ -234,6 +236,20 @@ final class Catalog {
                 "\"rate\":\"\(random.pick(["1", "7.3", "0.861234567"]))\"",
             ], mayFail: true)
     }
+    /// Which texts are stored as commitments, and a person whose text is to go.
+    private func privacy(_ random: inout SeededRandom) -> Ask? {
+        let fields = random.pick(["", "\"user\"", "\"user\",\"ip\"", "\"ip\""])
+        return append(
+            .privacySet, id: newID("privacy"),
+            ["\"account\":\"\(random.pick(orgs))\"", "\"fields\":[\(fields)]"], mayFail: true)
+    }
+    private func erase(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        client.world.checker.noteErasing()
+        var words = ["ERASE", "user", person(&random)]
+        if random.chance(500) { words.append("account=\(random.pick(orgs))") }
+        return Ask(words: words, kind: .other, mayFail: true)
+    }
+    private func person(_ random: inout SeededRandom) -> String { "u\(random.below(9))" }
     /// Rules that look at the tokens and at the tier; now and then none any more.
     private func routing(_ random: inout SeededRandom) -> Ask? {
         let account = "\"account\":\"\(random.pick(orgs + teams))\""
@@ -347,11 +363,10 @@ final class Catalog {
         if random.chance(700) { words.append("ttl=\(random.pick([1, 2, 10, 60, 61, 3_600]))") }
         if waits {
             let wait = random.pick([1, 30, 800, 5_000, 70_000])
-            words += ["wait=\(wait)", "user=wait\(wait)"]
+            words += ["wait=\(wait)", "project=wait\(wait)"]
             if random.chance(700) { words.append("prio=\(random.between(1...10))") }
-        } else if random.chance(200) {
-            words.append("user=u\(random.below(9))")
         }
+        if random.chance(200) { words.append("user=\(person(&random))") }
         if random.chance(100) { words.append("tier=batch") }
         let onDisk = random.chance(250)
         if onDisk { words.append("ack=disk") }
@@ -448,6 +463,7 @@ final class Catalog {
         let onDisk = !random.chance(200)
         return Ask(
             words: ["CHARGE", key, random.pick(models)] + words + ["id=\(id)"]
+                + (random.chance(200) ? ["user=\(person(&random))"] : [])
                 + (onDisk ? [] : ["ack=ring"]),
             kind: .charge(key: key, usage, id: id), onDisk: onDisk)
     }

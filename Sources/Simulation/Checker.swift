@@ -26,6 +26,9 @@ final class Checker {
     private var toldRefusals: [String: Int64] = [:]
     /// The last event whose accounts were compared.
     private var watched: UInt64 = 0
+    /// Commitments whose texts went with a power cut.
+    private var forgotten: Set<Commitment> = []
+    private var isErasing = false
     private(set) var answers = 0
     private(set) var lost = 0
 
@@ -145,6 +148,7 @@ final class Checker {
             }
         }
         try compareBooks(daemon)
+        try checkPersons(daemon)
         if hadPowerCut {
             // Refusals that were only counted may have gone.
             for (key, told) in toldRefusals {
@@ -158,6 +162,27 @@ final class Checker {
         mustSurvive = count
         isOver = false
     }
+
+    /// What events name can be told, and what was erased cannot. With a power cut goes what was not yet on
+    /// disk, and what was being erased may be torn.
+    private func checkPersons(_ daemon: SteppedDaemon) throws {
+        let kept = try daemon.keptCommitments()
+        for (commitment, seq) in oracle.commitments.sorted(by: { $0.value < $1.value })
+        where !kept.contains(commitment) && !forgotten.contains(commitment) {
+            guard hadPowerCut, seq > mustSurvive || isErasing else {
+                throw Violation(
+                    text: "event \(seq) names \(commitment.text), and nobody can tell whom it means"
+                )
+            }
+            forgotten.insert(commitment)
+        }
+        for commitment in oracle.erased where kept.contains(commitment) {
+            throw Violation(text: "\(commitment.text) was erased and is still there")
+        }
+        isErasing = false
+    }
+    /// Somebody asks for an erasure, which a power cut may catch half done.
+    func noteErasing() { isErasing = true }
 
     // MARK: Promises
 

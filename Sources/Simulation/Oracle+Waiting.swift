@@ -65,12 +65,12 @@ extension Oracle {
         default: break
         }
     }
-    /// When its time is up: whoever waits says as its user how long, such as `wait250`.
+    /// When its time is up: whoever waits says as its project how long, such as `wait250`.
     private func deadline(
         of text: RequestText, _ came: Extras.Came, _ what: String
     ) throws(Fault) -> Instant {
-        let user = text.user.string
-        guard user.hasPrefix("wait"), let wait = Int64(user.dropFirst(4)) else {
+        let project = text.project.string
+        guard project.hasPrefix("wait"), let wait = Int64(project.dropFirst(4)) else {
             throw Fault(text: "\(what) waited and was not to")
         }
         return Instant(nanoseconds: came.at.nanoseconds + wait * 1_000_000)

@@ -110,6 +110,7 @@ final class Oracle {
         var windows: [WindowKey: Counts] = [:]
         var open: Int64 = 0
         /// Of an org.
+        var personal: PersonalFields = []
         var credit: Credit?
         var terms = Terms()
 
@@ -144,6 +145,9 @@ final class Oracle {
     private(set) var refusals: [String: Int64] = [:]
     /// Those that waited, in the order of their admission.
     var waited: [Waited] = []
+    /// What stands in the place of personal texts, by the event that had it first, until it is erased.
+    var commitments: [Commitment: UInt64] = [:]
+    var erased: Set<Commitment> = []
     let hurry: Hurry
     /// How often something rare was seen, for the table at the end.
     var counts: [String: Int] = [:]
@@ -206,6 +210,7 @@ final class Oracle {
     // MARK: Requests
 
     private func placed(_ event: HoldPlaced) throws {
+        try requirePrivate(event.text, event.header)
         let tokens = event.input + event.output
         let usage = TokenUsage(input: event.input, output: event.output)
         let price = try price(event.model, event.price)
@@ -322,6 +327,7 @@ final class Oracle {
     }
 
     private func refused(_ event: HoldRefused) throws {
+        try requirePrivate(event.text, event.header, event.askedKey)
         if let came = event.extras.came { try gaveUp(event, came) }
         refusals[refusalKey(event.header.account, event.reason), default: 0] += 1
         try refusedForLife(event)
@@ -394,6 +400,7 @@ final class Oracle {
         end(spend, .lapsed, usd: usd, tokens: tokens, event.header)
     }
     private func charged(_ event: ChargeRecorded) throws {
+        try requirePrivate(event.text, event.header)
         _ = try chain(event.header)
         let price = try price(event.model, event.price)
         let cost = Oracle.cost(price, event.usage)
@@ -608,6 +615,8 @@ final class Oracle {
         case .keyRotated, .keyRevoked, .keyRotationDue, .accountDisabled, .accountEnabled:
             try life(event.header, json)
         case .limitsSet: set(event.header.account.raw, json["limits"])
+        case .privacySet: setPrivacy(of: event.header.account, json)
+        case .personalErased: try noteErased(json)
         case .routingSet: try setRouting(of: Int(event.header.account.raw), json)
         case .overrideGranted, .overrideEnded: try override(event.header, json)
         case .creditGranted, .creditExpired, .billingSet: try finance(event.header, json)

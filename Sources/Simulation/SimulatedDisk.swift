@@ -18,7 +18,8 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
     var freeBytes: Int64 = 1 << 40
     var monotonicNanoseconds: Int64 { world.monotonic }
 
-    /// What is surely on disk of the two mapped files, and whether the ring's name is.
+    /// What is surely on disk of the two mapped files and of the personal one, and whether the ring's name
+    /// is.
     private var settled: Image = [:]
     private var ringIsNamed = false
 
@@ -64,6 +65,7 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         case .sync:
             if path == directory { ringIsNamed = true }
             if path == directory + "/ring" { settled["ring"] = File.bytes(path) }
+            if path == directory + "/personal" { settled["personal"] = File.bytes(path) }
             if path == directory + "/checkpoints" {
                 durableNames = names
                 pending = []
@@ -134,7 +136,9 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         var image: Image = [:]
         image["journal/data.mdb"] = File.bytes(directory + "/journal/data.mdb")
         if !powerCut {
-            for file in ["ring", "floods"] { image[file] = File.bytes(directory + "/" + file) }
+            for file in ["ring", "floods", "personal"] {
+                image[file] = File.bytes(directory + "/" + file)
+            }
             for name in File.names(directory + "/checkpoints") {
                 image["checkpoints/" + name] = File.bytes(directory + "/checkpoints/" + name)
             }
@@ -142,6 +146,7 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         }
         if ringIsNamed || world.random.chance(500) { image["ring"] = torn("ring") }
         if world.random.chance(800) { image["floods"] = torn("floods") }
+        if settled["personal"] != nil { image["personal"] = torn("personal") }
         for (name, content) in tornCheckpoints() { image["checkpoints/" + name] = content }
         return image
     }

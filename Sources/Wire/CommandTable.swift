@@ -7,10 +7,13 @@ extension Verb {
     package var arity: Int {
         switch self {
         case .reserve, .check, .charge: -3
-        case .extend, .settle, .release, .get, .list, .explain, .client, .config: -2
+        case .extend, .settle, .release, .get, .list, .explain, .tree, .log, .names, .client,
+            .config:
+            -2
         case .append, .auth: 3
+        case .erase: -3
         case .usage, .echo, .select: 2
-        case .events, .tail, .info, .hello, .ping, .quit, .command: -1
+        case .events, .tail, .personal, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -42,11 +45,20 @@ extension Verb {
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
         case .tail: "[from= type= account= denied]"
+        case .erase: "user|ip|ua <text> [account= why=]"
+        case .personal: "[from= limit=]"
         case .explain:
             """
             <key> <model>|auto [in= bytes= out= scope= tier= ttl= id= wait= prio= user= project= env= ip= \
             ua= ack= temperature= batch= priority= prompt= capability=] | <hold>|<seq> [from=]
             """
+        case .tree:
+            """
+            checkpoint | cosigned | inclusion <seq> [<size>] | consistency <old> [<new>] | \
+            cosign <note> [<witness>] | manifest <lines>
+            """
+        case .log: "from= [to= limit=]"
+        case .names: "accounts|models|operators [from=]"
         case .hello: "[2|3 [AUTH <name> <secret>] [SETNAME <name>]]"
         case .auth: "<name> <secret>"
         case .ping: "[text]"
@@ -77,8 +89,13 @@ extension Verb {
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
         case .tail: "Sends the log from an event on, and then each event as it comes."
+        case .erase: "Erases what a person's commitments in the log were made of."
+        case .personal: "Tells what commitments in the log were made of, a page at a time."
         case .explain:
             "Tells why a request would be allowed or refused, or what became of one, as JSON."
+        case .tree: "Proves what is in the log: checkpoints, proofs, cosignatures."
+        case .log: "Reads the log as it is stored, frame by frame; for programs that audit it."
+        case .names: "Tells what the numbers in stored events stand for, a page at a time."
         case .info: "Shows counters and state of the daemon."
         case .hello: "Chooses the protocol version; may authenticate and name the connection."
         case .auth: "Authenticates the connection as an operator."
@@ -98,7 +115,10 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .tail, .info, .command, .config:
+        case .append, .get, .list, .usage, .events, .explain, .tail, .tree, .log, .names, .erase,
+            .personal,
+            .info, .command,
+            .config:
             "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
         }
@@ -108,8 +128,8 @@ extension Verb {
         switch self {
         case .reserve, .extend, .settle, .release, .charge: ["write", "denyoom", "fast"]
         case .check: ["readonly", "fast"]
-        case .append: ["write", "admin"]
-        case .get, .list, .usage, .events, .explain: ["readonly"]
+        case .append, .erase: ["write", "admin"]
+        case .get, .list, .usage, .events, .explain, .tree, .log, .names, .personal: ["readonly"]
         case .tail: ["readonly", "noscript", "blocking"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]

@@ -143,6 +143,63 @@ package struct TailQuery {
     }
 }
 
+/// `LOG from= [to= limit=]`: stored frames, as many as one answer holds.
+package struct LogQuery {
+    package var from: UInt64 = 1
+    /// The last one; nil for as far as the log goes.
+    package var to: UInt64?
+    package var limit = WireLimits.logLimitMax
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.log)
+        var fields = FieldCursor(arguments, of: .log, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .to: to = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.logLimitMax)))
+            default: throw fields.unknown()
+            }
+        }
+        try fields.require(.from)
+    }
+}
+
+/// `NAMES accounts|models|operators [from=]`: what the numbers in stored events stand for.
+package struct NamesQuery {
+    package enum Kind: UInt8, CaseIterable, Sendable {
+        case accounts, models, operators
+
+        package var name: StaticString {
+            switch self {
+            case .accounts: "accounts"
+            case .models: "models"
+            case .operators: "operators"
+            }
+        }
+    }
+    package var kind: Kind
+    /// The first number that may be answered.
+    package var from: UInt32 = 0
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.names)
+        let word = arguments[1]
+        guard let kind = Kind.allCases.first(where: { word == $0.name }) else {
+            throw Failure(
+                .error, "NAMES knows no '\(echo(word))'; the syntax is \(Verb.names.syntax)")
+        }
+        self.kind = kind
+        var fields = FieldCursor(arguments, of: .names, from: 2)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = UInt32(try fields.number(0...Int64(UInt32.max) - 1))
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
 /// `EXPLAIN <hold>|<seq> [from=]`: the life of one request. With a key and a model in front EXPLAIN is
 /// read as a `ReserveRequest`.
 package struct LifeQuery {
@@ -179,6 +236,59 @@ package struct LifeQuery {
         while let field = try fields.next() {
             switch field {
             case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `ERASE user|ip|ua <text> [account= why=]`.
+package struct EraseRequest {
+    package var field: PersonalField
+    package var text: Bytes
+    /// Only of this org's people; empty for everybody's.
+    package var account = Bytes.empty
+    /// Stands in the events, for ever.
+    package var why = Bytes.empty
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        try arguments.checkCount(.erase)
+        let word = arguments[1]
+        guard let field = PersonalField(word) else {
+            throw Failure(
+                .error, "ERASE knows no '\(echo(word))'; the syntax is \(Verb.erase.syntax)")
+        }
+        self.field = field
+        text = arguments[2]
+        guard !text.isEmpty, text.count <= Bounds.longTextBytesMax, text.isPlainText else {
+            throw Failure(
+                .error,
+                "what is to be erased is 1 to \(Bounds.longTextBytesMax) bytes of UTF-8 without "
+                    + "control characters")
+        }
+        var fields = FieldCursor(arguments, of: .erase, from: 3)
+        while let field = try fields.next() {
+            switch field {
+            case .account: account = try fields.path()
+            case .why: why = try fields.text(max: Bounds.longTextBytesMax)
+            default: throw fields.unknown()
+            }
+        }
+    }
+}
+
+/// `PERSONAL [from= limit=]`: commitments and what they were made of, a page at a time.
+package struct PersonalQuery {
+    /// Where to go on, as the page before said; 0 for the first.
+    package var from = 0
+    package var limit = WireLimits.eventsLimitDefault
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .personal, from: 1)
+        while let field = try fields.next() {
+            switch field {
+            case .from: from = Int(try fields.number(0...WireLimits.sequenceMax))
+            case .limit: limit = Int(try fields.number(1...Int64(WireLimits.eventsLimitMax)))
             default: throw fields.unknown()
             }
         }

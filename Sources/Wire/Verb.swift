@@ -3,7 +3,7 @@ import Events
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
     case reserve, check, extend, settle, release, charge
-    case append, get, list, usage, events, explain, tail
+    case append, get, list, usage, events, explain, tail, tree, log, names, erase, personal
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
     /// The verb as the syntax lines spell it.
@@ -22,6 +22,11 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case .events: "EVENTS"
         case .explain: "EXPLAIN"
         case .tail: "TAIL"
+        case .tree: "TREE"
+        case .erase: "ERASE"
+        case .personal: "PERSONAL"
+        case .log: "LOG"
+        case .names: "NAMES"
         case .info: "INFO"
         case .hello: "HELLO"
         case .auth: "AUTH"
@@ -65,6 +70,11 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case 0x7374_6E65_7665: .events
         case 0x6E_6961_6C70_7865: .explain
         case 0x6C69_6174: .tail
+        case 0x6565_7274: .tree
+        case 0x65_7361_7265: .erase
+        case 0x6C61_6E6F_7372_6570: .personal
+        case 0x67_6F6C: .log
+        case 0x73_656D_616E: .names
         case 0x6F66_6E69: .info
         case 0x6F_6C6C_6568: .hello
         case 0x6874_7561: .auth

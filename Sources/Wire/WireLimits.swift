@@ -41,6 +41,12 @@ package enum WireLimits {
     /// Events of one `EVENTS` answer when the request does not say.
     package static let eventsLimitDefault = 1_000
     package static let eventsLimitMax = 10_000
+    /// Events of one `LOG` answer, which ends after `logBytesMax` in any case.
+    package static let logLimitMax = 65_536
+    /// The bytes after which an answer to `LOG` takes no further page of the log.
+    package static let logBytesMax = 1 << 20
+    /// Names of one `NAMES` answer.
+    package static let namesLimit = 1_000
     /// Largest sequence number a request may name; the same bound as in a hold's name.
     package static let sequenceMax: Int64 = 1 << 62 - 1
 

@@ -11,10 +11,11 @@ struct Org: ParsableCommand {
               tollgate org list
               tollgate org show acme
               tollgate org billing acme --markup 15% --currency CNY --rate 1
+              tollgate org privacy acme user ip ua
             """,
         subcommands: [
-            Create.self, List.self, Show.self, Bill.self, Disable<OrgTier>.self,
-            Enable<OrgTier>.self, Describe<OrgTier>.self,
+            Create.self, List.self, Show.self, Bill.self, OrgPrivacy.self,
+            Disable<OrgTier>.self, Enable<OrgTier>.self, Describe<OrgTier>.self,
         ])
 
     struct Create: ParsableCommand {
@@ -44,6 +45,10 @@ struct Org: ParsableCommand {
                 "What a hold costs that nobody settles: release, charge_input or charge_hold "
                     + "(default: release).", valueName: "rule"))
         var onLapse: String?
+        @Option(
+            help: ArgumentHelp(
+                "Store these as commitments: user,ip,ua (default: none).", valueName: "fields"))
+        var privacy: String?
 
         func run() throws {
             var payload = try rights.payload()
@@ -52,6 +57,15 @@ struct Org: ParsableCommand {
             payload.set("unpriced", unpriced)
             payload.set("on_lapse", onLapse)
             try change.create(.org, account, payload, connection)
+            // Nobody has a key of it yet, so nothing is stored in between.
+            if let privacy {
+                var change = change
+                change.id = change.id.map { "\($0) privacy" }
+                let fields = privacy.split(separator: ",").map(String.init)
+                try change.append(
+                    "privacy.set", OrgPrivacy.payload(account, fields), connection,
+                    "\(account): \(fields.joined(separator: ", ")) stored as commitments")
+            }
         }
     }
     struct List: ParsableCommand {

@@ -1,4 +1,5 @@
 import CLinux
+import Events
 import Glibc
 
 /// Where a daemon listens, and as whom to speak to it.
@@ -137,6 +138,23 @@ final class Client {
         if !output.isEmpty { try flush() }
         while true {
             if let reply = try input.next() { return reply }
+            try fill()
+        }
+    }
+
+    /// Waits for the next reply, which must be a bulk string, and adds its bytes to `target`: for what is
+    /// no text. An error reply is thrown.
+    func receive(bulkInto target: inout ByteBuffer) throws(CommandFailure) {
+        if !output.isEmpty { try flush() }
+        while true {
+            if let reply = try input.next(bulkInto: &target) {
+                guard case .bulk = try reply.orFailure() else {
+                    throw CommandFailure(
+                        .protocolBroken,
+                        "the daemon at \(self.target.description) answers with no bulk string")
+                }
+                return
+            }
             try fill()
         }
     }
@@ -297,6 +315,21 @@ private struct ReplyBuffer {
         }
         start = at
         return reply
+    }
+
+    /// The same, but that the bytes of a bulk string go to `target`, and it answers as an empty one.
+    mutating func next(bulkInto target: inout ByteBuffer) throws(CommandFailure) -> Reply? {
+        guard start < end, bytes[start] == UInt8(ascii: "$") else { return try next() }
+        var at = start
+        guard let line = line(&at) else { return nil }
+        let length = try count(line.dropFirst())
+        guard length >= 0, length < Self.replyBytesMax else { return try next() }
+        guard end - at >= length + 2 else { return nil }
+        bytes.withUnsafeBytes { raw in
+            target.append(Bytes(UnsafeRawBufferPointer(rebasing: raw[at..<at + length])))
+        }
+        start = at + length + 2
+        return .bulk("")
     }
 
     private func value(_ at: inout Int, depth: Int) throws(CommandFailure) -> Reply? {

@@ -6,16 +6,19 @@ enum Confirmation {
     ///
     /// - Parameter mayAsk: false where stdin is taken by something else.
     static func ask(
-        _ question: String, yes: Bool, mayAsk: Bool = true
+        _ question: String, yes: Bool, mayAsk: Bool = true, doing: String = "append",
+        undone: String = "nothing was appended"
     ) throws(CommandFailure) {
         if yes { return }
         guard mayAsk, isatty(STDIN_FILENO) == 1 else {
             throw CommandFailure(
-                .usage, "nobody can be asked here: say --yes to append, --dry-run to only look")
+                .usage,
+                "nobody can be asked here: say --yes to \(doing)"
+                    + (doing == "append" ? ", --dry-run to only look" : ""))
         }
         Console.note("\(question) [y/N]")
         guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
-            throw CommandFailure(.failure, "nothing was appended")
+            throw CommandFailure(.failure, undone)
         }
     }
 }

@@ -1,3 +1,5 @@
+import Audit
+
 /// How a run of `tollgate` ends: sysexits.h, and one code of our own for a denied request.
 enum ExitStatus: Int32, CaseIterable {
     case success = 0
@@ -35,6 +37,36 @@ enum ExitStatus: Int32, CaseIterable {
           77  not permitted: log in with --user and TOLLGATE_SECRET, or ask an admin
           78  the configuration is wrong
         """
+}
+
+extension CommandFailure {
+    init(_ failure: AuditFailure) {
+        let status: ExitStatus =
+            switch failure.kind {
+            case .usage: .usage
+            case .damaged: .data
+            case .io: .io
+            case .denied: .noPermission
+            case .unavailable: .unavailable
+            case .tryAgain: .tryAgain
+            }
+        self.init(status, failure.message)
+    }
+}
+extension AuditFailure {
+    /// What a source says that cannot reach its daemon.
+    init(_ failure: CommandFailure) {
+        let kind: Kind =
+            switch failure.status {
+            case .unavailable: .unavailable
+            case .noPermission: .denied
+            case .tryAgain: .tryAgain
+            case .usage: .usage
+            case .io: .io
+            default: .damaged
+            }
+        self.init(kind, failure.message)
+    }
 }
 
 /// Why a command ends early: what to tell the person, naming the fix, and the exit code.

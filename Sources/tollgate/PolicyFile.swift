@@ -22,7 +22,7 @@ struct PolicyFile {
     static func fields(of tier: Tier) -> [String] {
         let all = ["name", "labels", "disabled", "limits", "models", "scopes"]
         return switch tier {
-        case .org: all + ["zone", "unpriced", "on_lapse", "billing", "routing", "teams"]
+        case .org: all + ["zone", "unpriced", "on_lapse", "billing", "routing", "privacy", "teams"]
         case .team: all + ["routing", "keys"]
         case .key:
             all + ["owner", "environment", "expires", "rotate_every", "secret_sha256", "revoked"]
@@ -88,7 +88,8 @@ struct PolicyFile {
                 switch field.name {
                 case "limits": try limits(field.node, account)
                 case "labels", "billing": PolicyFile.texts(field.node)
-                case "disabled", "revoked", "rotate_every", "models", "scopes", "routing":
+                case "disabled", "revoked", "rotate_every", "models", "scopes", "routing",
+                    "privacy":
                     field.node.json
                 default: field.node.text.map { .string($0) } ?? field.node.json
                 }

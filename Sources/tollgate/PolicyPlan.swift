@@ -215,6 +215,7 @@ struct PolicyPlan {
 
     /// Billing, routing, disabled and revoked: events of their own.
     private mutating func planSettings(_ entry: PolicyFile.Entry, _ now: JSON) {
+        planPrivacy(entry, now)
         for field in ["billing", "routing"] {
             let has = comparable(field, now[field] ?? .null)
             guard let wanted = entry[field] else {
@@ -263,6 +264,26 @@ struct PolicyPlan {
                 "\(entry.name) was revoked, which is for ever: write revoked: true, or give the new "
                     + "key another name")
         }
+    }
+
+    /// Which fields are commitments: a set, in whatever order it is written.
+    private mutating func planPrivacy(_ entry: PolicyFile.Entry, _ now: JSON) {
+        func fields(_ json: JSON?) -> [String] {
+            (json?.array ?? []).map(\.plain).sorted()
+        }
+        let has = fields(now["privacy"])
+        var payload = Payload()
+        payload.set("account", entry.name)
+        guard let wanted = entry["privacy"] else {
+            guard !has.isEmpty else { return }
+            payload["fields"] = .array([])
+            return remove(
+                "privacy.set", payload,
+                "\(entry.name): its privacy (\(has.joined(separator: ", "))) is not in the file")
+        }
+        guard fields(wanted) != has else { return }
+        payload["fields"] = wanted.isNull ? .array([]) : wanted
+        add("privacy.set", payload, "\(entry.name): privacy \(wanted.plain)")
     }
 
     /// A setting as the daemon will show it: aliases resolved, amounts in their shortest form.

@@ -66,7 +66,7 @@ struct GoldenEvent: Sendable {
 
     static let all: [GoldenEvent] =
         documents + holds + refusals + ends + charges + prices + growths + overrides + finances
-        + routes
+        + routes + personal
 
     private static let documents = [
         document(
@@ -291,6 +291,32 @@ struct GoldenEvent: Sendable {
             writer.add(askedModel: Bytes("auto"))
             writer.add(Extras.Routing(saved: 0, rule: Bytes(RoutingPolicy.fallbackName)))
             event.extras = writer.extras
+            event.encode(into: &buffer)
+        },
+    ]
+
+    private static let personal = [
+        document(
+            "privacy.set", header(.privacySet, 73, org, root),
+            #"{"account": "acme", "fields": ["user", "ip", "ua"], "reason": "works council"}"#),
+        document(
+            "privacy.set to nothing", header(.privacySet, 74, org, root),
+            #"{"account": "acme", "fields": []}"#),
+        document(
+            "personal.erased", header(.personalErased, 75, org, root),
+            """
+            {"account": "acme", "field": "user", "commitments": ["~AAECAwQFBgcICQoLDA0ODw"], \
+            "reason": "request 17"}
+            """),
+        document(
+            "personal.erased of no org", header(.personalErased, 76, .none, root),
+            #"{"field": "ip", "commitments": ["~_____________________w"]}"#),
+        GoldenEvent("hold.placed with commitments") { buffer in
+            var event = HoldPlaced(
+                header: header(.holdPlaced, 77, key, relay), model: gpt, price: 1, input: 1_200,
+                output: 400, usd: dollars("0.0192"), until: 1_795_342_201)
+            event.text.user = Bytes("~AAECAwQFBgcICQoLDA0ODw")
+            event.text.address = Bytes("~_____________________w")
             event.encode(into: &buffer)
         },
     ]

@@ -62,6 +62,8 @@ private let payloads: [(type: EventType, text: String)] = [
         "fallback":"openai/gpt-4.1","id":"a","reason":"b"}
         """
     ),
+    (.privacySet, #"{"account":"acme","fields":["user"]}"#),
+    (.privacySet, #"{"account":"acme","fields":["ua","user","ip"],"id":"a","reason":"b"}"#),
     (
         .overrideGranted,
         """

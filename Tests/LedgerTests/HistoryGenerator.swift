@@ -420,7 +420,7 @@ struct HistoryGenerator {
         case ..<940: return lifeLine()
         case ..<954: return permissionsLine()
         case ..<956: return routingLine()
-        case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : billingLine()
+        case ..<958: return random.chance(60) ? creditLine(random.pick(orgs)) : termsLine()
         case ..<963: return random.chance(70) ? priceLine(random.pick(pricedNow)) : aliasLine()
         case ..<972: return newAccountLine()
         case ..<980: return brokenLine()
@@ -853,6 +853,12 @@ struct HistoryGenerator {
         return "APPEND credit.granted {" + fields + adminFields() + "}"
     }
 
+    private mutating func termsLine() -> String {
+        guard random.chance(20) else { return billingLine() }
+        let fields = random.pick([#"[]"#, #"["user"]"#, #"["ip","user"]"#, #"["ua","ua","ip"]"#])
+        return #"APPEND privacy.set {"account":"\#(random.pick(orgs))","fields":\#(fields)"#
+            + adminFields() + "}"
+    }
     private mutating func billingLine() -> String {
         let markup = random.pick([0, 150_000, 1, 333_333, 2_000_000])
         let (currency, rate) = random.pick([("CNY", "1"), ("EUR", "0.861234567"), ("USD", "1")])
@@ -1175,6 +1181,11 @@ struct HistoryGenerator {
             #"APPEND routing.set {"account":"\#(team)","fallback":"nowhere/to-be-found"}"#,
             #"APPEND routing.set {"account":"\#(team)","fallback":"fast","rules":[{"name":"x"}]}"#,
             #"APPEND routing.set {"account":"nobody","fallback":"fast"}"#,
+            #"APPEND privacy.set {"account":"\#(team)","fields":["user"]}"#,
+            #"APPEND privacy.set {"account":"\#(org)","fields":["project"]}"#,
+            #"APPEND privacy.set {"account":"\#(org)"}"#,
+            #"APPEND privacy.set {"account":"nobody","fields":[]}"#,
+            #"APPEND personal.erased {"account":"\#(org)","field":"user","commitments":[]}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","from":"2026-01-01T00:00:00Z"}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","capabilities":["Vision"]}"#,
             #"APPEND price.set {"model":"openai/x","in":"1","out":"1","force":"yes"}"#,

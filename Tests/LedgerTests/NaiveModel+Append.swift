@@ -28,6 +28,7 @@ extension NaiveModel {
         ],
         "alias.set": ["alias", "model"],
         "routing.set": ["account", "rules", "fallback"],
+        "privacy.set": ["account", "fields"],
         "charge.corrected": ["account", "charge", "usd", "was", "placed", "model", "price"],
     ]
 
@@ -65,6 +66,7 @@ extension NaiveModel {
         case "limits.set": try setLimits(payload)
         case "permissions.set": try setPermissions(payload)
         case "routing.set": try setRouting(payload)
+        case "privacy.set": try setPrivacy(payload)
         case "charge.corrected":
             let key = try correctCharge(payload, at: now)
             appended[id!] = appending
@@ -405,5 +407,21 @@ extension NaiveModel {
         let letters = "abcdefghijklmnopqrstuvwxyz0123456789"
         return (1...63).contains(name.utf8.count) && letters.contains(name.first!)
             && name.allSatisfy { letters.contains($0) || "._-".contains($0) }
+    }
+}
+
+/// What is stored of people.
+extension NaiveModel {
+    mutating func setPrivacy(_ payload: [String: JSON]) throws(Failure) {
+        guard let org = try Self.text(payload["account"]), accounts[org] != nil,
+            Self.lineage(org).count == 1, case .array(let fields)? = payload["fields"]
+        else {
+            throw .error
+        }
+        for field in fields {
+            guard case .string(let name) = field, ["user", "ip", "ua"].contains(name) else {
+                throw .error
+            }
+        }
     }
 }

@@ -184,6 +184,25 @@ import Wire
             "ERR to= must be a whole number from 1 to 4611686018427387903"
         ),
         ("EVENTS limit=10001", "ERR limit= must be a whole number from 1 to 10000"),
+        ("LOG from=1", "ok"), ("LOG from=1 to=4611686018427387903 limit=65536", "ok"),
+        ("LOG from=1 limit=65537", "ERR limit= must be a whole number from 1 to 65536"),
+        ("LOG from=0", "ERR from= must be a whole number from 1 to 4611686018427387903"),
+        ("LOG to=7", "ERR LOG needs from=; the syntax is LOG from= [to= limit=]"),
+        (
+            "LOG from=1 type=hold.placed",
+            "ERR LOG has no field type=; the syntax is LOG from= [to= limit=]"
+        ),
+        ("LOG", "ERR wrong number of arguments for 'log' command"),
+        ("NAMES accounts", "ok"), ("NAMES models from=0", "ok"),
+        ("NAMES operators from=4294967294", "ok"),
+        (
+            "NAMES accounts from=4294967295",
+            "ERR from= must be a whole number from 0 to 4294967294"
+        ),
+        (
+            "NAMES keys",
+            "ERR NAMES knows no 'keys'; the syntax is NAMES accounts|models|operators [from=]"
+        ),
         ("APPEND org.created '{\"account\": \"acme\"}'", "ok"),
         (
             "APPEND org.created {} x",

@@ -76,6 +76,10 @@ func outcome(_ line: String) -> String {
             case .usage: _ = try UsageQuery(arguments)
             case .events: _ = try EventsQuery(arguments)
             case .tail: _ = try TailQuery(arguments)
+            case .erase: _ = try EraseRequest(arguments)
+            case .personal: _ = try PersonalQuery(arguments)
+            case .log: _ = try LogQuery(arguments)
+            case .names: _ = try NamesQuery(arguments)
             case .auth: _ = try Credentials(arguments)
             case .hello: _ = try HelloQuery(arguments)
             default: break

@@ -1,4 +1,4 @@
-// What Swift cannot see of Linux: feature-test macros, variadic calls, and CRC-32C in hardware.
+// What Swift cannot see of Linux: feature-test macros, variadic calls, and checksums in hardware.
 #ifndef TOLLGATE_CLINUX_H
 #define TOLLGATE_CLINUX_H
 
@@ -38,6 +38,21 @@ uint32_t tg_crc32c(uint32_t seed, const void *_Nullable bytes, size_t count);
 uint32_t tg_crc32c_portable(uint32_t seed, const void *_Nullable bytes, size_t count);
 /// Which of the two `tg_crc32c` uses: "sse4.2", "armv8" or "table".
 const char *_Nonnull tg_crc32c_kind(void);
+
+/// SHA-256 of `count` bytes, with the byte `prefix` in front of them unless it is negative; `out` takes 32
+/// bytes. Uses the processor's instructions (SHA-NI) where there are some.
+void tg_sha256(int prefix, const void *_Nullable bytes, size_t count, uint8_t *_Nonnull out);
+/// The same by plain arithmetic, whatever the processor can do; for tests.
+void tg_sha256_portable(int prefix, const void *_Nullable bytes, size_t count, uint8_t *_Nonnull out);
+/// Which of the two `tg_sha256` uses: "sha-ni" or "portable".
+const char *_Nonnull tg_sha256_kind(void);
+/// SHA-256 of two messages behind a prefix byte, in hardly more time than of one; `out` takes 64 bytes.
+void tg_sha256_pair(
+    uint8_t prefix, const void *_Nonnull first, size_t first_count, const void *_Nonnull second,
+    size_t second_count, uint8_t *_Nonnull out);
+/// The hashes of `parents` nodes of a Merkle tree (RFC 6962: prefix 1), whose children lie two by two, 32
+/// bytes each, in `children`; `out` may be `children`.
+void tg_sha256_parents(const uint8_t *_Nonnull children, size_t parents, uint8_t *_Nonnull out);
 
 /// `accept4`, which <sys/socket.h> hides behind a feature-test macro.
 int tg_accept4(int descriptor, struct sockaddr *_Nullable address, socklen_t *_Nullable length, int flags);

@@ -71,6 +71,10 @@ struct Verbs: ~Copyable {
         case .usage: _ = try UsageQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
         case .tail: _ = try TailQuery(arguments)
+        case .erase: _ = try EraseRequest(arguments)
+        case .personal: _ = try PersonalQuery(arguments)
+        case .log: _ = try LogQuery(arguments)
+        case .names: _ = try NamesQuery(arguments)
         case .explain:
             if LifeQuery.isMeant(by: arguments) {
                 _ = try LifeQuery(arguments)

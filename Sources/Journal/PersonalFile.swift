@@ -1,0 +1,333 @@
+import CLinux
+import Events
+import Glibc
+import Synchronization
+
+/// What commitments were made of: beside the log, the one place where personal texts stand that their
+/// org does not want in it.
+///
+///     0  u64 "TGPERSN1"   8 ledger id (16)   24 u32 version   28 u32 CRC-32C of bytes 0 to 27
+///     32 records, one behind the other:
+///        0 u32 CRC-32C of the rest   4 u16 length   6 u8 state (1 kept, 2 erased)   7 u8 field
+///        8 u32 org (2³²−1: of keys that nobody knows)   12 commitment (16)
+///        28 salt (16), erased: u32 epoch, u64 seq of the event that tells of it, u32 0   44 text
+///
+/// Records are appended and never move; erasing one overwrites its salt and text where they stand. The
+/// gate's thread alone writes, and does so before it decides what names a record, so that a killed process
+/// leaves at most records that nothing names. The committer makes the file durable before the events.
+/// Anybody may read up to `end`.
+package final class PersonalFile: Sendable {
+    static let name = "personal"
+    package static let headerBytes = 32
+    static let recordBytesMin = 44
+    static let recordBytesMax = recordBytesMin + 255
+    private static let magic: UInt64 = 0x314E_5352_4550_4754  // "TGPERSN1"
+    private static let version: UInt32 = 1
+
+    private let file: File
+    private let written: Atomic<Int>
+    /// Whether nobody else may be writing meanwhile.
+    private let isOwn: Bool
+    /// What an earlier process wrote may not be durable either.
+    private let isDirty = Atomic<Bool>(true)
+
+    /// Creates what is missing, and mends what a power cut left: see `mend`.
+    init(
+        _ path: String, ledger: LedgerID, disk: Disk, notes: inout [String]
+    ) throws(JournalError) {
+        isOwn = true
+        file = try disk.open(path, O_RDWR | O_CREAT)
+        let size = try file.size()
+        // Nothing else is ever written to a file that has no header yet.
+        if size <= Self.headerBytes, (try? Self.check(file, ledger)) == nil {
+            try file.truncate(to: 0)
+            let header = Self.header(ledger)
+            try file.write(header.bytes, at: 0)
+            try file.sync()
+            written = Atomic(Self.headerBytes)
+            return
+        }
+        try Self.check(file, ledger)
+        written = Atomic(try Self.mend(file, size, &notes))
+    }
+    /// Opens it to read beside whoever writes it, or in a copy; nil where there is none.
+    package init?(reading directory: String, ledger: LedgerID) throws(JournalError) {
+        let path = directory + "/" + Self.name
+        guard fileSize(path) != nil else { return nil }
+        isOwn = false
+        file = try File(opening: path, O_RDONLY)
+        try Self.check(file, ledger)
+        written = Atomic(try file.size())
+    }
+
+    /// How far it can be read.
+    package var end: Int { written.load(ordering: .acquiring) }
+
+    // MARK: The gate's side
+
+    /// Writes whole records behind `end`, where they outlive the process but are nobody's yet.
+    package func put(_ records: Bytes) throws(JournalError) {
+        try file.write(records, at: written.load(ordering: .relaxed))
+        isDirty.store(true, ordering: .sequentiallyConsistent)
+    }
+    /// Moves `end` behind what was put last; without it, the next is put over it.
+    package func keep(_ count: Int) {
+        written.store(written.load(ordering: .relaxed) + count, ordering: .releasing)
+    }
+    /// Erases the text of the record at an offset, whatever can still be read of it; the event of that
+    /// number will tell of it.
+    package func erase(
+        at offset: Int, _ commitment: Commitment, _ field: PersonalField, of org: AccountNumber,
+        textBytes: Int, epoch: UInt32, seq: UInt64
+    ) throws(JournalError) {
+        precondition(offset >= Self.headerBytes && offset < end, "a record that was written")
+        let blank = Self.erased(
+            commitment, field, org, Self.recordBytesMin + textBytes, epoch, seq)
+        try file.write(blank.bytes, at: offset)
+        // What was put there and not kept may be the same text.
+        try file.truncate(to: end)
+        isDirty.store(true, ordering: .sequentiallyConsistent)
+    }
+
+    // MARK: The committer's side
+
+    /// Makes durable what has been written, if anything has.
+    func sync() throws(JournalError) {
+        guard isDirty.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        do throws(JournalError) {
+            try file.sync()
+        } catch {
+            isDirty.store(true, ordering: .sequentiallyConsistent)
+            throw error
+        }
+    }
+
+    // MARK: Any thread
+
+    /// Goes through the records from an offset on, until `body` returns false; returns the next offset.
+    ///
+    /// A record that is being erased meanwhile may be passed over.
+    @discardableResult
+    package func forEach(
+        from offset: Int = headerBytes, _ body: (PersonalRecord) -> Bool
+    ) throws(JournalError) -> Int {
+        let end = end
+        var at = offset
+        var chunk = ByteBuffer(capacity: 256 << 10)
+        while at < end {
+            chunk.removeAll()
+            try fill(&chunk, from: at, count: min(end - at, 256 << 10))
+            var used = 0
+            while let length = PersonalRecord.length(chunk.bytes.slice(used, chunk.count)) {
+                if let record = PersonalRecord(
+                    chunk.bytes.slice(used, used + length), at: at + used),
+                    !body(record)
+                {
+                    return at + used + length
+                }
+                used += length
+            }
+            // Half a record at the chunk's end is read again; nothing at all is what a writer beside us is
+            // about to write.
+            guard used > 0 else {
+                guard isOwn else { break }
+                throw JournalError(
+                    .damaged,
+                    "\(file.path) is damaged at byte \(at): restart the daemon, which cuts off what cannot be "
+                        + "read, or restore it from a backup")
+            }
+            at += used
+        }
+        return at
+    }
+    /// The record at an offset, which lives as long as `bytes`; nil when it cannot be read any more.
+    package func read(
+        at offset: Int, into bytes: inout ByteBuffer
+    ) throws(JournalError) -> PersonalRecord? {
+        bytes.removeAll()
+        guard offset >= Self.headerBytes, offset < end else { return nil }
+        try fill(&bytes, from: offset, count: min(end - offset, Self.recordBytesMax))
+        guard let length = PersonalRecord.length(bytes.bytes) else { return nil }
+        bytes.truncate(to: length)
+        return PersonalRecord(bytes.bytes, at: offset)
+    }
+    private func fill(
+        _ buffer: inout ByteBuffer, from offset: Int, count: Int
+    ) throws(JournalError) {
+        try Self.fill(&buffer, file, from: offset, count: count)
+    }
+
+    // MARK: Bytes
+
+    /// A record that is to be appended.
+    package static func record(
+        _ commitment: Commitment, _ field: PersonalField, org: AccountNumber,
+        salt: (UInt64, UInt64), _ text: Bytes, into buffer: inout ByteBuffer
+    ) {
+        var body = ByteBuffer(capacity: recordBytesMax)
+        body.append(uint16: UInt16(recordBytesMin + text.count))
+        body.append(PersonalRecord.State.kept.rawValue)
+        body.append(field.rawValue)
+        body.append(uint32: org.raw)
+        body.append(uint64: commitment.low)
+        body.append(uint64: commitment.high)
+        body.append(uint64: salt.0)
+        body.append(uint64: salt.1)
+        body.append(text)
+        buffer.append(uint32: DiskBytes.checksum(body.bytes))
+        buffer.append(body.bytes)
+    }
+    private static func erased(
+        _ commitment: Commitment, _ field: PersonalField, _ org: AccountNumber, _ length: Int,
+        _ epoch: UInt32, _ seq: UInt64
+    ) -> ByteBuffer {
+        var body = ByteBuffer(capacity: recordBytesMax)
+        body.append(uint16: UInt16(length))
+        body.append(PersonalRecord.State.erased.rawValue)
+        body.append(field.rawValue)
+        body.append(uint32: org.raw)
+        body.append(uint64: commitment.low)
+        body.append(uint64: commitment.high)
+        body.append(uint32: epoch)
+        body.append(uint64: seq)
+        body.append(uint32: 0)
+        for _ in recordBytesMin..<length { body.append(0) }
+        var whole = ByteBuffer(capacity: recordBytesMax)
+        whole.append(uint32: DiskBytes.checksum(body.bytes))
+        whole.append(body.bytes)
+        return whole
+    }
+    private static func header(_ ledger: LedgerID) -> ByteBuffer {
+        var header = ByteBuffer(capacity: headerBytes)
+        header.append(uint64: magic)
+        ledger.append(to: &header)
+        header.append(uint32: version)
+        header.append(uint32: DiskBytes.checksum(header.bytes))
+        return header
+    }
+    private static func check(_ file: borrowing File, _ ledger: LedgerID) throws(JournalError) {
+        var bytes = ByteBuffer(capacity: headerBytes)
+        try fill(&bytes, file, from: 0, count: headerBytes)
+        var reader = ByteReader(bytes.bytes)
+        let found = (magic: reader.uint64(), ledger: LedgerID(reading: &reader))
+        let (format, checksum) = (reader.uint32(), reader.uint32())
+        guard !reader.failed, found.magic == magic,
+            checksum == DiskBytes.checksum(bytes.bytes.slice(0, headerBytes - 4))
+        else {
+            throw JournalError(
+                .damaged,
+                "\(file.path) is damaged at its front: restore it from a backup. Moved away, the log "
+                    + "stays whole, but its commitments cannot be told any more")
+        }
+        guard format == version else {
+            throw JournalError(
+                .format,
+                "\(file.path) has format \(format), and this version reads \(version): start the "
+                    + "version that wrote it")
+        }
+        guard found.ledger == ledger else {
+            throw JournalError(
+                .format,
+                "\(file.path) belongs to ledger \(found.ledger), not to \(ledger): put this ledger's "
+                    + "own back from its backup")
+        }
+    }
+    private static func fill(
+        _ buffer: inout ByteBuffer, _ file: borrowing File, from offset: Int, count: Int
+    ) throws(JournalError) {
+        var failure: JournalError?
+        _ = buffer.appendUninitialized(count) { target in
+            do throws(JournalError) {
+                return try file.read(into: target, count: count, at: offset)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Cuts off what a power cut left half written at the end, and wipes a record that cannot be read
+    /// between others: what nobody finds, nobody could have erased.
+    ///
+    /// - Returns: where the file ends.
+    private static func mend(
+        _ file: borrowing File, _ size: Int, _ notes: inout [String]
+    ) throws(JournalError) -> Int {
+        var at = headerBytes
+        var bytes = ByteBuffer(capacity: 1 << 20)
+        var base = headerBytes
+        func slice(_ at: Int) -> Bytes {
+            bytes.bytes.slice(min(at - base, bytes.count), bytes.count)
+        }
+        while at < size {
+            if at - base + 2 * recordBytesMax > bytes.count, base + bytes.count < size {
+                base = at
+                bytes.removeAll()
+                try fill(&bytes, file, from: at, count: min(size - at, 1 << 20))
+            }
+            guard let length = PersonalRecord.length(slice(at)) else { break }
+            if PersonalRecord(slice(at).slice(0, length), at: at) == nil {
+                // Its length is right if another record follows it.
+                let next = slice(at + length)
+                guard let after = PersonalRecord.length(next),
+                    PersonalRecord(next.slice(0, after), at: at + length) != nil
+                else { break }
+                let blank = erased(
+                    Commitment(low: 0, high: 0), .user, .none, length, 0, 0)
+                try file.write(blank.bytes, at: at)
+                notes.append(
+                    "\(file.path): the record at byte \(at) could not be read and was wiped; its "
+                        + "commitment cannot be told any more")
+            }
+            at += length
+        }
+        if at < size {
+            try file.truncate(to: at)
+            notes.append("\(file.path): \(size - at) bytes of a torn end were cut off")
+        }
+        return at
+    }
+}
+
+/// One personal text and its commitment, borrowed.
+package struct PersonalRecord {
+    package enum State: UInt8, Sendable {
+        case kept = 1
+        case erased = 2
+    }
+    package let offset: Int
+    package let state: State
+    package let field: PersonalField
+    /// None for requests of keys that nobody knows.
+    package let org: AccountNumber
+    package let commitment: Commitment
+    package let text: Bytes
+    /// Of an erased one: the event that tells of it.
+    package let erasedBy: (epoch: UInt32, seq: UInt64)
+
+    /// The length of the record at the front of `bytes`; nil when they are too few or begin with none.
+    static func length(_ bytes: Bytes) -> Int? {
+        guard bytes.count >= PersonalFile.recordBytesMin else { return nil }
+        let length = Int(bytes.base!.field(UInt16.self, 4))
+        guard length >= PersonalFile.recordBytesMin, length <= PersonalFile.recordBytesMax,
+            length <= bytes.count
+        else { return nil }
+        return length
+    }
+    /// - Parameter bytes: as many as the record's length says.
+    init?(_ bytes: Bytes, at offset: Int) {
+        let at = bytes.base!
+        guard at.field(UInt32.self, 0) == DiskBytes.checksum(bytes.slice(4, bytes.count)),
+            let state = State(rawValue: at.field(UInt8.self, 6)),
+            let field = PersonalField(rawValue: at.field(UInt8.self, 7))
+        else { return nil }
+        self.offset = offset
+        self.state = state
+        self.field = field
+        org = AccountNumber(at.field(UInt32.self, 8))
+        commitment = Commitment(low: at.field(UInt64.self, 12), high: at.field(UInt64.self, 20))
+        text = bytes.slice(PersonalFile.recordBytesMin, bytes.count)
+        erasedBy = (at.field(UInt32.self, 28), at.field(UInt64.self, 32))
+    }
+}

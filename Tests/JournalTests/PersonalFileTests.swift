@@ -1,0 +1,216 @@
+import Events
+import Glibc
+import Testing
+
+@testable import Journal
+
+@Suite struct `The file of personal texts` {
+    private let ledger = LedgerID(high: 7, low: 9)
+    private let scratch = Scratch()
+    private var path: String { scratch.path + "/" + PersonalFile.name }
+
+    private func open() throws -> (file: PersonalFile, notes: [String]) {
+        var notes: [String] = []
+        let file = try PersonalFile(path, ledger: ledger, disk: Disk(), notes: &notes)
+        return (file, notes)
+    }
+    private func commitment(_ i: Int) -> Commitment { Commitment(low: UInt64(i), high: ~UInt64(i)) }
+    private func add(_ numbers: Range<Int>, to file: PersonalFile) throws {
+        var records = ByteBuffer()
+        for i in numbers {
+            "text-\(i)".withBytes {
+                PersonalFile.record(
+                    commitment(i), .user, org: AccountNumber(UInt32(i)), salt: (1, 2), $0,
+                    into: &records)
+            }
+        }
+        try file.put(records.bytes)
+        file.keep(records.count)
+    }
+    private func texts(_ file: PersonalFile) throws -> [String] {
+        var texts: [String] = []
+        try file.forEach { record in
+            texts.append(
+                record.state == .kept ? record.text.string : "erased by \(record.erasedBy.seq)")
+            return true
+        }
+        return texts
+    }
+    private func offset(of i: Int, in file: PersonalFile) throws -> Int {
+        var offset = -1
+        try file.forEach { record in
+            guard record.commitment == commitment(i) else { return true }
+            offset = record.offset
+            return false
+        }
+        return offset
+    }
+    private func bytes() throws -> [UInt8] {
+        var buffer = ByteBuffer(capacity: 1 << 20)
+        let file = try File(opening: path, O_RDONLY)
+        let size = try file.size()
+        _ = buffer.appendUninitialized(size) { (try? file.read(into: $0, count: size, at: 0)) ?? 0 }
+        return Array(UnsafeRawBufferPointer(start: buffer.base, count: buffer.count))
+    }
+    private func put(_ bytes: [UInt8]) throws {
+        let file = try File(opening: path, O_WRONLY | O_CREAT)
+        // Not through a closure that throws: 6.3's compiler dies of one with a typed error here.
+        var buffer = ByteBuffer(capacity: bytes.count)
+        for byte in bytes { buffer.append(byte) }
+        try file.write(buffer.bytes, at: 0)
+    }
+    private func mode() -> mode_t {
+        var status = stat()
+        stat(path, &status)
+        return status.st_mode & 0o777
+    }
+
+    @Test func `keeps what is added, also over a start, for its owner alone`() throws {
+        do {
+            let file = try open().file
+            try add(0..<3, to: file)
+            try add(3..<4, to: file)
+        }
+        #expect(mode() == 0o600)
+        let (file, notes) = try open()
+        #expect(notes == [])
+        #expect(try texts(file) == ["text-0", "text-1", "text-2", "text-3"])
+        var bytes = ByteBuffer()
+        let record = try #require(try file.read(at: try offset(of: 2, in: file), into: &bytes))
+        #expect(record.text.string == "text-2" && record.org.raw == 2 && record.field == .user)
+        // More than one chunk of reading.
+        try add(4..<9_000, to: file)
+        #expect(try texts(file) == (0..<9_000).map { "text-\($0)" })
+        var seen = 0
+        let next = try file.forEach { _ in
+            seen += 1
+            return seen < 5_000
+        }
+        var rest = 0
+        try file.forEach(from: next) { _ in
+            rest += 1
+            return true
+        }
+        #expect(seen + rest == 9_000)
+        // A copy, or beside its writer.
+        let reading = try #require(try PersonalFile(reading: scratch.path, ledger: ledger))
+        #expect(try texts(reading).count == 9_000)
+        #expect(try PersonalFile(reading: scratch.path + "/nowhere", ledger: ledger) == nil)
+    }
+    @Test func `has nothing left of what was erased`() throws {
+        let file = try open().file
+        try add(0..<3, to: file)
+        try file.erase(
+            at: try offset(of: 1, in: file), commitment(1), .user, of: AccountNumber(1),
+            textBytes: 6, epoch: 3, seq: 44)
+        #expect(try texts(file) == ["text-0", "erased by 44", "text-2"])
+        #expect(try texts(open().file) == ["text-0", "erased by 44", "text-2"])
+        let text = Array("text-1".utf8)
+        let bytes = try bytes()
+        #expect(!bytes.indices.contains { bytes[$0...].starts(with: text) })
+        #expect(try offset(of: 1, in: file) > 0, "its commitment stays")
+    }
+    /// Whatever length the power leaves, all whole records before it are there, and more can be added.
+    @Test func `loses only a torn end`() throws {
+        try add(0..<3, to: open().file)
+        let whole = try bytes()
+        let length = (whole.count - PersonalFile.headerBytes) / 3
+        for size in stride(from: whole.count - 1, through: 0, by: -1) {
+            unlink(path)
+            try put(Array(whole[..<size]))
+            let (file, notes) = try open()
+            let left = max(0, size - PersonalFile.headerBytes) / length
+            #expect(try texts(file) == (0..<left).map { "text-\($0)" }, "\(size) bytes")
+            let isTorn =
+                size > PersonalFile.headerBytes && (size - PersonalFile.headerBytes) % length > 0
+            #expect(notes.isEmpty != isTorn, "\(size) bytes: \(notes)")
+            try add(7..<8, to: file)
+            #expect(try texts(open().file).last == "text-7")
+        }
+    }
+    @Test func `wipes a record that cannot be read between others`() throws {
+        try add(0..<3, to: open().file)
+        let whole = try bytes()
+        let length = (whole.count - PersonalFile.headerBytes) / 3
+        // Each byte but the two of the length, which says where the next begins.
+        for at in 0..<length where at != 4 && at != 5 {
+            var damaged = whole
+            damaged[PersonalFile.headerBytes + length + at] ^= 0x10
+            try put(damaged)
+            let (file, notes) = try open()
+            #expect(notes.count == 1, "byte \(at)")
+            #expect(try texts(file) == ["text-0", "erased by 0", "text-2"], "byte \(at)")
+            let text = Array("text-1".utf8)
+            let after = try bytes()
+            #expect(!after.indices.contains { after[$0...].starts(with: text) })
+            #expect(try open().notes == [])
+        }
+    }
+    @Test func `is refused when its front is damaged or another ledger's`() throws {
+        try add(0..<1, to: open().file)
+        let whole = try bytes()
+        for at in 0..<PersonalFile.headerBytes {
+            var damaged = whole
+            damaged[at] ^= 1
+            try put(damaged)
+            #expect(throws: JournalError.self, "byte \(at)") { try open() }
+            #expect(throws: JournalError.self, "byte \(at)") {
+                try PersonalFile(reading: scratch.path, ledger: ledger)
+            }
+        }
+        try put(whole)
+        var notes: [String] = []
+        let error = #expect(throws: JournalError.self) {
+            try PersonalFile(
+                path, ledger: LedgerID(high: 1, low: 2), disk: Disk(), notes: &notes)
+        }
+        #expect(error?.message.contains("belongs to ledger") == true)
+    }
+    @Test func `is durable before the events that name it`() throws {
+        let rig = SyncOrder()
+        var options = scratch.options()
+        options.rig = rig
+        let journal = try Journal.open(options)
+        try add(0..<1, to: journal.personal)
+        rig.steps = []
+        let event = makeEvent(1)
+        event.withUnsafeBytes { journal.stage(Bytes($0)) }
+        #expect(journal.commitOnce() == .committed)
+        #expect(rig.steps == ["sync personal", "commit"])
+        // Nothing new there, nothing to sync.
+        rig.steps = []
+        makeEvent(2).withUnsafeBytes { journal.stage(Bytes($0)) }
+        #expect(journal.commitOnce() == .committed)
+        #expect(rig.steps == ["commit"])
+        // What cannot be made durable is waited for, as the log is.
+        try add(1..<2, to: journal.personal)
+        rig.fails = true
+        makeEvent(3).withUnsafeBytes { journal.stage(Bytes($0)) }
+        #expect(journal.commitOnce() == .failed)
+        #expect(journal.state == .readOnly && journal.durableSeq == 2)
+        rig.fails = false
+        #expect(journal.commitOnce() == .committed)
+        #expect(journal.durableSeq == 3)
+        journal.shutdown()
+    }
+}
+
+/// Notes in which order things become durable. Unchecked: one test's thread alone uses it.
+private final class SyncOrder: DiskRig, @unchecked Sendable {
+    var steps: [String] = []
+    var fails = false
+    func before(_ operation: DiskOperation, _ path: String) -> DiskVerdict {
+        guard operation == .sync, path.hasSuffix("/personal") else { return .happens }
+        if fails { return .fails(errno: EIO) }
+        steps.append("sync personal")
+        return .happens
+    }
+    func after(_ operation: DiskOperation, _ path: String) {}
+    func beforeCommit() -> CommitFault? {
+        steps.append("commit")
+        return nil
+    }
+    func afterCommit() {}
+    var freeBytes: Int64 { 1 << 40 }
+    var monotonicNanoseconds: Int64 { 0 }
+}

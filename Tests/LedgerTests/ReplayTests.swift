@@ -1,0 +1,185 @@
+import Events
+import Ledger
+import Testing
+
+/// Every answer of a log derived anew: a true log has no difference, and what was changed in one is found,
+/// with both sides.
+@Suite struct ReplayTests {
+    private static func history(seed: UInt64, lines: Int) -> MachineDriver {
+        let machine = MachineDriver()
+        var generator = HistoryGenerator(seed: seed)
+        for _ in 0..<lines {
+            let (line, time) = generator.next()
+            generator.observe(machine.answer(line, at: time))
+        }
+        return machine
+    }
+    private struct Outcome {
+        var findings: Findings
+        var differences: [Difference]
+        var seq: UInt64
+        var digest: Hash128
+    }
+    private static func replay(
+        _ log: some Sequence<[UInt8]>, goesOn: Bool = true
+    ) throws -> Outcome {
+        var replay = Replay(calendar: .utc)
+        var differences: [Difference] = []
+        for event in log {
+            let isWhole = try event.withUnsafeBytes { (raw) throws in
+                try replay.compare(Bytes(raw), gap: 0) {
+                    differences.append($0)
+                    return goesOn
+                }
+            }
+            guard isWhole else { break }
+        }
+        return Outcome(
+            findings: replay.findings, differences: differences, seq: replay.seq,
+            digest: replay.digest())
+    }
+
+    @Test(arguments: TestScale.isLong ? 100..<300 : 100..<106 as Range<UInt64>)
+    func `a true log has no difference`(seed: UInt64) throws {
+        let machine = Self.history(seed: seed, lines: 2_000)
+        let outcome = try Self.replay(machine.log)
+        #expect(outcome.differences.map(\.text) == [], "seed \(seed)")
+        #expect(outcome.findings.comparedCount == UInt64(machine.log.count))
+        #expect(outcome.digest == machine.digest())
+    }
+
+    // MARK: Planted
+
+    /// A line that an event of this log is changed by, and what is found.
+    private struct Plant {
+        var type: EventType
+        /// Bytes from an offset on that are added to; amounts and counts are little-endian.
+        var offset: Int
+        var add: UInt8
+        /// Where several events of the type differ in what they have.
+        var choose: @Sendable ([UInt8]) -> Bool = { _ in true }
+        var field: String
+    }
+    private static let plants = [
+        Plant(type: .holdPlaced, offset: 50, add: 1, field: "usd"),
+        Plant(type: .holdPlaced, offset: 36, add: 1, choose: { $0[32] != 255 }, field: "price"),
+        // A day more.
+        Plant(type: .holdPlaced, offset: 60, add: 2, field: "until"),
+        Plant(type: .holdRefused, offset: 32, add: 1, choose: { $0[32] == 40 }, field: "answer"),
+        Plant(type: .holdRefused, offset: 57, add: 1, choose: { $0[33] != 255 }, field: "answer"),
+        Plant(type: .holdRefused, offset: 65, add: 1, choose: { $0[33] != 255 }, field: "answer"),
+        Plant(type: .holdRefused, offset: 81, add: 1, choose: { $0[86] != 0 }, field: "resets"),
+        Plant(type: .holdExtended, offset: 54, add: 1, field: "usd"),
+        Plant(type: .holdSettled, offset: 69, add: 1, field: "usd"),
+        Plant(type: .holdSettled, offset: 77, add: 1, field: "price"),
+        Plant(type: .holdSettled, offset: 3, add: 16, choose: { $0[3] & 16 == 0 }, field: "late"),
+        Plant(type: .holdLapsed, offset: 52, add: 1, field: "usd"),
+        Plant(type: .holdLapsed, offset: 44, add: 1, field: "tokens"),
+        Plant(type: .chargeRecorded, offset: 65, add: 1, field: "usd"),
+        Plant(type: .holdPlaced, offset: 4, add: 1, field: "epoch"),
+    ]
+
+    @Test(arguments: plants.indices)
+    func `a changed number is found, with both sides`(i: Int) throws {
+        let plant = Self.plants[i]
+        var log = Self.history(seed: 109, lines: 2_000).log
+        let candidates = log.indices.filter {
+            log[$0][2] == plant.type.rawValue && plant.choose(log[$0])
+        }
+        let at = try #require(candidates.last, "the history has no such event")
+        log[at][plant.offset] &+= plant.add
+        let outcome = try Self.replay(log, goesOn: false)
+        let difference = try #require(outcome.differences.first, "\(plant.type)")
+        #expect(difference.seq == UInt64(at + 1))
+        #expect(difference.type == plant.type)
+        #expect(outcome.seq == UInt64(at), "what differs is not folded")
+        let part = try #require(difference.parts.first { $0.field == plant.field })
+        #expect(part.logged != part.derived)
+    }
+
+    @Test func `a yes that should have been a no is found, with the limit that bound`() throws {
+        let machine = MachineDriver()
+        for line in [
+            #"APPEND org.created {"account":"acme","limits":{"usd.day":"1"}}"#,
+            #"APPEND team.created {"account":"acme/ml"}"#,
+            #"APPEND key.created {"account":"acme/ml/a"}"#,
+            #"APPEND price.set {"model":"m/x","in":"1","out":"1"}"#,
+            "RESERVE acme/ml/a m/x in=600000 out=0",
+            "RESERVE acme/ml/a m/x in=300000 out=0",
+        ] {
+            machine.answer(line, at: 1_795_383_060_000_000_000)
+        }
+        var log = machine.log
+        // As if the limit had been lower all along.
+        let org = try #require(log.firstIndex { $0[2] == EventType.orgCreated.rawValue })
+        log[org] = try #require(
+            Self.replacing(#""usd.day":"1""#, #""usd.day":"0.8""#, in: log[org]))
+        let found = try Self.replay(log).differences
+        #expect(
+            found.map(\.text) == [
+                "event \(log.count) hold.placed of acme/ml/a: answer: the log says allowed, derived is "
+                    + "refused 402 budget_exhausted scope=acme limit=usd.day amount=0.8 used=0 "
+                    + "held=0.6"
+            ])
+    }
+
+    @Test func `what the daemon has to do by itself, and did not, is found`() throws {
+        let second: Int64 = 1_000_000_000
+        let start: Int64 = 1_795_383_060 * second
+        let machine = MachineDriver()
+        for (line, time) in [
+            (#"APPEND org.created {"account":"acme","limits":{"usd.day":"1"}}"#, 0),
+            (#"APPEND team.created {"account":"acme/ml"}"#, 0),
+            (#"APPEND key.created {"account":"acme/ml/a"}"#, 0),
+            (#"APPEND price.set {"model":"m/x","in":"1","out":"1"}"#, 0),
+            (
+                #"APPEND override.granted {"account":"acme","limit":"usd.day","amount":"2","#
+                    + #""for":60,"reason":"a launch"}"#, 1
+            ),
+            ("RESERVE acme/ml/a m/x in=1500000 out=0 ttl=3000", 2),
+            ("RESERVE acme/ml/a m/x in=100000 out=0 ttl=3000", 3),
+            // The override is over, so this one is refused.
+            ("RESERVE acme/ml/a m/x in=100000 out=0 ttl=3000", 100),
+        ] {
+            machine.answer(line, at: start + Int64(time) * second)
+        }
+        let log = machine.log
+        #expect(try Self.replay(log).differences.isEmpty)
+        let ended = try #require(log.firstIndex { $0[2] == EventType.overrideEnded.rawValue })
+        var changed = log
+        changed.remove(at: ended)
+        Self.renumber(&changed)
+        let found = try Self.replay(changed).differences
+        #expect(found.count == 1)
+        #expect(found.first?.type == .holdRefused)
+        #expect(found.first?.parts.map(\.field) == ["before it", "answer"])
+    }
+
+    @Test func `the same request placed twice is found`() throws {
+        var log = Self.history(seed: 108, lines: 600).log
+        let at = try #require(
+            log.indices.last { log[$0][2] == EventType.holdPlaced.rawValue && log[$0][64] > 0 })
+        log.insert(log[at], at: at + 1)
+        Self.renumber(&log)
+        let found = try Self.replay(log[...(at + 1)]).differences
+        #expect(found.first?.seq == UInt64(at + 2))
+        #expect(found.first?.parts.contains { $0.field == "id" } == true)
+    }
+
+    private static func renumber(_ log: inout [[UInt8]]) {
+        for i in log.indices {
+            for byte in 0..<8 {
+                log[i][8 + byte] = UInt8(truncatingIfNeeded: UInt64(i + 1) >> UInt64(8 * byte))
+            }
+        }
+    }
+    /// Of an event that carries JSON; its length follows.
+    private static func replacing(_ old: String, _ new: String, in event: [UInt8]) -> [UInt8]? {
+        let text = String(decoding: event[36...], as: UTF8.self)
+        guard text.contains(old) else { return nil }
+        var changed = Array(event[..<36]) + Array(text.replacing(old, with: new).utf8)
+        changed[0] = UInt8(changed.count & 255)
+        changed[1] = UInt8(changed.count >> 8)
+        return changed
+    }
+}
