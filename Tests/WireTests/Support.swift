@@ -78,6 +78,7 @@ func outcome(_ line: String) -> String {
             case .tail: _ = try TailQuery(arguments)
             case .erase: _ = try EraseRequest(arguments)
             case .personal: _ = try PersonalQuery(arguments)
+            case .tree: _ = try TreeQuery(arguments)
             case .log: _ = try LogQuery(arguments)
             case .names: _ = try NamesQuery(arguments)
             case .auth: _ = try Credentials(arguments)

@@ -73,6 +73,7 @@ struct Verbs: ~Copyable {
         case .tail: _ = try TailQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)
+        case .tree: _ = try TreeQuery(arguments)
         case .log: _ = try LogQuery(arguments)
         case .names: _ = try NamesQuery(arguments)
         case .explain:
