@@ -94,6 +94,13 @@ package enum Daemon {
             journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
             version: version, logger: logger)
         try begin(journal, &start.machine)
+        if let backup = journal.restored {
+            do throws(JournalError) { try journal.forgetBackup() } catch {
+                throw DaemonFailure(error)
+            }
+            logger.notice(
+                "goes on from a backup of seq \(backup.seq) as epoch \(start.machine.book.epoch)")
+        }
         return Opened(
             journal: journal, machine: start.machine, floods: start.floods,
             personal: start.personal)
@@ -110,6 +117,7 @@ package enum Daemon {
     private static func journalOptions(_ options: DaemonOptions) -> JournalOptions {
         var settings = JournalOptions(directory: options.dataDirectory)
         settings.ringBytes = options.ringMebibytes << 20
+        settings.goesOnFromBackup = options.goesOnFromBackup
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20

@@ -27,6 +27,8 @@ package struct DaemonOptions: Sendable {
     package var authSeconds = 10
     /// How long the loop looks for the next request before it sleeps, in microseconds; 0 sleeps at once.
     package var spinMicroseconds = 0
+    /// Whether the directory, restored from a backup, is to go on as the ledger.
+    package var goesOnFromBackup = false
     /// Threads that serve what scans the log.
     package var readers = 2
 

@@ -32,7 +32,8 @@ struct Tollgate: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Call.self, Status.self, Doctor.self,
+            Serve.self, Call.self, Status.self, Doctor.self, BackupCommand.self,
+            RestoreCommand.self,
             Org.self, Team.self, Key.self,
             Apply.self, Export.self,
             Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
