@@ -108,6 +108,41 @@ package struct EventsQuery {
     }
 }
 
+/// `TAIL [from= type= account= denied]`: the log from an event on, and then whatever comes.
+package struct TailQuery {
+    /// The first sequence number that may be sent; nil for what happens from now on.
+    package var from: UInt64?
+    package var type: EventType?
+    /// Only events of accounts in this one's subtree; empty for all.
+    package var account = Bytes.empty
+    /// Only refusals, single and summed.
+    package var isDenied = false
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .tail, from: 1)
+        while true {
+            if fields.skip("denied") {
+                guard !isDenied else {
+                    throw Failure(
+                        .error, "'denied' is given twice; the syntax is \(Verb.tail.syntax)")
+                }
+                isDenied = true
+                continue
+            }
+            guard let field = try fields.next() else { break }
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .type: type = try fields.eventType()
+            case .account: account = try fields.path()
+            default: throw fields.unknown()
+            }
+        }
+        if isDenied, type != nil {
+            throw Failure(.error, "TAIL takes type= or denied, not both: denied names its types")
+        }
+    }
+}
+
 /// `LOG from= [to= limit=]`: stored frames, as many as one answer holds.
 package struct LogQuery {
     package var from: UInt64 = 1

@@ -75,6 +75,7 @@ func outcome(_ line: String) -> String {
             case .list: _ = try ListQuery(arguments)
             case .usage: _ = try UsageQuery(arguments)
             case .events: _ = try EventsQuery(arguments)
+            case .tail: _ = try TailQuery(arguments)
             case .erase: _ = try EraseRequest(arguments)
             case .personal: _ = try PersonalQuery(arguments)
             case .tree: _ = try TreeQuery(arguments)
