@@ -92,7 +92,7 @@ package struct ExportNote {
     package init(parsing text: String, _ name: String) throws(AuditFailure) {
         let fields = NamedLines(text)
         guard text.hasPrefix(Self.title), text.hasSuffix(Self.end),
-            let cut = text.firstRange(of: "ledger "),
+            let cut = text.firstRange(of: "\nledger "),
             let ledger = fields["ledger"].flatMap({ LedgerID(String($0)) }),
             let bytes = fields["bytes"].flatMap({ Int($0) }), bytes >= 0,
             let next = fields.number("next"), let rows = fields.number("rows"),
@@ -104,7 +104,7 @@ package struct ExportNote {
                     + "--resume, which begins anew")
         }
         self.ledger = ledger
-        job = String(text[..<cut.lowerBound].dropFirst(Self.title.count))
+        job = text[..<cut.lowerBound].dropFirst(Self.title.count) + "\n"
         mark = ExportMark(next: next)
         (mark.bytes, mark.rows, mark.firstSeq, mark.lastSeq) = (bytes, rows, first, last)
     }

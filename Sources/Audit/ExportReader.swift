@@ -47,9 +47,8 @@ struct ExportReader: ~Copyable {
             let lapsed = try decode(event) { (event) throws(EventError) in try HoldLapsed(event) }
             note(lapsed)
         case .chargeCorrected:
-            if let corrected = try correction(event) {
-                charges.note(corrected.charge, corrected.usd.raw, at: event.header.seq)
-            }
+            let corrected = try correction(event)
+            charges.note(corrected.charge, corrected.usd.raw, at: event.header.seq)
         default: break
         }
     }
@@ -299,7 +298,8 @@ struct ExportReader: ~Copyable {
         let document = try decode(event) { (event) throws(EventError) in try DocumentEvent(event) }
         row.set(.details, document.json)
         let type = Bytes(event.header.type.name)
-        if event.header.type == .chargeCorrected, let corrected = try correction(event) {
+        if event.header.type == .chargeCorrected {
+            let corrected = try correction(event)
             row.set(corrected.charge)
             charges.note(corrected.charge, corrected.usd.raw, at: event.header.seq)
             try join(corrected.charge, &row)
@@ -331,12 +331,16 @@ struct ExportReader: ~Copyable {
             row.set(.resourceID, resource.bytes)
         }
     }
-    private func correction(_ event: StoredEvent) throws(AuditFailure) -> ChargeCorrected? {
+    private func correction(_ event: StoredEvent) throws(AuditFailure) -> ChargeCorrected {
         let document = try decode(event) { (event) throws(EventError) in try DocumentEvent(event) }
         guard let json = try? JSON(parsing: document.json),
             case .chargeCorrected(let corrected)? = try? Document(
                 type: .chargeCorrected, json, strict: false)
-        else { return nil }
+        else {
+            throw AuditFailure(
+                .damaged,
+                "event \(event.header.seq) cannot be read: it is no correction of a charge")
+        }
         return corrected
     }
 

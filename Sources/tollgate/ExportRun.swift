@@ -33,8 +33,8 @@ struct ExportRun: ~Copyable {
     }
     private mutating func writeRows(_ progress: StepProgress) throws(CommandFailure) {
         if mark.bytes == 0 {
+            // Nothing goes out before the log has answered.
             exporter.begin(into: &out)
-            try writeOut()
             if job.level == nil { try file.keep(note) }
         }
         var batch = LogBatch()
@@ -64,13 +64,14 @@ struct ExportRun: ~Copyable {
     }
     private var note: ExportNote { ExportNote(ledger: source.ledgerID, job: job, mark: mark) }
 
-    /// Leaves a file that is not whole as one that can go on, and says how.
+    /// Leaves a file that is not whole as one that can go on, and says how; where there is nothing to go on
+    /// with, it leaves none.
     private func leave(_ error: CommandFailure) -> CommandFailure {
         guard let path = file.path else {
             return CommandFailure(error.status, error.message + "; what was written is not whole")
         }
-        // Sums stand nowhere before the end, so there is nothing to go on with.
-        guard job.level == nil else {
+        // Sums stand nowhere before the end.
+        guard job.level == nil, mark.bytes > 0 else {
             file.discard()
             return error
         }

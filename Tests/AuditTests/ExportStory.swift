@@ -8,10 +8,10 @@ extension MemoryLog {
         let log = MemoryLog()
         try log.document(.ledgerCreated, #"{"ledger": "0123456789abcdef0123456789abcdef"}"#)
         try log.document(
-            .orgCreated, AccountNumber(0), #"{"account": "acme", "name": "Acme, Inc."}"#)
-        try log.document(.teamCreated, AccountNumber(1), number: 1, #"{"account": "acme/ml"}"#)
-        try log.document(.keyCreated, prod, number: 2, #"{"account": "acme/ml/prod"}"#)
-        try log.document(.keyCreated, test, number: 3, #"{"account": "acme/ml/test"}"#)
+            .orgCreated, of: AccountNumber(0), #"{"account": "acme", "name": "Acme, Inc."}"#)
+        try log.document(.teamCreated, of: AccountNumber(1), number: 1, #"{"account": "acme/ml"}"#)
+        try log.document(.keyCreated, of: prod, number: 2, #"{"account": "acme/ml/prod"}"#)
+        try log.document(.keyCreated, of: test, number: 3, #"{"account": "acme/ml/test"}"#)
         try log.document(.priceSet, #"{"model": "openai/gpt-4.1", "in": "8", "out": "24"}"#)
         try log.document(.operatorCreated, #"{"operator": "relay-1", "role": "relay"}"#)
 
@@ -38,9 +38,9 @@ extension MemoryLog {
         log.add { released.encode(into: &$0) }
         log.charge()
         try log.document(
-            .chargeCorrected, prod,
+            .chargeCorrected, of: prod,
             """
-            {"account": "acme/ml/prod", "charge": "1-8", "usd": "0.0096", "was": "0.0108", \
+            {"account": "acme/ml/prod", "charge": "1-8", "id": "rerate-1", "usd": "0.0096", "was": "0.0108", \
             "placed": "2026-11-22T10:00:01Z", "model": "openai/gpt-4.1", "price": 2}
             """)
         let summed = RefusalsSummed(

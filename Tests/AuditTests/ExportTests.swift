@@ -176,7 +176,7 @@ private func columns(_ names: String) throws -> [ExportField.Column] {
                 job.format = .jsonl
                 job.range = first...log.lastSeq
             }
-            #expect(rest.split(separator: "\n") == lines[Int(first - 1)...])
+            #expect(rest.split(separator: "\n") == Array(lines[Int(first - 1)...]))
         }
     }
     @Test func `goes on where it was interrupted, and ends as if it had not been`() throws {

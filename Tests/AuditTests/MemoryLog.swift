@@ -47,7 +47,7 @@ final class MemoryLog: LogSource {
         return HoldName(epoch: 1, seq: lastSeq)
     }
     func document(
-        _ type: EventType, _ account: AccountNumber = .none, number: UInt32 = 0, _ json: String
+        _ type: EventType, of account: AccountNumber = .none, number: UInt32 = 0, _ json: String
     ) throws {
         let header = next(type, account, .uid(0))
         var text = ByteBuffer()
