@@ -62,6 +62,9 @@ extension RollupFold {
     private mutating func count<Table: RollupTable & ~Copyable>(
         _ summed: RefusalsSummed, _ table: borrowing Table
     ) throws(LMDBError) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .rollupsSkipCountedRefusals { return }
+        #endif
         var placing = Placing.none
         placing.seq = summed.header.seq
         try locate(
@@ -222,6 +225,9 @@ extension RollupFold {
         add(1, to: .corrected, rows)
         add(corrected.usd.raw &- was.raw, to: .usd, rows)
         if before?.isLapse == true { add(corrected.usd.raw &- was.raw, to: .lapsedUSD, rows) }
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .rollupsKeepOldBills { bill(old.amount.raw, old.currency, rows) }
+        #endif
         bill(0 &- old.amount.raw, old.currency, rows)
         bill(new.amount.raw, new.currency, rows)
         var standing = before ?? Standing()
