@@ -147,7 +147,8 @@ extension Notary {
     private static func backwards(_ old: UInt64, _ new: UInt64) -> AuditFailure {
         AuditFailure(
             .usage,
-            "a log only grows: there is no proof from \(old) events to \(new); give the smaller size first")
+            "a log only grows: there is no proof from \(old) events to \(new); give the smaller size first"
+        )
     }
     private static var unprovable: AuditFailure {
         AuditFailure(

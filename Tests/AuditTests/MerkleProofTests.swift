@@ -183,7 +183,8 @@ import Testing
     @Test func `with one bit of its row changed is none`() {
         var builder = TreeBuilder()
         var random = SeededGenerator(seed: 1)
-        let frames = (0..<7).flatMap { [0, 0, 0, 0] + Self.entry($0, &random) }
+        var frames: [UInt8] = []
+        for seq in 0..<7 { frames += [0, 0, 0, 0] + Self.entry(seq, &random) }
         frames.withUnsafeBytes {
             builder.append(EventPage(firstSeq: 1, count: 7, frames: Bytes($0)).events) { _ in }
         }

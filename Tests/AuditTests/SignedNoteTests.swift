@@ -61,8 +61,9 @@ import Testing
         #expect(try !SigningKey(name: "example.com/log").verifier.hasSigned(note))
         var wrong = note
         wrong.signatures[1].bytes[0] ^= 1
-        #expect(message { () throws(AuditFailure) in try secret.verifier.hasSigned(wrong) }?
-            .contains("the signature of example.com/log is wrong") == true)
+        #expect(
+            message { () throws(AuditFailure) in try secret.verifier.hasSigned(wrong) }?
+                .contains("the signature of example.com/log is wrong") == true)
     }
 
     @Test(arguments: [

@@ -65,7 +65,9 @@ import Testing
 
     @Test func `of proofs: an extract`() throws {
         let proofs: Proofs = try Self.decode("proofs.json")
-        #expect(proofs.inclusion.contains { !$0.wantErr } && proofs.inclusion.contains(where: \.wantErr))
+        #expect(
+            proofs.inclusion.contains { !$0.wantErr } && proofs.inclusion.contains(where: \.wantErr)
+        )
         proofs.check()
     }
 
@@ -147,7 +149,9 @@ import Testing
         try whole.check()
         let entries = whole.entries.map { Array($0.utf8) }
         for width in 1...15 {
-            let bundle = entries[..<width].flatMap { [0, UInt8($0.count)] + $0 }
+            let bundle = entries[..<width].flatMap { (entry: [UInt8]) -> [UInt8] in
+                [0, UInt8(entry.count)] + entry
+            }
             #expect(try bytes("tile/entries/000.p/\(width)") == bundle)
             let leaves = entries[..<width].flatMap { entry in
                 entry.withUnsafeBytes { TreeHash.leaf(Bytes($0)) }.bytes

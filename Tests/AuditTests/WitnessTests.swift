@@ -44,7 +44,8 @@ import Testing
         #expect(isValid(kept, witness.verifier))
         #expect(isValid(kept, try VerifierKey(parsing: notary.status.verifierKey)))
         #expect(try notary.cosigned() == kept)
-        #expect(try checkpoint() == kept, "shown with the checkpoint, as long as it is the last one")
+        #expect(
+            try checkpoint() == kept, "shown with the checkpoint, as long as it is the last one")
         #expect(notary.status.cosignedSize == 8)
         let next = log.notary()
         #expect(try next.cosigned() == kept)
@@ -139,7 +140,8 @@ import Testing
         _ = try notary.cosign(early.note, witness: witness.verifier)
         #expect(notary.status.cosignedSize == 8)
         _ = try notary.cosign(late.note)
-        #expect(refusal(notary, early.note)?.contains("a later checkpoint has been cosigned") == true)
+        #expect(
+            refusal(notary, early.note)?.contains("a later checkpoint has been cosigned") == true)
         #expect(try notary.cosigned().text == late.text)
     }
     @Test func `binds even where the last checkpoint was lost`() throws {
