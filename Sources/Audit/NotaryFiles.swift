@@ -17,7 +17,13 @@ struct NotaryFiles: Sendable {
 
     func load(into state: inout Notary.State, origin: String) throws(AuditFailure) {
         let known = try text(witnesses)?.split(separator: "\n") ?? []
-        for line in known { state.witnesses.append(try VerifierKey(parsing: String(line))) }
+        for line in known {
+            do throws(AuditFailure) {
+                state.witnesses.append(try VerifierKey(parsing: String(line)))
+            } catch {
+                throw damaged(witnesses, error, "move it away and name the witnesses again")
+            }
+        }
         state.cosigned = try note(cosigned)
         // Where the last one is lost, what a witness has signed with us binds all the same.
         state.signed = try note(signed) ?? state.cosigned
@@ -67,11 +73,14 @@ struct NotaryFiles: Sendable {
             throw damaged(file, error)
         }
     }
-    private func damaged(_ file: WholeFile, _ why: AuditFailure) -> AuditFailure {
+    private func damaged(
+        _ file: WholeFile, _ why: AuditFailure,
+        _ remedy: String = "put back the checkpoint that was there, from whoever got it"
+    ) -> AuditFailure {
         AuditFailure(
             .damaged,
-            "\(file.path) is not what was written (\(why.message)): put back the file as it was, from a "
-                + "backup or from whoever got that checkpoint, and start again")
+            "\(file.path) is not what was written (\(why.message)): restore it from a backup, or \(remedy), "
+                + "and start again")
     }
     private func text(_ file: WholeFile) throws(AuditFailure) -> String? {
         do throws(JournalError) {
