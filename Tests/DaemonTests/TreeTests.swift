@@ -2,6 +2,7 @@ import Audit
 import Events
 import Foundation
 import Glibc
+import Journal
 import TestSupport
 import Testing
 
