@@ -141,10 +141,7 @@ extension ThroughTheSocket {
         }
         private func write(_ text: String, _ path: String) throws {
             // In place, so that the mode stays.
-            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-            try file.truncate(atOffset: 0)
-            try file.write(contentsOf: Data(text.utf8))
-            try file.close()
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
         }
 
         @Test func `a witness's cosignature is taken, shown, and there after a restart`() throws {
@@ -256,7 +253,7 @@ extension ThroughTheSocket {
             let daemon = try ThroughTheSocket.daemon()
             let client = try daemon.client()
             let end = try TreeHead(parsing: try Self.note(client).text).size
-            let syntax = "TREE does not take that: the syntax is checkpoint | cosigned | inclusion"
+            let syntax = "TREE does not take that: the syntax is TREE checkpoint | cosigned"
             for (words, says) in [
                 ([], "wrong number of arguments"), (["frob"], syntax), (["CHECKPOINT"], syntax),
                 (["checkpoint", "1"], syntax), (["cosigned", "1"], syntax), (["inclusion"], syntax),
