@@ -29,7 +29,8 @@ package struct KeyReport: Sendable {
     package init(_ keys: [Facts], _ groups: RollupGroups, unused: Bool) {
         table = ReportTable([
             ReportTable.Column("key"), ReportTable.Column("state"), .number("requests"),
-            .number("refused"), .number("usd"), .number("share_percent"), ReportTable.Column("created"),
+            .number("refused"), .number("usd"), .number("share_percent"),
+            ReportTable.Column("created"),
             ReportTable.Column("last_used"),
         ])
         let whole = groups.sum[.usd]
