@@ -60,7 +60,7 @@ struct Bench: ParsableCommand {
     /// All there is to measure, in the order of the table. A new one needs its line here.
     static let tests: [any BenchTest] = [
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
-        BenchPolicy(), BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds),
+        BenchPolicy(), BenchPairs(), BenchCommitter(), BenchGrowth(.keys), BenchGrowth(.holds),
         BenchGrowth(.connections),
         BenchSpin(), BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
     ]
