@@ -144,6 +144,15 @@ package struct ProjectionRows: ~Copyable {
             guard try body(page) else { return }
         }
     }
+    /// What the table takes of the journal's file, and what the events do.
+    package var bytes: Int { bytes(of: table) }
+    package var eventBytes: Int { bytes(of: databases[Database.events.rawValue]) }
+    private func bytes(of database: MDB_dbi) -> Int {
+        var stat = MDB_stat()
+        mdb_stat(txn, database, &stat)
+        let pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages
+        return pages * Int(stat.ms_psize)
+    }
     /// What an event's number for an account, a model or an operator stands for.
     package func name(_ kind: NameKind, _ number: UInt32) throws(LMDBError) -> String? {
         try Log.withNameKey(kind, number) { key throws(LMDBError) in

@@ -62,7 +62,8 @@ struct Bench: ParsableCommand {
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
         BenchPolicy(), BenchPairs(), BenchCommitter(), BenchGrowth(.keys), BenchGrowth(.holds),
         BenchGrowth(.connections),
-        BenchSpin(), BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
+        BenchSpin(), BenchFold(), BenchReplay(), BenchAudited(), BenchRollups(), BenchDisk(),
+        BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {
         let width = tests.map { $0.name.count }.max() ?? 0

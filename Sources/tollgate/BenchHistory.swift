@@ -122,8 +122,8 @@ struct BenchHistory: ~Copyable {
     }
     /// Few of `count` are drawn often, most of them seldom.
     private mutating func drawSkewed(_ count: UInt64) -> UInt64 {
-        let product = draw() * draw() >> 32
-        return product * count >> 32
+        let product = (draw() * draw()) >> 32
+        return (product * count) >> 32
     }
     private mutating func writeReserve(_ row: TraceRow) {
         let key = drawSkewed(UInt64(Self.keys))
