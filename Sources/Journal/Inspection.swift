@@ -11,9 +11,9 @@ package final class Inspection {
     package let lastTime: Instant
     /// Pages of the journal's file that are neither used nor free.
     package let lostPages: UInt64
-    private let path: String
-    private let log: Log
-    private let end: LogEnd
+    let path: String
+    let log: Log
+    let end: LogEnd
 
     /// Opens the journal in a data directory and looks at its last event.
     ///
@@ -31,6 +31,15 @@ package final class Inspection {
     }
     deinit { log.environment.close() }
 
+    /// What a copy takes of the disk: the journal's pages and the newest checkpoint.
+    package var byteCount: Int {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        let newest = checkpoints.seqs().last.flatMap {
+            fileSize("\(checkpoints.directory)/\($0).book")
+        }
+        return log.environment.mapUsedBytes + (newest ?? 0)
+    }
+
     /// What a walk over the whole journal has found whole.
     package struct Walk {
         package var events: UInt64 = 0
@@ -44,15 +53,21 @@ package final class Inspection {
     package func walk() throws(JournalError) -> Walk {
         var walk = Walk()
         while walk.events < end.seq { try walkSlice(&walk) }
+        walk.names = try checkNames()
+        return walk
+    }
+    /// Verifies the checksum of every name, and says how many there are.
+    package func checkNames() throws(JournalError) -> UInt64 {
+        var names: UInt64 = 0
         for kind in [NameKind.account, .model, .operatorName] {
             // Numbers are given in order, from 0 or from 1.
             var number: UInt32 = try log.name(kind, 0) == nil ? 1 : 0
             while try log.name(kind, number) != nil {
                 number += 1
-                walk.names += 1
+                names += 1
             }
         }
-        return walk
+        return names
     }
     /// A few thousand events in one read transaction, so that a daemon beside us can use pages again.
     private func walkSlice(_ walk: inout Walk) throws(JournalError) {

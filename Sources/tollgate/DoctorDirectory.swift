@@ -34,6 +34,7 @@ extension Examination {
         lookAtRights(info)
         lookAtFileSystem()
         lookAtLock()
+        lookAtBackup()
         lookAtFiles(reads: reads)
     }
 
@@ -124,6 +125,12 @@ extension Examination {
         daemon = holder
         ok("lock", "held by process \(holder): a daemon runs on this directory")
     }
+    /// Whether a daemon serves a directory; true when that cannot be known.
+    static func isServed(_ directory: String) -> Bool {
+        var info = stat()
+        guard stat(directory + "/lock", &info) == 0 else { return false }
+        return access("/proc/locks", R_OK) != 0 || holder(of: info.st_ino) != nil
+    }
     /// Who holds an exclusive flock on the file; nil when nobody does. The kernel's list is asked, for to
     /// try the lock could make a daemon fail that starts in this moment.
     private static func holder(of inode: ino_t) -> Int32? {
@@ -137,6 +144,34 @@ extension Examination {
             return Int32(fields[4])
         }
         return nil
+    }
+
+    private mutating func lookAtBackup() {
+        let found: BackupMarker?
+        do throws(JournalError) {
+            found = try BackupMarker.read(in: directory)
+        } catch {
+            return fail(
+                "backup", error.message, fix: "restore a backup into an empty directory")
+        }
+        guard let marker = found else { return }
+        let what = "of ledger \(marker.ledger) up to seq \(marker.seq), taken \(marker.taken)"
+        switch marker.stage {
+        case .backup:
+            warn(
+                "backup", "this is one, \(what)",
+                fix: "keep it as it is; 'tollgate restore' makes a directory of it that can serve")
+        case .restoring:
+            fail(
+                "backup", "a restore from one \(what), was ended in the middle",
+                fix: "say 'tollgate restore' again")
+        case .restored:
+            warn(
+                "backup", "restored from one \(what), and not served yet",
+                fix:
+                    "when the original has stopped for good, 'tollgate serve --from-backup' goes on"
+            )
+        }
     }
 
     private mutating func lookAtFiles(reads: Bool) {
