@@ -13,7 +13,7 @@ struct BenchRollups: BenchTest {
         let sizes = try sizes(log)
         let daemon = try BenchPeers.tollgate(context, in: log.directory)
         let client = try Client(.unix(daemon.socket))
-        let questions = ["team,model", "day,team", "user,team"]
+        let questions = ["team,model", "hour,team", "user,team"]
         let times = try context.alternate(sides: questions.count + 1) {
             side throws(CommandFailure) in
             guard side < questions.count else { return try fold(log, context) }
