@@ -84,6 +84,7 @@ let package = Package(
             name: "Simulation",
             dependencies: [
                 "Gate", "Events", "Ledger", "Journal", "Reports", "Audit", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
@@ -104,7 +105,7 @@ let package = Package(
         .executableTarget(
             name: "Faults",
             dependencies: [
-                "Gate", "Ledger", "Journal", "Events", "TestSupport",
+                "Gate", "Ledger", "Journal", "Audit", "Simulation", "Events", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -132,7 +133,7 @@ let package = Package(
                 "Audit", "Ledger", "Journal", "Events", "CLinux", "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            swiftSettings: strict),
+            exclude: ["Vectors"], swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
             name: "DaemonTests",
@@ -153,7 +154,7 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
         // What the fuzzers check, and the same as a quick test over what they have kept.
         .target(
-            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal"],
+            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal", "Audit"],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Replay",
