@@ -1,4 +1,5 @@
 import Events
+import Reports
 
 /// What happened on each account in the last minute, second by second: sums of the events as they came.
 struct Activity {
@@ -8,24 +9,23 @@ struct Activity {
         var denied = 0
         /// Nano-dollars settled and charged.
         var usd: Int64 = 0
-        /// Upstream milliseconds, of as many as `latenciesMax` settlements a second.
-        var latencies: [Int64] = []
+        /// Upstream calls by the bucket of `LatencyHistogram` that their time is in; few are ever used.
+        var latencies: [Int: UInt64] = [:]
 
         mutating func add(_ other: Sum) {
             requests += other.requests
             denied += other.denied
             usd = usd.addingReportingOverflow(other.usd).partialValue
-            latencies += other.latencies
+            latencies.merge(other.latencies, uniquingKeysWith: +)
         }
-        /// The latency that so many percent were not longer than; nil without any.
-        func latency(percent: Int) -> Int64? {
-            guard !latencies.isEmpty else { return nil }
-            let sorted = latencies.sorted()
-            return sorted[min(sorted.count - 1, (sorted.count * percent + 99) / 100 - 1)]
+        /// Upstream milliseconds that this share was not longer than, to an eighth; nil without any.
+        func latency(percent: UInt64) -> UInt32? {
+            var histogram = LatencyHistogram()
+            for (bucket, count) in latencies { histogram.add(count, toBucket: bucket) }
+            return histogram.percentile(perMille: percent * 10)
         }
     }
     static let seconds: Int64 = 60
-    private static let latenciesMax = 500
     /// Sums by account, the oldest second first; seconds without an event are left out.
     private var buckets: [(second: Int64, sums: [String: Sum])] = []
 
@@ -40,17 +40,16 @@ struct Activity {
             (sum.requests, sum.denied) = (count, count)
         case "hold.settled", "charge.recorded":
             sum.usd = event.money("usd")?.raw ?? 0
-            if let ms = event["ms"]?.integer { sum.latencies = [ms] }
+            if let ms = event["ms"]?.integer {
+                sum.latencies = [LatencyHistogram.bucket(of: UInt32(clamping: ms)): 1]
+            }
             if event.cell("type") == "charge.recorded" { sum.requests = 1 }
         default: return
         }
         if buckets.last?.second != second { buckets.append((second, [:])) }
         let last = buckets.count - 1
         for account in Activity.lineage(event["account"]?.string) {
-            var known = buckets[last].sums[account] ?? Sum()
-            if known.latencies.count >= Activity.latenciesMax { sum.latencies = [] }
-            known.add(sum)
-            buckets[last].sums[account] = known
+            buckets[last].sums[account, default: Sum()].add(sum)
         }
     }
     /// Forgets what is older than a minute.

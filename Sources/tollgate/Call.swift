@@ -25,6 +25,10 @@ struct Call: ParsableCommand {
         guard !request.isEmpty else {
             throw CommandFailure(.usage, "an empty request: say a verb, such as PING")
         }
+        guard request[0].uppercased() != "TAIL" else {
+            throw CommandFailure(
+                .usage, "call shows one reply, and TAIL has no last one: tollgate events --follow")
+        }
         let client = try connection.connect()
         // RESERVE's `wait=`; whether the number is right, the daemon says.
         let waits = request.filter { $0.hasPrefix("wait=") }.compactMap { Int($0.dropFirst(5)) }

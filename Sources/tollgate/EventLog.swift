@@ -13,8 +13,9 @@ struct EventLog: ParsableCommand {
               tollgate events --follow --json | jq .usd
 
             Without --from it starts with event 1, with --follow at the end of the log.
-            --json prints one event a line. Only what has reached the disk is shown. --follow goes on
-            where it was when the daemon is lost, or has dropped this reader for being too slow.
+            --json prints one event a line. Only what has reached the disk is shown.
+            --follow goes on where it was when the daemon is lost, or has dropped this
+            reader for being too slow.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -28,7 +29,8 @@ struct EventLog: ParsableCommand {
     @Option(
         help: ArgumentHelp("Only events of this type, such as hold.refused.", valueName: "type"))
     var type: String?
-    @Option(help: ArgumentHelp("Only events of this account.", valueName: "account"))
+    @Option(
+        help: ArgumentHelp("Only events of this account and those below it.", valueName: "account"))
     var account: String?
 
     private static let pageEvents: Int64 = 1_000
@@ -59,7 +61,11 @@ struct EventLog: ParsableCommand {
         if let last { first = max(try durableSeq(Client(target)) - last + 1, 1) }
         var filter: [String] = []
         if let type { filter.append("type=\(type)") }
-        if let account { filter.append("account=\(account)") }
+        if let account {
+            // A name that is none would show nothing for ever.
+            _ = try Client(target).json(["GET", "account", account])
+            filter.append("account=\(account)")
+        }
         let log = try LiveLog(target, from: first, filter: filter)
         try log.print(atMost: limit) { json ? $0.compact : EventLine.text($0) }
     }
@@ -160,7 +166,7 @@ enum EventLine {
         }
         return names.compactMap { name in
             guard let value = event[name], value != .bool(false) else { return nil }
-            return "\(name)=\(value.plain)"
+            return value.members == nil ? "\(name)=\(value.plain)" : "\(name)=(\(value.plain))"
         }.joined(separator: " ")
     }
 }

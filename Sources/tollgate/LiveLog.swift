@@ -14,6 +14,10 @@ final class LiveLog {
     private(set) var next: Int64
     /// How long to wait before the next attempt to connect, in milliseconds.
     private var pause: Int32 = 0
+    /// The newest event that came, by which another connection knows its log again.
+    private var last: JSON?
+    /// Says what happens to the connection.
+    var tell: (String) -> Void = { Console.note($0) }
 
     private static let pauseMax: Int32 = 2_000
 
@@ -44,10 +48,9 @@ final class LiveLog {
         }
     }
     /// Goes on with what happens from now on, and with nothing in between.
-    func skipToEnd() throws(CommandFailure) {
+    func skipToEnd() {
         next = 0
         client = nil
-        try connect()
     }
 
     private func event(_ reply: Reply) throws(CommandFailure) -> JSON {
@@ -59,6 +62,7 @@ final class LiveLog {
             throw CommandFailure(.protocolBroken, "an event without seq: \(text.prefix(80))")
         }
         next = seq + 1
+        last = event
         return event
     }
 
@@ -67,6 +71,7 @@ final class LiveLog {
     private func connect() throws(CommandFailure) {
         let client = try Client(target)
         LiveLog.probe(client, target)
+        if let last { try LiveLog.require(last, client) }
         let from = next > 0 ? ["from=\(next)"] : []
         let reply = try client.call(["TAIL"] + from + filter).orFailure()
         // Known from now on, so that nothing is missed should this connection be lost at once.
@@ -76,6 +81,18 @@ final class LiveLog {
         next = from
         self.client = client
         pause = 0
+    }
+    /// A daemon that was restored from a backup goes on otherwise behind it: what came before is not followed
+    /// by what it would send now.
+    private static func require(_ event: JSON, _ client: Client) throws(CommandFailure) {
+        let seq = event["seq"]?.integer ?? 0
+        let known = try client.json(["EVENTS", "from=\(seq)", "to=\(seq)"]).array?.first
+        guard known?["time"] == event["time"], known?["epoch"] == event["epoch"] else {
+            throw CommandFailure(
+                .data,
+                "event \(seq) is another one now, or none: the daemon was restored from a backup, or is not "
+                    + "the one from before; begin again, with what you know of the new log")
+        }
     }
     /// Tries again, with growing pauses; false when the time is over before the next attempt.
     private func reconnect(within milliseconds: Int32) throws(CommandFailure) -> Bool {
@@ -92,7 +109,7 @@ final class LiveLog {
             let tries = attempts
             try connect()
             attempts = 0
-            if tries > 0 { Console.note("tollgate: going on with event \(next)") }
+            if tries > 0 { tell("tollgate: going on with event \(next)") }
             return true
         } catch  where error.status == .unavailable || error.status == .tryAgain {
             attempts += 1
@@ -106,7 +123,12 @@ final class LiveLog {
         client = nil
         attempts += 1
         pause = 50
-        Console.note("tollgate: \(why.message); trying again")
+        // `…; resume with TAIL from=12`: what lies between was not for this filter.
+        let parts = why.message.split(separator: "; resume with TAIL from=", maxSplits: 1)
+        if parts.count == 2, let seq = Int64(parts[1].prefix { $0.isNumber }) {
+            next = max(next, seq)
+        }
+        tell("tollgate: \(parts.first ?? ""); trying again")
     }
     /// A daemon's machine that is gone without a word is found out; who only listens would wait for ever.
     private static func probe(_ client: Client, _ target: Target) {

@@ -11,9 +11,9 @@ struct Monitor: ParsableCommand {
               tollgate monitor --denied --team acme/ml
               tollgate monitor --from 184000 --json | jq .reason
 
-            Shows what is allowed, refused, extended, settled, released and lapsed, and charges,
-            once it is on disk; times are UTC. It ends with Ctrl-C. When the daemon is lost, or
-            has dropped this reader for being too slow, it goes on where it was.
+            Shows what is allowed, refused, extended, settled, released and lapsed, and
+            charges, once it is on disk; times are UTC. It ends with Ctrl-C. When the daemon
+            is lost, or has dropped this reader for being too slow, it goes on where it was.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -83,7 +83,9 @@ enum MonitorLine {
     private static func story(_ event: JSON) -> (String, Style.Ink, [String])? {
         let model = event["model"]?.plain ?? ""
         let tokens = "\(event.cell("in")) in, \(event.cell("out")) out"
-        let usd = "$" + Money.rounded(event["usd"] ?? .null)
+        let rounded = Money.rounded(event["usd"] ?? .null)
+        // What is less than that is no nothing.
+        let usd = "$" + (rounded == "0.0000" ? event.cell("usd") : rounded)
         switch event.cell("type") {
         case "hold.placed":
             return (

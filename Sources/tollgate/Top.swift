@@ -13,10 +13,11 @@ struct Top: ParsableCommand {
               tollgate top --interval 5 --account acme/ml
               tollgate top --interval 60 --rows 50 >> top.log
 
-            REQ/S and DENY/S count the last interval; $/MIN and the upstream latencies (of SETTLE's
-            ms=) the last minute. USED % is of the limit that is used up most, with what is held.
-            The busiest teams come first, each with its keys. On a terminal it redraws itself until
-            Ctrl-C or q; otherwise it prints a block each interval.
+            REQ/S and DENY/S count the last interval; $/MIN and the upstream latencies (of
+            SETTLE's ms=, to an eighth) the last minute, or what was watched of it. USED % is
+            of the limit that is used up most, with what is held. The busiest teams come
+            first, each with its keys. On a terminal it redraws itself until Ctrl-C or q;
+            otherwise it prints a block each interval.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -61,7 +62,10 @@ private struct TopBoard {
     private var activity = Activity()
     /// Seconds of a clock that nobody sets.
     private var look: Int64
-    private var lastSeq: Int64 = 0
+    private let begun: Int64
+    private var lastSeq: Int64
+    /// What the live log had to say since the last look, where the screen would hide it.
+    private let remark = Remark()
     /// How old the newest event was when it came, in nanoseconds.
     private var behind: Int64 = 0
 
@@ -79,8 +83,11 @@ private struct TopBoard {
             filter.append("account=\(account)")
         }
         log = try LiveLog(target, from: nil, filter: filter)
+        if Style.output.isTerminal { log.tell = { [remark] in remark.text = $0 } }
         self.client = client
+        lastSeq = log.next - 1
         look = TopBoard.clock() / 1_000
+        begun = look
     }
 
     /// Gathers events until the next look is due; false when it is not waited for.
@@ -90,7 +97,7 @@ private struct TopBoard {
             let left = look * 1_000 - TopBoard.clock()
             guard left > 0 else { break }
             if Interrupt.count > 0 || isOver() { return false }
-            // A second at most, so that it is seen soon when somebody asks for the end.
+            // Not for long, so that it is seen soon when somebody asks for the end.
             guard let event = try log.event(within: Int32(min(left, 200))) else {
                 behind = 0
                 continue
@@ -103,8 +110,8 @@ private struct TopBoard {
         }
         // Old news tells nothing of now.
         if behind > TopBoard.behindMax {
-            Console.note("tollgate: this reader is too slow for all events; some are left out")
-            try log.skipToEnd()
+            log.tell("tollgate: this reader is too slow for all events; some are left out")
+            log.skipToEnd()
             activity = Activity()
             behind = 0
         }
@@ -139,7 +146,8 @@ private struct TopBoard {
                 past.latency(percent: 99).map { "\($0)" } ?? "-",
             ])
         }
-        return [headline(recent, minute)] + table.lines()
+        defer { remark.text = nil }
+        return [headline(recent, minute)] + table.lines() + (remark.text.map { [$0] } ?? [])
     }
     private func headline(
         _ recent: [String: Activity.Sum], _ minute: [String: Activity.Sum]
@@ -153,6 +161,7 @@ private struct TopBoard {
             "\(rate(total(recent, \.requests))) req/s", "\(rate(total(recent, \.denied))) denied/s",
             "$\(TopBoard.money(Int64(total(minute) { Int($0.usd) })))/min", "event \(lastSeq)",
         ]
+        if look - begun < Activity.seconds { parts.append("watched for \(look - begun) s") }
         if behind > 2_000_000_000 { parts.append("behind by \(behind / 1_000_000_000) s") }
         return parts.joined(separator: "  ")
     }
@@ -224,6 +233,10 @@ private struct TopBoard {
     }
 }
 
+private final class Remark {
+    var text: String?
+}
+
 /// Where it is shown: a terminal is drawn over, anything else is written on.
 private final class TopScreen {
     private let isTerminal = Style.output.isTerminal
@@ -239,7 +252,7 @@ private final class TopScreen {
         var size = winsize()
         guard isTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 4
         else { return 20 }
-        return Int(size.ws_row) - 3
+        return Int(size.ws_row) - 4
     }
 
     func open() {
@@ -252,12 +265,12 @@ private final class TopScreen {
             settings.c_lflag &= ~tcflag_t(ICANON | ECHO)
             tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         }
-        // A screen of its own, so that what stood there comes back; no cursor.
-        write("\u{1B}[?1049h\u{1B}[?25l")
+        // A screen of its own, so that what stood there comes back; no cursor; long lines are cut.
+        write("\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l")
     }
     func close() {
         guard isTerminal else { return }
-        write("\u{1B}[?25h\u{1B}[?1049l")
+        write("\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l")
         if var before { tcsetattr(STDIN_FILENO, TCSANOW, &before) }
     }
     func show(_ lines: [String]) {

@@ -115,7 +115,7 @@ extension ThroughTheSocket {
                 let blocks = child.standardOutput.components(separatedBy: "\n\n")
                 return blocks.dropLast().last {
                     $0.contains("  prod") && $0.contains("  web") && $0.contains("usd.day")
-                        && $0.contains("250")
+                        && $0.contains("248")
                 }
             }
             let lines = block.split(separator: "\n").map(String.init)
@@ -126,7 +126,7 @@ extension ThroughTheSocket {
             }
             #expect(names == ["acme", "ml", "prod", "web", "k"])
             let team = lines[3].split(separator: " ").map(String.init)
-            #expect(team.suffix(3) == ["usd.day", "250", "250"], "\(team)")
+            #expect(team.suffix(3) == ["usd.day", "248", "248"], "\(team)")
             child.signal(SIGTERM)
             try child.wait()
             for words in [["--interval", "0"], ["--rows", "0"], ["--account", "nobody"]] {
