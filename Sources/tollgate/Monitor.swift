@@ -12,8 +12,9 @@ struct Monitor: ParsableCommand {
               tollgate monitor --from 184000 --json | jq .reason
 
             Shows what is allowed, refused, extended, settled, released and lapsed, and
-            charges, once it is on disk; times are UTC. It ends with Ctrl-C. When the daemon
-            is lost, or has dropped this reader for being too slow, it goes on where it was.
+            charges, once it is on disk; times are UTC. It ends with Ctrl-C. When the
+            daemon is lost, or has dropped this reader for being too slow, it goes on
+            where it was.
             """
     )
     @OptionGroup var connection: ConnectionOptions
