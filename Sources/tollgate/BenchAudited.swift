@@ -53,12 +53,11 @@ struct BenchAudited: BenchTest {
         /// Both have begun to work when this returns.
         init(_ socket: String, _ context: BenchContext) throws(CommandFailure) {
             var started: [BenchProcess] = []
-            for words in [["replay"]] {
-                let name = words[0]
+            for words in [["replay"], ["export", "--out", context.path("audited"), "--force"]] {
                 started.append(
                     try BenchProcess(
                         ["run", "/proc/self/exe", "audit"] + words + ["--socket", socket],
-                        output: context.path("\(name).txt")))
+                        output: context.path("\(words[0]).txt")))
             }
             processes = started
             for process in processes {
