@@ -55,7 +55,7 @@ extension ReportTable {
     package func writeCSV(into out: inout ByteBuffer) {
         for (i, column) in columns.enumerated() {
             if i > 0 { out.append(UInt8(ascii: ",")) }
-            out.append(csv: column.name)
+            column.name.withBytes { out.append(cell: $0) }
         }
         out.append("\r\n" as StaticString)
         for row in rows {
@@ -63,29 +63,12 @@ extension ReportTable {
                 if i > 0 { out.append(UInt8(ascii: ",")) }
                 switch cell {
                 case .none: break
-                case .text(let text): out.append(csv: text)
+                case .text(let text): text.withBytes { out.append(cell: $0) }
                 case .count, .money, .tenths, .instant: out.append(cell.plain)
                 }
             }
             out.append("\r\n" as StaticString)
         }
-    }
-}
-
-extension ByteBuffer {
-    /// A text as a CSV field. What a spreadsheet would take for a formula gets an apostrophe in front: texts
-    /// come from whoever names a key or a user. Numbers are written elsewhere and are none.
-    package mutating func append(csv text: String) {
-        let bytes = Array(text.utf8)
-        let isFormula = bytes.first.map { "=+-@\t\r".utf8.contains($0) } ?? false
-        let quotes = bytes.contains { $0 == 0x22 || $0 == 0x2C || $0 == 0x0A || $0 == 0x0D }
-        if quotes { append(UInt8(ascii: "\"")) }
-        if isFormula { append(UInt8(ascii: "'")) }
-        for byte in bytes {
-            if byte == 0x22 { append(byte) }
-            append(byte)
-        }
-        if quotes { append(UInt8(ascii: "\"")) }
     }
 }
 

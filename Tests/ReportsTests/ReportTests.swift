@@ -190,7 +190,7 @@ private let dollar: Int64 = 1_000_000_000
         #expect(table.csv.hasSuffix("\r\n") && !table.csv.contains("total"))
         let users = table.rows.map { row -> String in
             var out = ByteBuffer()
-            if case .text(let text) = row[0] { out.append(csv: text) }
+            if case .text(let text) = row[0] { text.withBytes { out.append(cell: $0) } }
             return out.string
         }
         #expect(
