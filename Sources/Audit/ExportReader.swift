@@ -332,11 +332,7 @@ struct ExportReader: ~Copyable {
         }
     }
     private func correction(_ event: StoredEvent) throws(AuditFailure) -> ChargeCorrected {
-        let document = try decode(event) { (event) throws(EventError) in try DocumentEvent(event) }
-        guard let json = try? JSON(parsing: document.json),
-            case .chargeCorrected(let corrected)? = try? Document(
-                type: .chargeCorrected, json, strict: false)
-        else {
+        guard let corrected = ChargeCorrected(stored: event) else {
             throw AuditFailure(
                 .damaged,
                 "event \(event.header.seq) cannot be read: it is no correction of a charge")

@@ -38,10 +38,7 @@ struct PastCharges {
                 {
                     found = lapsed.usd.raw
                 } else if event.header.type == .chargeCorrected,
-                    let document = try? DocumentEvent(event),
-                    case .chargeCorrected(let corrected)? = try? Document(
-                        type: .chargeCorrected, JSON(parsing: document.json), strict: false),
-                    corrected.charge == hold
+                    let corrected = ChargeCorrected(stored: event), corrected.charge == hold
                 {
                     found = corrected.usd.raw
                 }

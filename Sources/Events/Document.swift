@@ -430,6 +430,22 @@ package struct ChargeCorrected: Sendable {
     }
 }
 
+extension ChargeCorrected {
+    /// What a stored correction says; nil where it is none, or damaged.
+    package init?(stored event: StoredEvent) {
+        guard let document = try? DocumentEvent(event), let json = try? JSON(parsing: document.json)
+        else { return nil }
+        self.init(stored: json)
+    }
+    package init?(stored json: JSON) {
+        guard
+            case .chargeCorrected(let corrected)? = try? Document(
+                type: .chargeCorrected, json, strict: false)
+        else { return nil }
+        self = corrected
+    }
+}
+
 /// What an operator may do; see DESIGN.md section 8.
 package enum Role: UInt8, CaseIterable, Sendable {
     case admin = 0

@@ -152,16 +152,9 @@ struct Life {
         case .chargeRecorded:
             guard let charge = try? ChargeRecorded(stored) else { return nil }
             return charge.hold ?? charge.name
-        case .chargeCorrected: return correction(stored)?.charge
+        case .chargeCorrected: return ChargeCorrected(stored: stored)?.charge
         default: return nil
         }
-    }
-    private static func correction(_ event: StoredEvent) -> ChargeCorrected? {
-        guard let json = (try? DocumentEvent(event))?.json,
-            case .chargeCorrected(let corrected)? = try? Document(
-                type: .chargeCorrected, JSON(parsing: json), strict: false)
-        else { return nil }
-        return corrected
     }
     func isAbout(_ event: Bytes) -> Bool {
         // Millions of events may be looked at, so most are told apart by their number and type alone.
@@ -207,7 +200,7 @@ struct Life {
             let charge = try? ChargeRecorded(event)
             (spent, billed) = (charge?.usd, charge?.extras.billed)
         case .chargeCorrected:
-            guard let corrected = Life.correction(event) else { return }
+            guard let corrected = ChargeCorrected(stored: event) else { return }
             (spent, billed) = (corrected.usd, corrected.billed)
         default: break
         }

@@ -109,10 +109,9 @@ extension WhatIf {
 
     /// A charge may have another price here; then it is moved by the same difference.
     private mutating func correct(_ event: DocumentEvent, _ json: JSON) throws(EventError) {
-        guard
-            case .chargeCorrected(var corrected)? = try? Document(
-                type: .chargeCorrected, json, strict: false), let was = corrected.was?.raw
-        else { throw .malformed("payload") }
+        guard var corrected = ChargeCorrected(stored: json), let was = corrected.was?.raw else {
+            throw .malformed("payload")
+        }
         if isRefused(corrected.charge, costs: corrected.usd.raw) { return }
         let slot = machine.book.remembered(corrected.charge)
         if slot == nil {

@@ -191,10 +191,8 @@ extension RollupFold {
     private mutating func correct<Table: RollupTable & ~Copyable>(
         _ event: StoredEvent, _ table: borrowing Table
     ) throws(LMDBError) {
-        guard let json = (try? DocumentEvent(event))?.json, let parsed = try? JSON(parsing: json),
-            case .chargeCorrected(let corrected)? = try? Document(
-                type: .chargeCorrected, parsed, strict: false),
-            let was = corrected.was, let placed = corrected.placed
+        guard let corrected = ChargeCorrected(stored: event), let was = corrected.was,
+            let placed = corrected.placed
         else { return }
         let name = corrected.charge
         var damage = false
