@@ -27,13 +27,7 @@ package struct TreeHash: Hashable, Sendable {
 
     package var bytes: [UInt8] { withUnsafeBytes(of: self) { Array($0) } }
     package var base64: String { withUnsafeBytes(of: self) { Base64.encode($0) } }
-    package var hex: String {
-        withUnsafeBytes(of: self) { raw in
-            var text = ByteBuffer(capacity: 64)
-            text.append(hex: Bytes(raw))
-            return text.string
-        }
-    }
+    package var hex: String { withUnsafeBytes(of: self) { Bytes($0).hex } }
 
     /// The root of the tree that has no leaf: the hash of nothing.
     package static let ofNothing = TreeHash.digest(prefix: -1, .empty)

@@ -298,6 +298,15 @@ package func hexBytes(_ text: String) -> [UInt8]? {
     return bytes
 }
 
+extension Bytes {
+    /// Two lower-case hexadecimal digits a byte.
+    package var hex: String {
+        var text = ByteBuffer(capacity: 2 * count)
+        text.append(hex: self)
+        return text.string
+    }
+}
+
 extension ByteBuffer {
     /// Two lower-case hexadecimal digits a byte.
     package mutating func append(hex bytes: Bytes) {

@@ -233,9 +233,7 @@ extension Machine {
     }
     private func hex(_ bytes: [UInt8]) -> String {
         precondition(bytes.count == 32, "a SHA-256")
-        var text = ByteBuffer(capacity: 64)
-        bytes.withUnsafeBytes { text.append(hex: Bytes($0)) }
-        return text.string
+        return bytes.withUnsafeBytes { Bytes($0).hex }
     }
 
     // MARK: Checks

@@ -87,7 +87,7 @@ extension Machine {
         sides.compare(
             "saved", routing.saved,
             book.saved(route, tier: event.tier, tokens, usd: event.usd.raw)
-        ) { Machine.signed($0) }
+        ) { Nanodollars($0).description }
     }
 
     mutating func review(
@@ -256,10 +256,7 @@ extension Machine {
         if let limit { text += " limit=\(limit.name)" }
         guard limit != nil || reason == .creditExhausted else { return text }
         let isMoney = limit?.isMoney ?? true
-        func shown(_ amount: Int64) -> String { isMoney ? Machine.signed(amount) : "\(amount)" }
+        func shown(_ amount: Int64) -> String { isMoney ? "\(Nanodollars(amount))" : "\(amount)" }
         return text + " amount=\(shown(amount)) used=\(shown(used)) held=\(shown(held))"
-    }
-    private static func signed(_ amount: Int64) -> String {
-        amount < 0 ? "-\(Nanodollars(-amount))" : "\(Nanodollars(amount))"
     }
 }

@@ -113,7 +113,7 @@ package struct RollupComparison: ~Copyable {
                     guard let value = RollupSeal.open(Bytes(key), Bytes(row)) else {
                         return (false, nil, "")
                     }
-                    let bytes = "\(value.count) bytes, " + Array(value).hex
+                    let bytes = "\(value.count) bytes, " + value.hex
                     guard RollupRowText.isCounts(key[0]) else { return (true, nil, bytes) }
                     var counts = RollupCounts()
                     return (true, counts.add(stored: value) ? counts : nil, bytes)
@@ -165,7 +165,5 @@ enum RollupRowText {
 }
 
 extension [UInt8] {
-    fileprivate var hex: String {
-        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
+    fileprivate var hex: String { withUnsafeBytes { Bytes($0).hex } }
 }

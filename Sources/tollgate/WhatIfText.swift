@@ -57,9 +57,7 @@ struct WhatIfText {
 
     /// What the other rules cost more; less than nothing where they save.
     private var difference: Int64 { report.other - report.past }
-    private static func signed(_ usd: Int64) -> String {
-        usd < 0 ? "-\(Nanodollars(-usd))" : "\(Nanodollars(usd))"
-    }
+    private static func dollars(_ usd: Int64) -> String { Nanodollars(usd).description }
 
     // MARK: For people
 
@@ -81,9 +79,9 @@ struct WhatIfText {
         ])
         for (account, spend) in spends.prefix(WhatIfText.shownMax) {
             table.add([
-                account, WhatIfText.signed(spend.past), WhatIfText.signed(spend.other),
-                WhatIfText.signed(spend.estimated),
-                WhatIfText.signed(spend.other - spend.past),
+                account, WhatIfText.dollars(spend.past), WhatIfText.dollars(spend.other),
+                WhatIfText.dollars(spend.estimated),
+                WhatIfText.dollars(spend.other - spend.past),
             ])
         }
         table.print()
@@ -99,7 +97,7 @@ struct WhatIfText {
         for row in rows.prefix(WhatIfText.shownMax) {
             table.add([
                 row.account, row.reason, row.by, LoadReport.grouped(Int(row.tally.requests)),
-                WhatIfText.signed(row.tally.usd),
+                WhatIfText.dollars(row.tally.usd),
             ])
         }
         table.print()
@@ -135,15 +133,15 @@ struct WhatIfText {
                 "\(grouped(report.growthRefused)) refused here and \(grouped(report.growthAdmitted)) "
                     + "admitted here, unlike then")
         }
-        facts.add("spent then", WhatIfText.signed(report.past))
+        facts.add("spent then", WhatIfText.dollars(report.past))
         facts.add(
             "spent here",
-            WhatIfText.signed(report.other)
+            WhatIfText.dollars(report.other)
                 + (report.estimated == 0
-                    ? "" : ", of which \(WhatIfText.signed(report.estimated)) is an estimate"))
+                    ? "" : ", of which \(WhatIfText.dollars(report.estimated)) is an estimate"))
         facts.add(
             difference > 0 ? "costs more" : "saves",
-            WhatIfText.signed(difference > 0 ? difference : -difference))
+            WhatIfText.dollars(difference > 0 ? difference : -difference))
         for caveat in caveats where caveat.count > 0 {
             facts.add("note", "\(grouped(caveat.count)) \(caveat.text)")
         }
@@ -155,7 +153,7 @@ struct WhatIfText {
 
     var json: JSON {
         func number(_ value: UInt64) -> JSON { .integer(Int64(clamping: value)) }
-        func money(_ usd: Int64) -> JSON { .string(WhatIfText.signed(usd)) }
+        func money(_ usd: Int64) -> JSON { .string(WhatIfText.dollars(usd)) }
         func rows(_ rows: [Row], _ usd: String) -> JSON {
             .array(
                 rows.map { row in
