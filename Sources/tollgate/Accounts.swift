@@ -223,6 +223,11 @@ extension AccountPath {
     static func precedes(_ a: String, _ b: String) -> Bool {
         a.split(separator: "/").lexicographicallyPrecedes(b.split(separator: "/"))
     }
+    /// An account behind its parents: `acme`, `acme/ml`, `acme/ml/prod`.
+    static func lineage(_ account: String) -> [String] {
+        let names = account.split(separator: "/")
+        return names.indices.map { names[...$0].joined(separator: "/") }
+    }
 }
 
 /// The tier that a verb is about must be the tier of the path it is given.

@@ -48,7 +48,8 @@ struct Activity {
         }
         if buckets.last?.second != second { buckets.append((second, [:])) }
         let last = buckets.count - 1
-        for account in Activity.lineage(event["account"]?.string) {
+        // What belongs to no account is counted under "".
+        for account in event["account"]?.string.map(AccountPath.lineage) ?? [""] {
             buckets[last].sums[account, default: Sum()].add(sum)
         }
     }
@@ -63,12 +64,5 @@ struct Activity {
             for (account, sum) in bucket.sums { all[account, default: Sum()].add(sum) }
         }
         return all
-    }
-
-    /// The key, its team and its org; what belongs to no account is counted under "".
-    private static func lineage(_ account: String?) -> [String] {
-        guard let account else { return [""] }
-        let names = account.split(separator: "/")
-        return (1...names.count).map { names.prefix($0).joined(separator: "/") }
     }
 }

@@ -68,7 +68,7 @@ struct Bench: ParsableCommand {
     private static var listing: String {
         let width = tests.map { $0.name.count }.max() ?? 0
         return tests.map {
-            $0.name + String(repeating: " ", count: width - $0.name.count) + "  " + $0.summary
+            $0.name.padded(to: width) + "  " + $0.summary
         }.joined(separator: "\n  ")
     }
 

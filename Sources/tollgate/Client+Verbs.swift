@@ -14,6 +14,19 @@ extension Client {
         return try JSON(reply: text)
     }
 
+    /// Refuses a name that no account has: what asks of it would wait for ever, or show nothing.
+    func require(account: String) throws(CommandFailure) {
+        _ = try json(["GET", "account", account])
+    }
+    /// USAGE of each, in order.
+    func usages(of accounts: [String]) throws(CommandFailure) -> [JSON] {
+        var usages: [JSON] = []
+        for reply in try pipeline(accounts.map { ["USAGE", $0] }) {
+            usages.append(try Client.json(reply, of: "USAGE"))
+        }
+        return usages
+    }
+
     /// Appends one event and answers it as stored.
     func append(_ type: String, _ payload: Payload) throws(CommandFailure) -> JSON {
         try json(["APPEND", type, payload.json.compact])

@@ -62,8 +62,7 @@ struct EventLog: ParsableCommand {
         var filter: [String] = []
         if let type { filter.append("type=\(type)") }
         if let account {
-            // A name that is none would show nothing for ever.
-            _ = try Client(target).json(["GET", "account", account])
+            try Client(target).require(account: account)
             filter.append("account=\(account)")
         }
         let log = try LiveLog(target, from: first, filter: filter)
@@ -112,9 +111,9 @@ enum EventLine {
         let type = event.cell("type")
         let head = [
             style.paint(time(event.cell("time")), .dim),
-            padded(event.cell("seq"), 9, right: true),
-            style.paint(padded(type, 16), ink(type)),
-            padded(event.cell("account"), 28),
+            event.cell("seq").padded(to: 9, right: true),
+            style.paint(type.padded(to: 16), ink(type)),
+            event.cell("account").padded(to: 28),
         ]
         return head.joined(separator: "  ") + "  "
             + Table.inOneLine(summary(event))
@@ -124,10 +123,6 @@ enum EventLine {
     private static func time(_ text: String) -> String {
         let short = String(text.prefix(23))
         return short.count == 23 ? short.replacing("T", with: " ") : text
-    }
-    private static func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
-        let padding = String(repeating: " ", count: max(0, width - text.count))
-        return right ? padding + text : text + padding
     }
     private static func ink(_ type: String) -> Style.Ink {
         switch type {

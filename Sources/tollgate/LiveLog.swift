@@ -33,9 +33,9 @@ final class LiveLog {
 
     /// The next event; nil when none comes within `milliseconds`.
     func event(within milliseconds: Int32) throws(CommandFailure) -> JSON? {
-        let end = LiveLog.clock() + Int64(milliseconds)
+        let end = monotonicMilliseconds() + Int64(milliseconds)
         while true {
-            let left = Int32(clamping: max(0, end - LiveLog.clock()))
+            let left = Int32(clamping: max(0, end - monotonicMilliseconds()))
             do throws(CommandFailure) {
                 if client == nil {
                     guard try reconnect(within: left) else { return nil }
@@ -140,10 +140,5 @@ final class LiveLog {
             var value = Int32(value)
             setsockopt(client.descriptor, level, option, &value, 4)
         }
-    }
-    private static func clock() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

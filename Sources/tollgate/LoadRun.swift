@@ -380,13 +380,6 @@ extension ByteBuffer {
     }
 }
 
-/// Nanoseconds of a clock that never jumps.
-func monotonicNanoseconds() -> Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-}
-
 /// The words of a reply line.
 private struct LoadWords {
     private var rest: Bytes

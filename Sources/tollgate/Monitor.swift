@@ -37,8 +37,7 @@ struct Monitor: ParsableCommand {
         let target = try connection.target()
         var filter = denied ? ["denied"] : []
         if let account {
-            // A name that is none would show nothing for ever.
-            _ = try Client(target).json(["GET", "account", account])
+            try Client(target).require(account: account)
             filter.append("account=\(account)")
         }
         let log = try LiveLog(target, from: from, filter: filter)
@@ -75,7 +74,7 @@ enum MonitorLine {
         guard let (word, ink, story) = story(event) else { return nil }
         let head = [
             style.paint(time(event.cell("time")), .dim),
-            style.paint(padded(word, 8), ink), padded(who, 28),
+            style.paint(word.padded(to: 8), ink), Table.inOneLine(who).padded(to: 28),
         ]
         return head.joined(separator: "  ") + "  "
             + Table.inOneLine(story.filter { !$0.isEmpty }.joined(separator: "  "))
@@ -137,9 +136,5 @@ enum MonitorLine {
     private static func time(_ text: String) -> String {
         let short = text.dropFirst(11).prefix(12)
         return short.count == 12 ? String(short) : text
-    }
-    private static func padded(_ text: String, _ width: Int) -> String {
-        let text = Table.inOneLine(text)
-        return text + String(repeating: " ", count: max(0, width - text.count))
     }
 }

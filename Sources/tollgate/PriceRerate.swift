@@ -49,7 +49,7 @@ extension Price {
             }
             let client = try connection.connect()
             // What is not there has no charges, either: better said than shown as nothing to do.
-            if let account { _ = try client.json(["GET", "account", account]) }
+            if let account { try client.require(account: account) }
             var prices: [String: RerateReport.Rate] = [:]
             var only: String?
             if let model {

@@ -107,11 +107,7 @@ struct ReportBudget: ParsableCommand {
             }
         }
         paths.sort(by: AccountPath.precedes)
-        var usages: [JSON] = []
-        for reply in try client.pipeline(paths.map { ["USAGE", $0] }) {
-            usages.append(try Client.json(reply, of: "USAGE"))
-        }
-        return usages
+        return try client.usages(of: paths)
     }
 
     // MARK: Folded from the log

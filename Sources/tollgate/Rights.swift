@@ -52,7 +52,7 @@ struct Limits: ParsableCommand {
 
         func run() throws {
             let client = try connection.connect()
-            let paths = lineage(of: account)
+            let paths = AccountPath.lineage(account)
             let accounts = try paths.map { try client.json(["GET", $0]) }
             let limits = accounts.map { $0["limits"] ?? .object([]) }
             if format.json {
@@ -144,7 +144,7 @@ struct Permissions: ParsableCommand {
         func run() throws {
             let client = try connection.connect()
             var rows: [JSON] = []
-            for path in lineage(of: account) {
+            for path in AccountPath.lineage(account) {
                 let item = try client.json(["GET", path])
                 rows.append(
                     .object(
@@ -167,10 +167,4 @@ struct Permissions: ParsableCommand {
             table.print()
         }
     }
-}
-
-/// An account behind its parents: `acme`, `acme/ml`, `acme/ml/prod`.
-private func lineage(of account: String) -> [String] {
-    let names = account.split(separator: "/")
-    return names.indices.map { names[...$0].joined(separator: "/") }
 }

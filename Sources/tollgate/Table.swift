@@ -33,8 +33,7 @@ struct Table {
             var text = ""
             for (i, cell) in cells.enumerated() {
                 if i > 0 { text += "  " }
-                let padding = String(repeating: " ", count: widths[i] - cell.count)
-                text += columns[i].alignment == .left ? cell + padding : padding + cell
+                text += cell.padded(to: widths[i], right: columns[i].alignment == .right)
             }
             while text.last == " " { text.removeLast() }
             return text
@@ -67,8 +66,16 @@ struct Facts {
     func print() {
         let width = pairs.map(\.0.count).max() ?? 0
         for (name, value) in pairs {
-            let label = name + String(repeating: " ", count: width - name.count)
+            let label = name.padded(to: width)
             Console.print(Style.output.paint(label, .dim) + "  " + value)
         }
+    }
+}
+
+extension String {
+    /// - Parameter right: whether it stands at the right end.
+    func padded(to width: Int, right: Bool = false) -> String {
+        let padding = String(repeating: " ", count: max(0, width - count))
+        return right ? padding + self : self + padding
     }
 }

@@ -78,15 +78,14 @@ private struct TopBoard {
         let client = try Client(target)
         var filter: [String] = []
         if let account {
-            // A name that is none would show nothing for ever.
-            _ = try client.json(["GET", "account", account])
+            try client.require(account: account)
             filter.append("account=\(account)")
         }
         log = try LiveLog(target, from: nil, filter: filter)
         if Style.output.isTerminal { log.tell = { [remark] in remark.text = $0 } }
         self.client = client
         lastSeq = log.next - 1
-        look = TopBoard.clock() / 1_000
+        look = monotonicMilliseconds() / 1_000
         begun = look
     }
 
@@ -94,7 +93,7 @@ private struct TopBoard {
     mutating func watch(_ isOver: () -> Bool) throws(CommandFailure) -> Bool {
         look += interval
         while true {
-            let left = look * 1_000 - TopBoard.clock()
+            let left = look * 1_000 - monotonicMilliseconds()
             guard left > 0 else { break }
             if Interrupt.count > 0 || isOver() { return false }
             // Not for long, so that it is seen soon when somebody asks for the end.
@@ -102,7 +101,7 @@ private struct TopBoard {
                 behind = 0
                 continue
             }
-            activity.add(event, at: TopBoard.clock() / 1_000)
+            activity.add(event, at: monotonicMilliseconds() / 1_000)
             lastSeq = event["seq"]?.integer ?? lastSeq
             if let time = event.instant("time") {
                 behind = Instant.wallClock.nanoseconds - time.nanoseconds
@@ -116,7 +115,7 @@ private struct TopBoard {
             behind = 0
         }
         // Looks that took longer than an interval are not made up for.
-        look = max(look, TopBoard.clock() / 1_000)
+        look = max(look, monotonicMilliseconds() / 1_000)
         activity.advance(to: look)
         return true
     }
@@ -225,11 +224,6 @@ private struct TopBoard {
     }
     private static func money(_ nanodollars: Int64) -> String {
         Money.rounded(.string(Nanodollars(nanodollars).description))
-    }
-    private static func clock() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
     }
 }
 

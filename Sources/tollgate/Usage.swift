@@ -85,11 +85,7 @@ enum UsageTree {
         if depth < 2 { paths += try accounts("teams", account, client) }
         if depth < 3 { paths += try accounts("keys", account, client) }
         paths.sort(by: AccountPath.precedes)
-        var usages: [JSON] = []
-        for reply in try client.pipeline(paths.map { ["USAGE", $0] }) {
-            usages.append(try Client.json(reply, of: "USAGE"))
-        }
-        return usages
+        return try client.usages(of: paths)
     }
     private static func accounts(
         _ what: String, _ account: String, _ client: Client
