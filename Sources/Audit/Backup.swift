@@ -42,11 +42,15 @@ package enum Backup {
     package static func take(
         _ request: Request, _ watch: Watch
     ) throws(JournalError) -> BackupMarker? {
+        try BackupFiles.check(target: request.target, outside: request.source)
         if let marker = try BackupMarker.read(in: request.source) {
             throw JournalError(
                 .usage,
-                "\(request.source) is itself a backup, of seq \(marker.seq), or fresh from one: copy it with "
-                    + "'cp -a'")
+                marker.stage == .copying
+                    ? "\(request.source) is what a backup has left that did not come to its end: say --data "
+                        + "with the daemon's directory"
+                    : "\(request.source) is itself a backup, of seq \(marker.seq), or fresh from one: copy "
+                        + "it with 'cp -a'")
         }
         let source = try Inspection(directory: request.source, everyPage: false)
         try checkRing(source, request)
@@ -62,10 +66,15 @@ package enum Backup {
     private static func fill(
         _ place: String, from source: Inspection, _ request: Request, _ watch: Watch
     ) throws(JournalError) -> BackupMarker? {
-        var files: [BackupMarker.File] = []
-        var hash = FileHash()
         try BackupFiles.checkRoom(
             for: source.byteCount, at: place, beside: request.source, keep: request.keepFree)
+        // First: whatever ends us, nobody serves the half that is left as a ledger of its own.
+        try BackupMarker(
+            stage: .copying, ledger: source.ledgerID.description, seq: source.lastSeq,
+            epoch: source.lastEpoch, time: source.lastTime, root: "", taken: request.now, files: []
+        ).write(in: place)
+        var files: [BackupMarker.File] = []
+        var hash = FileHash()
         let journal = "\(place)/\(BackupFiles.journal)"
         let isCopied = try source.copyJournal(to: journal) { bytes, whole in
             hash.add(bytes)
@@ -131,5 +140,14 @@ struct FileHash {
         var text = ByteBuffer(capacity: 64)
         hash.finalize().withUnsafeBytes { text.append(hex: Bytes($0)) }
         return BackupMarker.File(name: name, byteCount: count, digest: text.string)
+    }
+}
+
+extension BackupMarker.File {
+    /// Whether a file is, byte for byte, what was backed up.
+    func isWhole(in directory: String) throws(JournalError) -> Bool {
+        var hash = FileHash()
+        try BackupFiles.read("\(directory)/\(name)") { hash.add($0) }
+        return hash.file(name) == self
     }
 }

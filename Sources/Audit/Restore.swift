@@ -16,11 +16,13 @@ package enum Restore {
         }
     }
 
+    /// - Parameter notes: hears what is wrong with the backup though its log is whole.
     /// - Returns: the mark that stands in the directory now; nil when `watch` has ended it, and nothing is
     ///   left.
     package static func run(
-        _ request: Request, _ watch: Backup.Watch
+        _ request: Request, notes: inout [String], _ watch: Backup.Watch
     ) throws(JournalError) -> BackupMarker? {
+        try BackupFiles.check(target: request.target, outside: request.backup)
         guard var marker = try BackupMarker.read(in: request.backup) else {
             throw JournalError(
                 .usage,
@@ -30,17 +32,14 @@ package enum Restore {
         guard marker.stage == .backup else {
             throw JournalError(
                 .usage,
-                "\(request.backup) was itself restored from a backup: name the backup, or move that directory "
-                    + "to where it is needed")
+                marker.stage == .copying
+                    ? "\(request.backup) is a backup that did not come to its end: name one that has"
+                    : "\(request.backup) was itself restored from a backup: name the backup, or move that "
+                        + "directory to where it is needed")
         }
-        let isNew = try prepare(request.target)
+        let target = try Target(request.target)
         var isDone = false
-        defer {
-            if !isDone {
-                BackupFiles.clear(request.target)
-                if isNew { rmdir(request.target) }
-            }
-        }
+        defer { if !isDone { target.abandon() } }
         // First and last: what lies between two marks is not whole.
         marker.stage = .restoring
         try marker.write(in: request.target)
@@ -50,84 +49,95 @@ package enum Restore {
         let whole = marker.files.reduce(0) { $0 + $1.byteCount }
         try BackupFiles.checkRoom(
             for: whole, at: request.target, beside: request.target, keep: 0)
+        var copied: [BackupMarker.File] = []
         var before = 0
         for file in marker.files {
-            let isCopied = try copy(file, request) { watch(.copying, before + $0, whole) }
-            guard isCopied else { return nil }
-            before += file.byteCount
+            defer { before += file.byteCount }
+            if file.isCheckpoint, let flaw = try file.flaw(in: request.backup) {
+                notes.append(
+                    "\(flaw): it is left out, and the first start folds the log without it")
+                continue
+            }
+            guard let taken = try copy(file, request, { watch(.copying, before + $0, whole) })
+            else { return nil }
+            if taken != file { notes.append(try explain(file, in: request.backup)) }
+            copied.append(taken)
         }
+        marker.files = copied
         guard let copy = try CheckedCopy(of: request.target, { watch(.verifying, $0, $1) }) else {
             return nil
         }
-        try compare(copy, marker, request)
+        try marker.compare(with: copy, of: request.backup)
         for folder in BackupFiles.folders {
             try BackupFiles.syncDirectory("\(request.target)/\(folder)")
         }
         marker.stage = .restored
         try marker.write(in: request.target)
         try BackupFiles.giveToOwner(of: request.target)
-        if isNew { try BackupFiles.syncDirectory(request.target + "/..") }
+        if target.isNew { try BackupFiles.syncDirectory(request.target + "/..") }
         isDone = true
         return marker
     }
 
-    /// True when the directory was not there.
-    private static func prepare(_ target: String) throws(JournalError) -> Bool {
-        guard BackupFiles.exists(target) else {
-            try BackupFiles.makeDirectory(target)
-            return true
-        }
-        // What a restore left behind that was ended in the middle may be begun anew.
-        if try BackupMarker.read(in: target)?.stage == .restoring { BackupFiles.clear(target) }
-        // A fresh ext4 has one.
-        guard BackupFiles.entries(target).allSatisfy({ $0 == "lost+found" }) else {
-            throw JournalError(
-                .usage, "\(target) is not empty: name a directory that is, or that is not there yet"
-            )
-        }
-        return false
-    }
-
+    /// - Returns: what was copied; nil when `watch` has ended it.
     private static func copy(
         _ file: BackupMarker.File, _ request: Request, _ watch: (Int) -> Bool
-    ) throws(JournalError) -> Bool {
-        let source = "\(request.backup)/\(file.name)"
+    ) throws(JournalError) -> BackupMarker.File? {
         var hash = FileHash()
-        let isCopied = try BackupFiles.copy(source, to: "\(request.target)/\(file.name)") { bytes in
+        let isCopied = try BackupFiles.copy(
+            "\(request.backup)/\(file.name)", to: "\(request.target)/\(file.name)"
+        ) { bytes in
             hash.add(bytes)
             return watch(hash.count)
         }
-        guard isCopied else { return false }
-        guard hash.file(file.name) == file else {
-            throw JournalError(
-                .damaged, "\(source) is not what was backed up\(flaw(request.backup))")
-        }
-        return true
+        return isCopied ? hash.file(file.name) : nil
     }
-    /// What is wrong where, if that can be told.
-    private static func flaw(_ backup: String) -> String {
+    /// What it means that a file is not what was backed up. It may be the only copy there is, so a log that
+    /// reads whole, to the root of its tree, is taken in spite of it.
+    private static func explain(
+        _ file: BackupMarker.File, in backup: String
+    ) throws(JournalError) -> String {
+        let changed = file.changed(in: backup)
+        guard file.name == BackupFiles.journal else {
+            return "\(changed): the first start wipes what cannot be read of it"
+        }
         do throws(JournalError) {
             _ = try CheckedCopy(of: backup) { _, _ in true }
         } catch {
-            return ": \(error.message)"
+            throw JournalError(error.kind, "\(changed): \(error.message)")
         }
         return
-            ", though nothing in it contradicts itself: somebody has changed it. Take another backup"
+            "\(changed), though every event, every name and the tree in it are whole: check the disk it "
+            + "lies on (dmesg, smartctl)"
     }
-    private static func compare(
-        _ copy: CheckedCopy, _ marker: BackupMarker, _ request: Request
-    ) throws(JournalError) {
-        let inspection = copy.inspection
-        for (what, found, said) in [
-            ("ledger", inspection.ledgerID.description, marker.ledger),
-            ("last event", String(inspection.lastSeq), String(marker.seq)),
-            ("epoch", String(inspection.lastEpoch), String(marker.epoch)),
-            ("tree's root", copy.root, marker.root),
-        ] where found != said {
+}
+
+/// What is restored into; nobody else restores there meanwhile.
+private struct Target: ~Copyable {
+    let path: String
+    /// Whether it was not there.
+    let isNew: Bool
+    private let lock: DirectoryLock
+
+    init(_ path: String) throws(JournalError) {
+        let isNew = !BackupFiles.exists(path)
+        if isNew { try BackupFiles.makeDirectory(path) }
+        let lock = try DirectoryLock(path, holder: "another restore")
+        // What a restore left behind that was ended in the middle may be begun anew.
+        if try BackupMarker.read(in: path)?.stage == .restoring { BackupFiles.clear(path) }
+        // A fresh ext4 has one.
+        guard BackupFiles.entries(path).allSatisfy({ $0 == "lost+found" }) else {
             throw JournalError(
-                .damaged,
-                "\(request.backup) contradicts itself: its \(what) is \(found), and its "
-                    + "\(BackupMarker.fileName) says \(said). Take another backup")
+                .usage, "\(path) is not empty: name a directory that is, or that is not there yet"
+            )
         }
+        self.path = path
+        self.isNew = isNew
+        self.lock = lock
+    }
+    /// Leaves nothing behind.
+    func abandon() {
+        BackupFiles.clear(path)
+        if isNew { rmdir(path) }
     }
 }

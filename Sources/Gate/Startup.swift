@@ -23,7 +23,7 @@ enum Startup {
             ledger: journal.ledgerID.description, version: version,
             pending: try floods.recover(journal, accounts: machine.book.accountCount),
             restored: restored.map { Restoration(seq: $0.seq, root: $0.root) },
-            skipping: restored == nil ? 0 : .random(in: skippedEpochs))
+            skipping: restored.map { skippedEpochs(after: $0.epoch) } ?? 0)
         let personal = try PersonalTable(journal, random: random)
         for erased in personal.untold
         where erased.org == .none || machine.book.path(of: erased.org) != nil {
@@ -32,9 +32,13 @@ enum Startup {
         return Prepared(machine: machine, floods: floods, personal: personal)
     }
 
-    /// How many epochs are left out behind a backup: more than its original may have begun since, and
-    /// never the same, for one backup may be restored twice. So no hold's name is given out again.
-    private static let skippedEpochs: ClosedRange<UInt32> = 1_000...99_999
+    /// How many epochs are left out behind a backup, so that no hold's name is given out again: more than
+    /// its original has begun since, unless it was started a thousand times; and by chance, for one backup
+    /// may be restored twice. Two copies of a young ledger meet once in millions. At most a 256th of the
+    /// epochs that are left, so that however often a ledger is restored some stay.
+    private static func skippedEpochs(after epoch: UInt32) -> UInt32 {
+        .random(in: 1_000...max(1_000, (.max - epoch) / 256))
+    }
 
     private static func loadBook(
         _ journal: Journal, _ logger: Logger

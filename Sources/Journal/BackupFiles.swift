@@ -36,6 +36,17 @@ package enum BackupFiles {
         if let failure { throw failure }
         return buffer
     }
+    /// Hands out a file, however long, from front to end.
+    package static func read(_ path: String, _ body: (Bytes) -> Void) throws(JournalError) {
+        let file = try File(opening: path, O_RDONLY)
+        let size = try file.size()
+        var piece = ByteBuffer(capacity: 1 << 20)
+        for at in stride(from: 0, to: size, by: 1 << 20) {
+            piece.removeAll()
+            try file.read(into: &piece, count: min(1 << 20, size - at), at: at)
+            body(piece.bytes)
+        }
+    }
     /// Writes a small file under its name at once and whole. `syncDirectory` makes the name durable.
     package static func write(_ bytes: Bytes, to path: String) throws(JournalError) {
         let temporary = path + ".tmp"
@@ -84,17 +95,47 @@ package enum BackupFiles {
         }
     }
 
-    /// Removes what a backup or a restore has written below a directory, and nothing else.
+    /// Removes what a backup or a restore has written below a directory, and nothing else; with it the lock
+    /// files that a start leaves which was refused there.
+    ///
+    /// Only while its `DirectoryLock` is held.
     package static func clear(_ directory: String) {
         for folder in folders {
             for name in directoryEntries("\(directory)/\(folder)") {
-                if isOurs("\(folder)/\(name)") { unlink("\(directory)/\(folder)/\(name)") }
+                let file = "\(folder)/\(name)"
+                if isOurs(file) || file == lockFile { unlink("\(directory)/\(file)") }
             }
             rmdir("\(directory)/\(folder)")
         }
-        for name in [personal, BackupMarker.fileName, BackupMarker.fileName + ".tmp"] {
-            unlink("\(directory)/\(name)")
+        for name in leftovers { unlink("\(directory)/\(name)") }
+    }
+    private static let lockFile = "journal/lock.mdb"
+    private static let leftovers = [
+        personal, BackupMarker.fileName, BackupMarker.fileName + ".tmp", "lock",
+    ]
+    /// Whether a directory holds nothing but what `clear` takes. A daemon's has a ring.
+    static func holdsLeftoversOnly(_ directory: String) -> Bool {
+        directoryEntries(directory).allSatisfy { folders.contains($0) || leftovers.contains($0) }
+    }
+
+    /// Refuses a target without a name, and one inside what is copied there.
+    package static func check(
+        target: String, outside source: String
+    ) throws(JournalError) {
+        guard !target.isEmpty else {
+            throw JournalError(.usage, "the name of the target is empty: name a directory")
         }
+        // What is not there yet will lie in its parent.
+        guard let inner = realPath(target) ?? realPath(target.parentDirectory),
+            let outer = realPath(source), inner == outer || inner.hasPrefix(outer + "/")
+        else { return }
+        throw JournalError(
+            .usage, "\(target) lies inside \(source): name a directory that is not in it")
+    }
+    private static func realPath(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
     }
 
     /// What is asked of the target's filesystem: enough room, and beside a daemon not its last.
@@ -117,9 +158,28 @@ package enum BackupFiles {
         else { return }
         throw JournalError(
             .io,
-            "that would leave \((free - needed) >> 20) MiB on the daemon's own disk, and below "
-                + "\(keep >> 20) it refuses requests: name a place on another disk, where a backup "
-                + "belongs")
+            "that would leave \((free - needed) >> 20) MiB on the daemon's own disk, where "
+                + "\(keep >> 20) must stay free for it to go on admitting: name a place on another "
+                + "disk, where a backup belongs")
+    }
+}
+
+/// A directory into which one process at a time copies, as long as this value lives.
+package struct DirectoryLock: ~Copyable {
+    private let file: File
+
+    /// - Parameter holder: who else may hold it, for the message.
+    package init(_ path: String, holder: String) throws(JournalError) {
+        var info = stat()
+        guard stat(path, &info) != 0 || info.st_mode & S_IFMT == S_IFDIR else {
+            throw JournalError(.usage, "\(path) is no directory: name one, or a new name")
+        }
+        let file = try File(opening: path, O_RDONLY | O_DIRECTORY)
+        guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            guard errno == EWOULDBLOCK else { throw systemError("cannot lock \(path)") }
+            throw JournalError(.busy, "\(path) is in use: \(holder) is under way")
+        }
+        self.file = file
     }
 }
 
@@ -129,22 +189,22 @@ package struct StagedDirectory: ~Copyable {
     package let path: String
     /// Where it is made.
     package let place: String
-    private let lock: File
+    private let lock: DirectoryLock
 
     /// Makes `path.partial`, or empties the one that an earlier try left behind.
     package init(_ path: String) throws(JournalError) {
-        guard !BackupFiles.exists(path) else {
+        var info = stat()
+        // A link that leads nowhere is in the way, too.
+        guard lstat(path, &info) != 0 else {
             throw JournalError(
                 .usage,
                 "\(path) is there already: name a directory that is not, such as one with a date")
         }
         let place = path + ".partial"
         if mkdir(place, 0o700) != 0, errno != EEXIST { throw systemError("cannot create \(place)") }
-        let lock = try File(opening: place, O_RDONLY | O_DIRECTORY)
-        guard flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw JournalError(.busy, "\(place) is in use: another backup to \(path) is under way")
-        }
-        BackupFiles.clear(place)
+        let lock = try DirectoryLock(place, holder: "another backup to \(path)")
+        // Looked at before anything is removed: it may be a daemon's by now.
+        if BackupFiles.holdsLeftoversOnly(place) { BackupFiles.clear(place) }
         guard directoryEntries(place).isEmpty else {
             throw JournalError(
                 .usage,

@@ -4,10 +4,12 @@ import Glibc
 /// `backup.json`: what a backup holds, and in a directory that was restored from one, that nobody has
 /// begun to serve it yet.
 ///
-/// It is written last, so a directory that has it is whole. While it is there no daemon starts by
-/// accident: two that went on from one log would give out the same names and count apart.
+/// It is written before anything else, and again when the directory is whole. While it is there no daemon
+/// starts by accident: two that went on from one log would give out the same names and count apart.
 package struct BackupMarker: Sendable, Equatable {
     package enum Stage: String, Sendable {
+        /// A backup is under way, or was ended in the middle.
+        case copying
         /// A backup, never served itself.
         case backup
         /// A restore is under way, or was ended in the middle.
@@ -97,7 +99,8 @@ package struct BackupMarker: Sendable, Equatable {
             else { return nil }
             files.append(File(name: name, byteCount: Int(bytes), digest: digest))
         }
-        guard files.contains(where: { $0.name == BackupFiles.journal }) else { return nil }
+        guard stage == .copying || files.contains(where: { $0.name == BackupFiles.journal })
+        else { return nil }
         self.init(
             stage: stage, ledger: ledger, seq: seq, epoch: epoch, time: time, root: root,
             taken: taken, files: files)
@@ -141,6 +144,13 @@ extension BackupMarker {
     static func check(_ directory: String, isMeant: Bool) throws(JournalError) -> BackupMarker? {
         guard let marker = try read(in: directory) else {
             guard !isMeant else {
+                // Whoever only mistyped the name must not be led to an empty ledger.
+                guard fileSize("\(directory)/\(BackupFiles.journal)") != nil else {
+                    throw JournalError(
+                        .usage,
+                        "there is no ledger in \(directory): say --data with the directory that 'tollgate "
+                            + "restore' has made")
+                }
                 throw JournalError(
                     .usage,
                     "\(directory) is not fresh from a backup: leave out --from-backup, which is for the "
@@ -155,6 +165,12 @@ extension BackupMarker {
                 .usage,
                 "\(directory) is \(what), and stays one: say 'tollgate restore \(directory) DIR' and "
                     + "serve that DIR")
+        case .copying:
+            throw JournalError(
+                .usage,
+                "\(directory) is what a backup of ledger \(marker.ledger) has left that did not come to its "
+                    + "end: say --data with the daemon's own directory, and 'tollgate backup' again"
+            )
         case .restoring:
             throw JournalError(
                 .usage,

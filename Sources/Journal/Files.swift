@@ -17,7 +17,7 @@ struct File: ~Copyable {
             throw systemError("cannot open \(path)", code)
         }
         let descriptor = open(path, flags | O_CLOEXEC, mode)
-        guard descriptor >= 0 else { throw systemError("cannot open \(path)") }
+        guard descriptor >= 0 else { throw systemError("cannot open \(path)", creating: creates) }
         self.descriptor = descriptor
         self.path = path
         if creates { rig?.after(.create, path) }
@@ -106,13 +106,17 @@ struct File: ~Copyable {
 }
 
 /// `what` and the reason of a failed system call, with the remedy where there is a plain one.
-func systemError(_ what: String, _ code: Int32 = errno) -> JournalError {
+///
+/// - Parameter creating: whether what is missing must be the parent directory.
+func systemError(
+    _ what: String, _ code: Int32 = errno, creating: Bool = true
+) -> JournalError {
     let reason = String(cString: strerror(code))
     let remedy =
         switch code {
         case EACCES, EPERM: "; give the daemon's user the right to it"
         case ENOSPC, EDQUOT: "; make room on its filesystem"
-        case ENOENT: "; create its parent directory first"
+        case ENOENT where creating: "; create its parent directory first"
         case EIO: "; check the disk (dmesg, smartctl)"
         case EMFILE, ENFILE: "; raise LimitNOFILE"
         default: ""

@@ -50,7 +50,7 @@ package struct WholeFile: Sendable {
 
 extension String {
     /// The directory of a path.
-    fileprivate var parentDirectory: String {
+    var parentDirectory: String {
         guard let slash = lastIndex(of: "/") else { return "." }
         return slash == startIndex ? "/" : String(self[..<slash])
     }

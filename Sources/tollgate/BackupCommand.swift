@@ -15,16 +15,16 @@ struct BackupCommand: ParsableCommand {
               tollgate backup /backup/tollgate-2026-11-26
               tollgate backup /mnt/nas/tollgate --data /var/lib/tollgate
 
-            The copy is of one instant; requests go on meanwhile. It is flushed, then opened
-            and read from end to end, and only then gets its name: a DIR that is there is
-            whole. DIR.partial is what a backup left that was ended in the middle, and the
-            next one to DIR removes it. Run it as root or as the daemon's user on the
-            daemon's machine.
+            The copy is of one instant; requests go on meanwhile. It is flushed, then
+            opened and read from end to end, and only then gets its name: a DIR that is
+            there is whole. DIR.partial is what a backup left that was ended in the
+            middle: nothing restores or serves it, and the next backup to DIR removes it.
+            Run it as root or as the daemon's user on the daemon's machine.
 
-            Besides the log it holds hashes of secrets, and personal data where an org keeps
-            any: guard it as you guard the data directory. It holds no signing key and no
-            config file. Check it at any time with 'tollgate doctor --data DIR', and use it
-            with 'tollgate restore DIR NEW'.
+            Besides the log it holds hashes of secrets, and personal data where an org
+            keeps any: guard it as you guard the data directory. It holds no signing key
+            and no config file. Check it at any time with 'tollgate doctor --data DIR',
+            which reads it as a restore does, and use it with 'tollgate restore DIR NEW'.
             """
     )
     @Argument(help: ArgumentHelp("Where to; it must not exist.", valueName: "dir"))
@@ -107,6 +107,10 @@ enum CopyWork {
     ) throws(CommandFailure) {
         guard access(directory, F_OK) == 0 || errno != ENOENT else {
             throw CommandFailure(.noInput, "there is no \(directory): \(fix)")
+        }
+        var info = stat()
+        guard stat(directory, &info) != 0 || info.st_mode & S_IFMT == S_IFDIR else {
+            throw CommandFailure(.noInput, "\(directory) is no directory: \(fix)")
         }
         guard access(directory, R_OK | X_OK) == 0, access("\(directory)/\(file)", R_OK) == 0 else {
             guard errno == ENOENT else {

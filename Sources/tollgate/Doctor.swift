@@ -89,6 +89,8 @@ struct Examination {
     private(set) var findings: [Finding] = []
     /// Whether the data directory is there and can be looked into.
     var isInside = false
+    /// Whether it is a backup, which no daemon ever serves.
+    var isBackup = false
     /// The daemon that holds the directory's lock, once that was looked at.
     var daemon: Int32?
 

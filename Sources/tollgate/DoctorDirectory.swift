@@ -1,3 +1,4 @@
+import Audit
 import CLinux
 import Events
 import Foundation
@@ -24,17 +25,18 @@ extension Examination {
         }
         // Whoever cannot look inside must not report that nothing is there.
         guard access(directory, R_OK | X_OK) == 0 else {
+            let code = errno
             return fail(
                 "data directory",
-                "\(directory), owner \(Self.name(info.st_uid)): \(String(cString: strerror(errno))); "
+                "\(directory), owner \(Self.name(info.st_uid)): \(String(cString: strerror(code))); "
                     + "nothing in it was looked at",
                 fix: "run the doctor as root or as the daemon's user")
         }
         isInside = true
         lookAtRights(info)
         lookAtFileSystem()
+        lookAtBackup(reads: reads)
         lookAtLock()
-        lookAtBackup()
         lookAtFiles(reads: reads)
     }
 
@@ -117,6 +119,7 @@ extension Examination {
         let path = directory + "/lock"
         var info = stat()
         guard stat(path, &info) == 0 else {
+            guard !isBackup else { return }
             return ok("lock", "no daemon has ever held this directory, or its lock was removed")
         }
         guard let holder = Self.holder(of: info.st_ino) else {
@@ -146,7 +149,7 @@ extension Examination {
         return nil
     }
 
-    private mutating func lookAtBackup() {
+    private mutating func lookAtBackup(reads: Bool) {
         let found: BackupMarker?
         do throws(JournalError) {
             found = try BackupMarker.read(in: directory)
@@ -156,11 +159,17 @@ extension Examination {
         }
         guard let marker = found else { return }
         let what = "of ledger \(marker.ledger) up to seq \(marker.seq), taken \(marker.taken)"
+        isBackup = [.copying, .backup].contains(marker.stage)
         switch marker.stage {
+        case .copying:
+            fail(
+                "backup", "one \(what), that is under way or was ended in the middle",
+                fix: "never serve it: say 'tollgate backup' again, which removes it")
         case .backup:
             warn(
                 "backup", "this is one, \(what)",
                 fix: "keep it as it is; 'tollgate restore' makes a directory of it that can serve")
+            if reads { compare(with: marker) }
         case .restoring:
             fail(
                 "backup", "a restore from one \(what), was ended in the middle",
@@ -169,8 +178,23 @@ extension Examination {
             warn(
                 "backup", "restored from one \(what), and not served yet",
                 fix:
-                    "when the original has stopped for good, 'tollgate serve --from-backup' goes on"
-            )
+                    "when the original has stopped for good, 'tollgate serve --data \(directory) "
+                    + "--from-backup' goes on")
+        }
+    }
+    private mutating func compare(with marker: BackupMarker) {
+        do throws(JournalError) {
+            for note in try Backup.check(directory, marker) {
+                warn(
+                    "backup", note,
+                    fix:
+                        "the log is whole, so 'tollgate restore' goes on in spite of it; take another backup "
+                        + "and check the disk (dmesg, smartctl)")
+            }
+        } catch {
+            fail(
+                "backup", error.message,
+                fix: "use another backup: 'tollgate restore' refuses this one")
         }
     }
 

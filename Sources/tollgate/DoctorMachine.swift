@@ -158,6 +158,7 @@ extension Examination {
             warn(
                 "socket", "\(socket): \(reason)",
                 fix: "say --data or --socket with the daemon's; a user needs the right to connect")
+        case .refused where isBackup: break
         case .refused(let reason) where daemon == nil:
             warn(
                 "socket", "\(socket): \(reason); no daemon runs on this directory",

@@ -15,14 +15,17 @@ struct RestoreCommand: ParsableCommand {
               tollgate serve --data /var/lib/tollgate --from-backup
 
             DIR must be empty or not there yet. Every byte is compared with what was backed
-            up, and the whole copy is opened and read. As root, what is restored into a
-            directory that is there belongs to the directory's owner.
+            up, and the whole copy is opened and read. A log that reads whole is restored
+            even where a byte that nothing reads has changed, or a checkpoint is damaged,
+            which is left out; a note says so. As root, what is restored into a directory
+            that is there belongs to the directory's owner.
 
             What the original answered after the backup is not in it. 'tollgate serve'
-            refuses the directory until --from-backup says that the original has stopped for
-            good: then it begins an epoch that no hold's name of the original can meet, and
-            signs with a new key under a new origin. A SETTLE for a hold that is lost is
-            charged when it names its key and model.
+            refuses the directory until --from-backup says that the original has stopped
+            for good: then it leaves out epochs, thousands to millions as chance says,
+            lest a hold's name be given out again, and signs with a new key under a new
+            origin. A SETTLE for a hold that is lost is charged when it names its key and
+            model.
             """
     )
     @Argument(help: ArgumentHelp("What 'tollgate backup' has made.", valueName: "backup"))
@@ -37,8 +40,17 @@ struct RestoreCommand: ParsableCommand {
         try CopyWork.checkReadable(
             request.backup, holding: BackupMarker.fileName,
             missing: "name a directory that 'tollgate backup' has made and that came to its end")
+        var notes: [String] = []
         let marker = try CopyWork.run("restore") { watch throws(JournalError) in
-            try Restore.run(request, watch)
+            try Restore.run(request, notes: &notes, watch)
+        }
+        for note in notes { Console.note("note: \(note)") }
+        if marker.files.contains(where: {
+            $0.name == BackupFiles.personal && $0.byteCount > PersonalFile.headerBytes
+        }) {
+            Console.note(
+                "Persons who were erased after \(marker.taken) are back in it: erase them again with "
+                    + "'tollgate audit erase'.")
         }
         guard !format.json else { return marker.summary(at: request.target).print() }
         Console.print(

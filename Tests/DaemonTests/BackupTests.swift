@@ -149,18 +149,109 @@ extension ThroughTheSocket {
                     continue
                 }
                 killed += 1
-                let isUnfinished = !exists(scratch, "backup\(n).partial/backup.json")
-                if isUnfinished {
+                let partial = "backup\(n).partial"
+                if !exists(scratch, "\(partial)/backup.json") {
                     fails(
-                        try restore("backup\(n).partial", to: "never", in: scratch), 66,
-                        "came to its end")
-                    #expect(!exists(scratch, "never"))
+                        try restore(partial, to: "never", in: scratch), 66, "came to its end")
+                    // Before it is marked there is nothing that a daemon could go on from.
+                    #expect(!exists(scratch, "\(partial)/journal/data.mdb"))
                 }
+                #expect(!exists(scratch, "never"))
                 #expect(try backup(daemon, "backup\(n)").seq >= 20_000)
                 #expect(!exists(scratch, "backup\(n).partial"))
             }
             #expect(killed > 0)
             #expect(try daemon.stop() == 0)
+        }
+
+        /// Starts a command and stops it once `isThere`; before each look it is stopped, so that it cannot be
+        /// over meanwhile.
+        private func stopped(
+            _ words: [String], in scratch: Scratch, at isThere: () throws -> Bool
+        ) throws -> ChildProcess {
+            let child = try ChildProcess(
+                [DaemonProcess.binary] + words, in: scratch, name: words[0])
+            _ = try poll("the middle of a \(words[0])") {
+                child.signal(SIGSTOP)
+                if try isThere() { return true }
+                child.signal(SIGCONT)
+                return nil
+            }
+            return child
+        }
+        private func isMarked(_ stage: String, _ scratch: Scratch, _ name: String) -> Bool {
+            let path = scratch.file("\(name)/backup.json")
+            let text = try? String(contentsOfFile: path, encoding: .utf8)
+            return text?.contains(#""stage":"\#(stage)""#) ?? false
+        }
+
+        @Test func `what a killed backup leaves is nobody's ledger`() throws {
+            let daemon = try charged(20_000)
+            let scratch = daemon.scratch
+            let child = try stopped(
+                ["backup", scratch.file("backup"), "--data", daemon.dataPath], in: scratch
+            ) {
+                exists(scratch, "backup.partial/journal/data.mdb")
+                    && isMarked("copying", scratch, "backup.partial")
+            }
+            child.signal(SIGKILL)
+            try child.wait()
+            for flags in [[], ["--from-backup"]] {
+                try refusesToServe(
+                    scratch, "backup.partial", "did not come to its end", flags: flags)
+            }
+            fails(
+                try restore("backup.partial", to: "copy", in: scratch), 64,
+                "did not come to its end")
+            fails(
+                try tollgate(
+                    ["backup", scratch.file("b2"), "--data", scratch.file("backup.partial")],
+                    in: scratch), 64, "did not come to its end")
+            let report = try tollgate(
+                ["doctor", "--data", scratch.file("backup.partial")], in: scratch)
+            #expect(report.status == 1 && report.output.contains("fail  backup"), "\(report)")
+            // What a start leaves there that is refused later.
+            _ = try scratch.file("backup.partial/lock", holding: "1\n")
+            _ = try scratch.file("backup.partial/journal/lock.mdb", holding: "")
+            #expect(try backup(daemon, "backup").seq >= 20_000)
+            #expect(!exists(scratch, "backup.partial"))
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `a place that a daemon has taken is not emptied`() throws {
+            let daemon = try charged(10)
+            let scratch = daemon.scratch
+            let other = try DaemonProcess(
+                ThroughTheSocket.small, in: scratch, data: scratch.file("backup.partial"))
+            fails(
+                try tollgate(
+                    ["backup", scratch.file("backup"), "--data", daemon.dataPath], in: scratch), 64,
+                "no backup has left there")
+            #expect(exists(scratch, "backup.partial/journal/data.mdb"))
+            #expect(try other.stop() == 0, "\(other.errors)")
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `of two restores into one directory the second is told to wait`() throws {
+            let daemon = try charged(20_000)
+            let scratch = daemon.scratch
+            try backup(daemon, "backup")
+            #expect(try daemon.stop() == 0)
+            let first = try stopped(
+                ["restore", scratch.file("backup"), scratch.file("copy")], in: scratch
+            ) { isMarked("restoring", scratch, "copy") }
+            fails(
+                try restore("backup", to: "copy", in: scratch), 75, "another restore is under way")
+            #expect(
+                isMarked("restoring", scratch, "copy"), "nothing of the first one's is taken away")
+            first.signal(SIGCONT)
+            #expect(try first.wait() == 0, "\(first.standardError)")
+            let copy = try DaemonProcess(
+                ThroughTheSocket.small + ["--from-backup"], in: scratch,
+                data: scratch.file("copy"))
+            fails(try restore("backup", to: "copy", in: scratch), 64, "is not empty")
+            #expect(try copy.client().ask("PING").text == "PONG")
+            #expect(try copy.stop() == 0, "\(copy.errors)")
         }
 
         @Test func `a killed tool's place among the readers is given back`() throws {
@@ -202,9 +293,14 @@ extension ThroughTheSocket {
             try refusesToServe(scratch, "backup", isStaying, flags: ["--from-backup"])
             #expect(try restore("backup", to: "copy", in: scratch).status == 0)
             try refusesToServe(scratch, "copy", "Two copies must not run as one ledger")
-            try refusesToServe(
-                scratch, "data2", "is not fresh from a backup", flags: ["--from-backup"])
-            #expect(!exists(scratch, "data2"))
+            // A name that is mistyped, or a place with nothing in it, must not begin an empty ledger.
+            try FileManager.default.createDirectory(
+                atPath: scratch.file("empty"), withIntermediateDirectories: true)
+            for place in ["data2", "empty"] {
+                try refusesToServe(
+                    scratch, place, "there is no ledger in", "say --data", flags: ["--from-backup"])
+            }
+            #expect(!exists(scratch, "data2") && !exists(scratch, "empty/lock"))
             #expect(try daemon.stop() == 0)
             try refusesToServe(
                 scratch, "data", "is not fresh from a backup", flags: ["--from-backup"])
@@ -295,7 +391,7 @@ extension ThroughTheSocket {
             }
             try #require(from > changed.startIndex)
             try changed.write(to: URL(fileURLWithPath: journal))
-            try refused("one bit of an event", 65, "is not what was backed up", "is damaged")
+            try refused("one bit of an event", 65, "is not byte for byte", "is damaged")
 
             // With its digest made to fit, the event's own checksum still tells.
             try changed.write(to: URL(fileURLWithPath: journal))
@@ -304,7 +400,7 @@ extension ThroughTheSocket {
             try refused("with a digest that fits", 65, "is damaged")
 
             try whole.dropLast(4_096).write(to: URL(fileURLWithPath: journal))
-            try refused("cut short", 65, "is not what was backed up")
+            try refused("cut short", 65, "is not byte for byte")
             try FileManager.default.removeItem(atPath: journal)
             try refused("gone", 74, "No such file")
             for (field, other) in [
@@ -322,6 +418,67 @@ extension ThroughTheSocket {
                 try refused("\(field) → \(other)")
             }
             #expect(try restore("backup", to: "copy", in: scratch).status == 0)
+        }
+
+        @Test func `a backup whose log is whole is restored, whatever else is not`() throws {
+            let daemon = try charged(200)
+            let scratch = daemon.scratch
+            #expect(try daemon.stop() == 0)
+            let words = ["backup", scratch.file("backup"), "--data", daemon.dataPath]
+            #expect(try tollgate(words, in: scratch).status == 0)
+            let names = try FileManager.default.contentsOfDirectory(
+                atPath: scratch.file("backup/checkpoints"))
+            let checkpoint = "checkpoints/\(try #require(names.first, "what the stop has written"))"
+            func doctor() throws -> Ended {
+                try tollgate(["doctor", "--data", scratch.file("backup")], in: scratch)
+            }
+            func flip(_ name: String, _ at: Int) throws {
+                var data = try contents(scratch.file("backup/\(name)"))
+                data[at] ^= 1
+                try data.write(to: URL(fileURLWithPath: scratch.file("backup/\(name)")))
+            }
+            var copies = 0
+            /// The doctor says what a restore then goes on in spite of.
+            func isRestored(_ file: String, _ word: String, withCheckpoint: Bool) throws {
+                let report = try doctor()
+                #expect(report.status == 0, "\(report)")
+                let warning = report.output.split(separator: "\n").first {
+                    $0.hasPrefix("warn  backup") && $0.contains("backup/\(file)")
+                }
+                #expect(warning != nil, "\(report)")
+                copies += 1
+                let ended = try restore("backup", to: "copy\(copies)", in: scratch)
+                #expect(ended.status == 0, "\(ended)")
+                #expect(ended.errors.contains("backup/\(file)"), "\(ended)")
+                #expect(ended.errors.contains(word), "\(ended)")
+                #expect(exists(scratch, "copy\(copies)/\(checkpoint)") == withCheckpoint)
+                let copy = try DaemonProcess(
+                    ThroughTheSocket.small + ["--from-backup"], in: scratch,
+                    data: scratch.file("copy\(copies)"))
+                #expect(try copy.stop() == 0, "\(copy.errors)")
+            }
+            let whole = try doctor()
+            #expect(whole.status == 0, "\(whole)")
+            for wrong in ["byte for byte", "start one", "no daemon has ever held"] {
+                #expect(!whole.output.contains(wrong), "\(wrong) in \(whole)")
+            }
+            // The padding in the header of a page.
+            try flip("journal/data.mdb", 2 * 4_096 + 8)
+            try isRestored("journal/data.mdb", "are whole", withCheckpoint: true)
+            try flip("journal/data.mdb", 2 * 4_096 + 8)
+            try flip("personal", 0)
+            try isRestored("personal", "not byte for byte", withCheckpoint: true)
+            try flip("personal", 0)
+            try flip(checkpoint, 100)
+            try isRestored(checkpoint, "left out", withCheckpoint: false)
+            try FileManager.default.removeItem(atPath: scratch.file("backup/\(checkpoint)"))
+            try isRestored(checkpoint, "left out", withCheckpoint: false)
+
+            // What a restore refuses, the doctor fails.
+            try replace(#""seq":"#, by: #""seq":1"#, scratch.file("backup/backup.json"))
+            let report = try doctor()
+            #expect(report.status == 1 && report.output.contains("fail  backup"), "\(report)")
+            fails(try restore("backup", to: "never", in: scratch), 65, "contradicts itself")
         }
         private func contents(_ path: String) throws -> Data {
             try Data(contentsOf: URL(fileURLWithPath: path))
@@ -352,6 +509,21 @@ extension ThroughTheSocket {
             fails(try take("none/backup", daemon.dataPath), 74, "create its parent directory")
             fails(try take("b2", scratch.file("nowhere")), 66, "there is no", "--data")
             fails(try take("b2", scratch.path), 66, "has no journal/data.mdb", "--data")
+            let file = try scratch.file("file", holding: "")
+            fails(try take("b2", file), 66, "is no directory", "--data")
+            fails(try restore("backup", to: "file", in: scratch), 64, "is no directory")
+            // In what is copied.
+            fails(try take("data/inside", daemon.dataPath), 64, "lies inside")
+            #expect(!exists(scratch, "data/inside.partial"))
+            fails(try restore("backup", to: "backup/copy", in: scratch), 64, "lies inside")
+            #expect(!exists(scratch, "backup/copy"))
+            fails(
+                try tollgate(["backup", "", "--data", daemon.dataPath], in: scratch), 64, "is empty"
+            )
+            try FileManager.default.createSymbolicLink(
+                atPath: scratch.file("link"), withDestinationPath: scratch.file("nowhere"))
+            fails(try take("link", daemon.dataPath), 64, "is there already")
+            #expect(!exists(scratch, "link.partial"))
             if geteuid() == 0 {
                 let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
                 fails(
