@@ -4,14 +4,15 @@ import ArgumentParser
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
-        abstract: "Replay the log; erase what it says of a person.",
+        abstract: "Export and replay the log; erase what it says of a person.",
         discussion: """
             What reads the log reads a running daemon's through its socket, or with --dir that
             of a data directory or a copy of one, with or without a daemon.
 
             Examples:
+              tollgate audit export --period 2026-11 --team acme/ml --out november.csv
               tollgate audit replay
               tollgate audit replay --dir /var/lib/tollgate
             """,
-        subcommands: [AuditReplay.self, AuditErase.self])
+        subcommands: [AuditExport.self, AuditReplay.self, AuditErase.self])
 }
