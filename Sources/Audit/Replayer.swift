@@ -40,7 +40,7 @@ package struct Replayer: ~Copyable {
                     return false
                 }
             } catch {
-                throw doesNotFold(error)
+                throw .doesNotFold(replay.seq + 1, error)
             }
             guard tick(replay.seq) else { return false }
         }
@@ -57,12 +57,6 @@ package struct Replayer: ~Copyable {
                     + "\(source.lastSeq)")
         }
         return batch.page
-    }
-    private func doesNotFold(_ error: EventError) -> AuditFailure {
-        AuditFailure(
-            .damaged,
-            "event \(replay.seq + 1) does not follow from the events before it: \(error.explanation). "
-                + "The log was changed, or another version of tollgate wrote it")
     }
 
     // MARK: Books
@@ -103,5 +97,15 @@ package struct Replayer: ~Copyable {
                 book.path(of: AccountNumber(UInt32($0)))!.string
             }
         }
+    }
+}
+
+extension AuditFailure {
+    /// - Parameter seq: of the event that the fold came to.
+    package static func doesNotFold(_ seq: UInt64, _ error: EventError) -> AuditFailure {
+        AuditFailure(
+            .damaged,
+            "event \(seq) does not follow from the events before it: \(error.explanation). "
+                + "The log was changed, or another version of tollgate wrote it")
     }
 }

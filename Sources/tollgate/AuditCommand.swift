@@ -4,7 +4,7 @@ import ArgumentParser
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
-        abstract: "Export and replay the log; erase what it says of a person.",
+        abstract: "Export and replay the log, ask what if; erase what it says of a person.",
         discussion: """
             What reads the log reads a running daemon's through its socket, or with --dir that
             of a data directory or a copy of one, with or without a daemon.
@@ -13,6 +13,7 @@ struct AuditCommand: ParsableCommand {
               tollgate audit export --period 2026-11 --team acme/ml --out november.csv
               tollgate audit replay
               tollgate audit replay --dir /var/lib/tollgate
+              tollgate audit whatif --policy changed.yaml --period 2026-11
             """,
-        subcommands: [AuditExport.self, AuditReplay.self, AuditErase.self])
+        subcommands: [AuditExport.self, AuditReplay.self, AuditWhatIf.self, AuditErase.self])
 }
