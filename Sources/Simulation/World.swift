@@ -387,7 +387,7 @@ final class World {
         heal()
         for client in clients { client.isTired = true }
         var rounds = 0
-        while violation == nil, rounds < 3_000 {
+        while violation == nil, rounds < 20_000 {
             rounds += 1
             // While a clock that was set back catches up, the log's time stands still, and who waits with it.
             let behind = (daemon?.now.nanoseconds ?? wall) - wall
