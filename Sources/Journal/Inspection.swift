@@ -11,9 +11,9 @@ package final class Inspection {
     package let lastTime: Instant
     /// Pages of the journal's file that are neither used nor free.
     package let lostPages: UInt64
-    private let path: String
-    private let log: Log
-    private let end: LogEnd
+    let path: String
+    let log: Log
+    let end: LogEnd
 
     /// Opens the journal in a data directory and looks at its last event.
     ///
@@ -44,15 +44,21 @@ package final class Inspection {
     package func walk() throws(JournalError) -> Walk {
         var walk = Walk()
         while walk.events < end.seq { try walkSlice(&walk) }
+        walk.names = try checkNames()
+        return walk
+    }
+    /// Verifies the checksum of every name, and says how many there are.
+    package func checkNames() throws(JournalError) -> UInt64 {
+        var names: UInt64 = 0
         for kind in [NameKind.account, .model, .operatorName] {
             // Numbers are given in order, from 0 or from 1.
             var number: UInt32 = try log.name(kind, 0) == nil ? 1 : 0
             while try log.name(kind, number) != nil {
                 number += 1
-                walk.names += 1
+                names += 1
             }
         }
-        return walk
+        return names
     }
     /// A few thousand events in one read transaction, so that a daemon beside us can use pages again.
     private func walkSlice(_ walk: inout Walk) throws(JournalError) {
@@ -77,6 +83,33 @@ package final class Inspection {
         }
         walk.events = next - 1
         walk.pages += pages
+    }
+
+    /// Where an event stands in the journal's file.
+    package struct Place {
+        /// Of LMDB's pages, and the byte in the whole file.
+        package var page: UInt64
+        package var offset: Int
+    }
+    /// Nil when what leads there is damaged, or when a daemon beside us has moved it meanwhile.
+    package func place(of seq: UInt64) -> Place? {
+        guard let place = try? findPlace(of: seq) else { return nil }
+        return place
+    }
+    private func findPlace(of seq: UInt64) throws(JournalError) -> Place? {
+        let file = try File(opening: path + "/journal/data.mdb", O_RDONLY)
+        var check = try PageCheck(file.path)
+        guard let row = try check.row(holding: seq) else { return nil }
+        var frames = ByteBuffer(capacity: row.count)
+        try file.read(into: &frames, count: row.count, at: row.offset)
+        var at = 0
+        for _ in row.first..<max(seq, row.first) {
+            guard let base = frames.bytes.base,
+                let frame = Frame(base + at, count: frames.count - at)
+            else { break }
+            at += frame.count
+        }
+        return Place(page: row.page, offset: row.offset + at)
     }
 
     /// Hands out the events from `first` through `last` page by page, as `Journal.readPages` does; returns

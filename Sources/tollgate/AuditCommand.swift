@@ -13,5 +13,8 @@ struct AuditCommand: ParsableCommand {
               tollgate audit replay
               tollgate audit replay --dir /var/lib/tollgate
             """,
-        subcommands: [AuditReplay.self, AuditErase.self])
+        subcommands: [
+            AuditReplay.self, AuditCheckpoint.self, AuditProve.self, AuditConsistency.self,
+            AuditVerify.self, AuditCosign.self, AuditErase.self,
+        ])
 }

@@ -124,6 +124,12 @@ extension Examination {
         daemon = holder
         ok("lock", "held by process \(holder): a daemon runs on this directory")
     }
+    /// Whether a daemon serves a directory; true when that cannot be known.
+    static func isServed(_ directory: String) -> Bool {
+        var info = stat()
+        guard stat(directory + "/lock", &info) == 0 else { return false }
+        return access("/proc/locks", R_OK) != 0 || holder(of: info.st_ino) != nil
+    }
     /// Who holds an exclusive flock on the file; nil when nobody does. The kernel's list is asked, for to
     /// try the lock could make a daemon fail that starts in this moment.
     private static func holder(of inode: ino_t) -> Int32? {
