@@ -42,6 +42,7 @@ package struct DirectoryCheck {
         package var agreed: [(name: String, size: UInt64)] = []
         package var isSignatureChecked = false
         package var hasTree = true
+        package var isBackup = false
         package var books = 0
         /// Events that stand in the ring and not yet in the journal.
         package var waiting: UInt64 = 0
@@ -77,6 +78,7 @@ package struct DirectoryCheck {
         }
         report.ledger = log.ledgerID.description
         try readEvents(log, heads, watch)
+        lookAtMarker(log)
         lookAtNames(log)
         lookAtBooks(log)
         lookAtRing(log)
@@ -204,29 +206,47 @@ package struct DirectoryCheck {
         }
     }
     private mutating func compareEdge(_ log: DirectoryLog, _ edge: TreeEdge) {
+        let place = "the right edge of the tree (events up to \(edge.size))"
         do throws(JournalError) {
-            let isSame = try log.inspection.readProjection(.tree) { rows, _ throws(LMDBError) in
-                let kept = try MerkleTree.edge(rows)
-                guard kept.size > edge.size else { return kept == edge }
-                // A daemon has gone on: then the tree that it has must begin with this one.
-                var nodes = TreeNodes<LMDBError>()
-                return try MerkleTree.root(rows, of: edge.size, &nodes) == edge.root
-            }
-            guard !isSame else { return }
-            found(
-                "the right edge of the tree (events up to \(edge.size))",
-                "what is kept of it is not what the events make", fix: Self.restore)
-        } catch {
-            guard error.kind != .format else {
+            guard let isSame = try log.keepsTree(edge) else {
                 report.hasTree = false
                 return
             }
-            found("the right edge of the tree", error.message, fix: Self.restore)
+            guard !isSame else { return }
+            found(place, "what is kept of it is not what the events make", fix: Self.restore)
+        } catch {
+            found(place, error.message, fix: Self.restore)
         }
     }
 
     // MARK: What stands beside the events
 
+    /// What a backup says of itself: of its journal and its other files, down to the last byte.
+    private mutating func lookAtMarker(_ log: DirectoryLog) {
+        do throws(JournalError) {
+            guard let marker = try BackupMarker.read(in: request.directory) else { return }
+            report.isBackup = true
+            for (what, found, said) in [
+                ("ledger", log.ledgerID.description, marker.ledger),
+                ("last event", String(log.lastSeq), String(marker.seq)),
+                ("root", report.root?.base64 ?? marker.root, marker.root),
+            ] where found != said {
+                self.found(
+                    BackupMarker.fileName, "it says that the \(what) is \(said), and here it is \(found)",
+                    fix: "this is no backup any more, or its files are of different ones: use another")
+            }
+            // What was restored has been opened for writing since.
+            guard marker.stage == .backup else { return }
+            for file in marker.files where try !file.isWhole(in: request.directory) {
+                found(
+                    file.name, "its SHA-256 is not the one in \(BackupMarker.fileName)",
+                    fix: "a byte of it was changed since the backup, perhaps one that nothing uses: use another "
+                        + "backup, and check the disk (dmesg, smartctl)")
+            }
+        } catch {
+            found(BackupMarker.fileName, error.message, fix: "use another backup")
+        }
+    }
     private mutating func lookAtNames(_ log: DirectoryLog) {
         do throws(JournalError) { _ = try log.inspection.checkNames() } catch {
             found("the table of names", error.message, fix: Self.restore)

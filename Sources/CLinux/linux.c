@@ -34,6 +34,11 @@ int tg_zero_range(int descriptor, int64_t offset, int64_t count) {
     return fallocate(descriptor, FALLOC_FL_ZERO_RANGE, offset, count);
 }
 
+int tg_write_out(int descriptor, int64_t offset, int64_t count) {
+    return sync_file_range(descriptor, offset, count,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 int tg_populate(void *base, size_t count) { return madvise(base, count, MADV_POPULATE_WRITE); }
 
 int tg_rwlock_init(pthread_rwlock_t *lock) {

@@ -76,7 +76,7 @@ package struct Denial: Sendable {
 package struct Failure: Error, Sendable {
     package enum Code: Sendable {
         case error, conflict, unknownHold, gone, readOnly, noPermission, noAuth, wrongPassword
-        case noProtocol, unavailable
+        case noProtocol, unavailable, slow
 
         package var name: StaticString {
             switch self {
@@ -90,6 +90,7 @@ package struct Failure: Error, Sendable {
             case .wrongPassword: "WRONGPASS"
             case .noProtocol: "NOPROTO"
             case .unavailable: "UNAVAILABLE"
+            case .slow: "SLOW"
             }
         }
     }

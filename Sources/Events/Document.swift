@@ -99,8 +99,40 @@ package struct LedgerCreated: Sendable {
 
 package struct EpochStarted: Sendable {
     package var version: String
+    /// What the backup ended with that this epoch goes on from; nil when the log went on by itself.
+    package var restored: Restoration?
     fileprivate init(_ fields: inout FieldReader) throws(Failure) {
         version = try fields.text("version")
+        guard let json = fields.take("restored"), !json.isNull else { return }
+        guard let restored = Restoration(json) else {
+            throw Failure(.error, "\"restored\" must hold seq and root")
+        }
+        self.restored = restored
+    }
+}
+
+/// Where a ledger that was restored parts from the one it is a copy of.
+package struct Restoration: Hashable, Sendable {
+    /// The last event that both have.
+    package var seq: UInt64
+    /// The root of the tree over the events up to it, in base64.
+    package var root: String
+
+    package init(seq: UInt64, root: String) {
+        self.seq = seq
+        self.root = root
+    }
+    init?(_ json: JSON) {
+        guard let seq = json["seq"]?.integer, seq > 0, let root = json["root"]?.string,
+            !root.isEmpty
+        else { return nil }
+        self.init(seq: UInt64(seq), root: root)
+    }
+    package var json: JSON {
+        .object([
+            JSON.Member("root", .string(root)),
+            JSON.Member("seq", .integer(Int64(clamping: seq))),
+        ])
     }
 }
 

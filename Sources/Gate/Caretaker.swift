@@ -169,6 +169,7 @@ final class Caretaker: Sendable {
             if now >= memory.nextLook {
                 memory.nextLook = now + period
                 lookAtDisk(now, &memory)
+                journal.forgetDeadReaders()
                 if !memory.isAsking { ask(now, &memory) } else { complain(now, phase, &memory) }
             }
             sleep(until: min(memory.nextLook, memory.reportDue ?? .max))

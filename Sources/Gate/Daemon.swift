@@ -95,6 +95,19 @@ package enum Daemon {
             journal, directory: options.dataDirectory, now: Kernel.wallClock(), calendar: calendar,
             version: version, logger: logger)
         try begin(journal, &start.machine)
+        if let backup = journal.restored {
+            do throws(JournalError) {
+                // Under a name of its own: what the lost original has signed since is not known.
+                try Notary.beginAnew(
+                    directory: options.dataDirectory, ledger: journal.ledgerID,
+                    epoch: start.machine.book.epoch)
+                try journal.forgetBackup()
+            } catch {
+                throw DaemonFailure(error)
+            }
+            logger.notice(
+                "goes on from a backup of seq \(backup.seq) as epoch \(start.machine.book.epoch)")
+        }
         return Opened(
             journal: journal, machine: start.machine, floods: start.floods,
             personal: start.personal)
@@ -111,15 +124,16 @@ package enum Daemon {
     private static func journalOptions(_ options: DaemonOptions) -> JournalOptions {
         var settings = JournalOptions(directory: options.dataDirectory)
         settings.ringBytes = options.ringMebibytes << 20
+        settings.goesOnFromBackup = options.goesOnFromBackup
         settings.mapBytes = options.mapGibibytes << 30
         settings.lingerNanoseconds = Int64(options.lingerMicroseconds) * 1_000
         settings.pauseBelowBytes = Int64(options.pauseBelowMebibytes) << 20
-        settings.projections = projections(options)
+        settings.projections = projections(makesRollupsAnew: options.makesRollupsAnew)
         return settings
     }
     /// What a served ledger keeps beside its log; fresh ones for each opening.
-    package static func projections(_ options: DaemonOptions) -> [any Projection] {
-        [MerkleTree(), Rollups(makesAnew: options.makesRollupsAnew)]
+    package static func projections(makesRollupsAnew: Bool = false) -> [any Projection] {
+        [MerkleTree(), Rollups(makesAnew: makesRollupsAnew)]
     }
     static func openJournal(
         _ settings: JournalOptions, _ logger: Logger

@@ -27,6 +27,8 @@ package struct DaemonOptions: Sendable {
     package var authSeconds = 10
     /// How long the loop looks for the next request before it sleeps, in microseconds; 0 sleeps at once.
     package var spinMicroseconds = 0
+    /// Whether the directory, restored from a backup, is to go on as the ledger.
+    package var goesOnFromBackup = false
     /// Threads that serve what scans the log.
     package var readers = 2
     /// Whether the roll-ups are made from the whole log again, whatever their table holds.
@@ -97,12 +99,26 @@ enum GateLimits {
     static let eraseOrgsMax = 64
     /// The largest answer to EVENTS, in bytes; the rest is paged.
     static let eventsAnswerBytesMax = 8 << 20
+    /// What a reader fetches at a time for one that follows the log, in bytes; an event that is begun is
+    /// whole. More is fetched when less than `tailBytesResume` waits.
+    static let tailBytes = 64 << 10
+    static let tailBytesResume = 32 << 10
+    /// What such a batch is reckoned with before it is there.
+    static let tailAnswerBytes = 128 << 10
+    /// Events that are looked through for one batch.
+    static let tailEventsMax = 16_384
+    /// Who has seen all there is, is served no more often than this, and than this for each that follows.
+    static let tailRoundNanoseconds: Int64 = 10_000_000
+    static let tailShareNanoseconds: Int64 = 100_000
+    /// A drain waits for those that follow no further behind than this.
+    static let tailDrainEvents: UInt64 = 4_096
     /// Events that one answer to EXPLAIN looks through: a second or so of one reader.
     static let lifeEventsMax: UInt64 = 4 << 20
 
     static func checkRelations(ringBytes: Int) {
         precondition(outputBytesResume < outputBytesMax)
         precondition(outputBytesScarce < outputBytesResume)
+        precondition(tailBytesResume + tailAnswerBytes < outputBytesMax)
         precondition(outputTotalMax >= 4 * eventsAnswerBytesMax, "readers must get on")
         precondition(
             ringBytes >= 2 * (commandEventBytesMax + lapsesMax * lapseBytes)

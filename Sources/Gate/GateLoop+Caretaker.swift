@@ -41,6 +41,7 @@ struct GateReport: Sendable {
         var unfinishedRequest = 0
         var awaitingDisk = 0
         var awaitingReader = 0
+        var following = 0
         var awaitingRing = 0
         var awaitingRoom = 0
         var notReading = 0
@@ -89,7 +90,11 @@ extension GateLoop {
             counts.unsentBytes += unsent
             if session.pointee.unfinishedSince != nil { counts.unfinishedRequest += 1 }
             if session.pointee.isHolding { counts.awaitingDisk += 1 }
-            if session.pointee.awaitsReader { counts.awaitingReader += 1 }
+            if session.pointee.tail != nil {
+                counts.following += 1
+            } else if session.pointee.awaitsReader {
+                counts.awaitingReader += 1
+            }
             if session.pointee.isStalled { counts.awaitingRing += 1 }
             if session.pointee.isParked { counts.awaitingRoom += 1 }
             if session.pointee.stuckSince != nil { counts.notReading += 1 }

@@ -59,6 +59,7 @@ extension GateLoop {
                 let query = try PersonalQuery(arguments)
                 ask(session, .personal(from: query.from, limit: query.limit))
             case .explain: try explain(session, arguments)
+            case .tail: try tail(session, arguments)
             case .tree: try tree(session, arguments)
             case .rollups: try rollups(session, arguments)
             case .log: try log(session, arguments)
@@ -454,6 +455,7 @@ extension GateLoop {
             connected_clients:\(sessionCount)\r
             waiting_answer_bytes:\(pressure.total)\r
             blocked_clients:\(parking.count)\r
+            tailing_clients:\(tails.count)\r
             maxclients:\(options.connectionsMax)\r
             # Memory\r
             used_memory:\(residentBytes())\r

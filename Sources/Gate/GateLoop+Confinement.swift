@@ -78,6 +78,9 @@ extension GateLoop {
         case .rollups:
             let query = try RollupsQuery(arguments)
             if !query.account.isEmpty { try requirePath(query.account) }
+        case .tail:
+            let query = try TailQuery(arguments)
+            if !query.account.isEmpty { try requirePath(query.account) }
         case .erase:
             let request = try EraseRequest(arguments)
             if !request.account.isEmpty { try requirePath(request.account) }

@@ -21,11 +21,17 @@ struct OutputPressure {
     private(set) var bytesResume = GateLimits.outputBytesResume
     /// Questions that readers work on; each may become the largest answer there is.
     var scans = 0
+    /// Batches that readers fetch for those who follow the log.
+    var tails = 0
 
     /// Half of it, so that the scans of others find room before it is full.
     var isHigh: Bool { total > GateLimits.outputTotalMax / 2 }
     var hasRoomForScan: Bool {
-        total + (scans + 1) * GateLimits.eventsAnswerBytesMax <= GateLimits.outputTotalMax
+        promised + GateLimits.eventsAnswerBytesMax <= GateLimits.outputTotalMax
+    }
+    var hasRoomForTail: Bool { promised + GateLimits.tailAnswerBytes <= GateLimits.outputTotalMax }
+    private var promised: Int {
+        total + scans * GateLimits.eventsAnswerBytesMax + tails * GateLimits.tailAnswerBytes
     }
 
     mutating func note(_ session: UnsafeMutablePointer<Session>) {
@@ -77,6 +83,10 @@ extension GateLoop {
     }
     mutating func deliverReaderResults() {
         for result in readers.takeResults() {
+            if let found = result.followed {
+                deliver(found, result)
+                continue
+            }
             pressure.scans -= 1
             guard isConnected(result.descriptor, result.session),
                 let session = sessions[Int(result.descriptor)]
@@ -106,7 +116,7 @@ extension GateLoop {
         for i in 0..<sessionsCapacity {
             guard let session = sessions[i], session.pointee.isWatched else { continue }
             if let since = session.pointee.stuckSince, since.nanoseconds < stuck {
-                drop(session)
+                giveUp(session)
             } else if let since = session.pointee.strangerSince, since.nanoseconds < greetings {
                 expel(session, .noAuth, "no AUTH in \(options.authSeconds) seconds")
             } else if let since = session.pointee.unfinishedSince, since.nanoseconds < lines {

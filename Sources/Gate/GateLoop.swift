@@ -45,25 +45,27 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     private let ready: UnsafeMutablePointer<epoll_event>
     private let readyMax = 512
     private let scratch: UnsafeMutableRawPointer
-    private(set) var listeners: [Listener]
+    var listeners: [Listener]
     /// Connections by descriptor.
     private(set) var sessions: UnsafeMutablePointer<UnsafeMutablePointer<Session>?>
     private(set) var sessionsCapacity = 0
     private(set) var sessionCount = 0
     private var nextSessionID: UInt64 = 1
     /// Descriptors of connections with answers to flush at the end of the turn.
-    private var dirty = DescriptorList()
+    var dirty = DescriptorList()
     /// Connections whose answers wait for the disk.
     private var holding = DescriptorList()
     /// Requests that wait for room, and connections of which one was answered in this turn.
     var parking = Parking()
     var freed = DescriptorList()
+    /// Connections that follow the log.
+    var tails = Tails()
     /// What readers shall be asked.
     var readersQueue: [Readers.Job] = []
     /// Connections with whole requests that did not fit the ring.
-    private var stalled: [Int32] = []
+    var stalled: [Int32] = []
     /// Connections with whole requests whose clients have taken enough of their answers.
-    private var resumable: [Int32] = []
+    var resumable: [Int32] = []
     /// A spare descriptor, given up for a moment when there are no others (EMFILE).
     private var spare: Int32
     /// Whether the listeners are not watched, for want of descriptors.
@@ -73,7 +75,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// As of the last look at answers that wait for the disk.
     private var lastDurable: UInt64 = 0
     /// What the ring takes in this turn, in bytes.
-    private var room = 0
+    var room = 0
     private var lapsesAreDue = false
     var lastSweep: Int64 = 0
     /// Connections of which something is overdue some day.
@@ -81,9 +83,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// Connections that have no role yet.
     private(set) var strangers = 0
     private var lastPoke: UInt64 = 0
-    private(set) var isDraining = false
+    var isDraining = false
     /// Late in a drain: what was read is answered, and nothing more is read.
-    private var readsNoMore = false
+    var readsNoMore = false
     private(set) var isReadOnly = false
     /// The log tells of a change once.
     private var noticedState = JournalState.normal
@@ -202,7 +204,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// Puts what was decided where it outlives the process, before any answer tells of it.
     ///
     /// - Returns: whether there was anything; the committer has not been told of it yet.
-    private mutating func stageOutbox() -> Bool {
+    mutating func stageOutbox() -> Bool {
         let isAny = !machine.outbox.isEmpty
         if personal.isTentative { personal.settle(outbox: machine.outbox.count) }
         journal.stage(machine.outbox.bytes, announcing: false)
@@ -228,6 +230,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
             session.pointee.isDirty = false
             flush(session)
         }
+        if !tails.isEmpty { feedTails() }
         dirty.removeAll()
         // Only now: waking the committer would keep the answers waiting.
         if isAnyStaged { journal.announceStaged() }
@@ -238,9 +241,12 @@ struct GateLoop<System: GateSystem>: ~Copyable {
 
     /// Until something is due although nobody asks: a hold's deadline, a sum of refusals, a sweep.
     mutating func timeout() -> Int32 {
-        guard let waiting = waitingTimeout() else { return timeoutOfOthers() }
-        let others = timeoutOfOthers()
-        return others < 0 ? waiting : min(others, waiting)
+        var least = timeoutOfOthers()
+        if let waiting = waitingTimeout() { least = least < 0 ? waiting : min(least, waiting) }
+        if !tails.isEmpty, let round = tailTimeout() {
+            least = least < 0 ? round : min(least, round)
+        }
+        return least
     }
     private func timeoutOfOthers() -> Int32 {
         if lapsesAreDue || !resumable.isEmpty { return 0 }
@@ -360,6 +366,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         if session.pointee.isCounted { unfinished -= 1 }
         pressure.forget(session)
         forgetParked(session)
+        forgetTail(session)
         if session.pointee.strangerSince != nil { strangers -= 1 }
         sessions[Int(descriptor)] = nil
         sessionCount -= 1
@@ -453,7 +460,9 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     ) -> Int {
         var used = 0
         loop: while used < input.count, !session.pointee.closesAfterFlush {
-            if session.pointee.awaitsReader || session.pointee.waiting > pressure.bytesMax { break }
+            if session.pointee.awaitsReader || session.pointee.waiting > pressure.bytesMax {
+                guard endTail(session) else { break }
+            }
             let rest = input.slice(used, input.count)
             switch parser.next(rest, searched: &session.pointee.searched) {
             case .incomplete: break loop
@@ -542,7 +551,8 @@ struct GateLoop<System: GateSystem>: ~Copyable {
                 && session.pointee.waiting > pressure.bytesResume
         // Whole requests that wait for their turn: nothing is read on top of them.
         let isBehind = !session.pointee.input.isEmpty && session.pointee.unfinishedSince == nil
-        if !session.pointee.isStalled, !session.pointee.awaitsReader, !isFull, !isBehind,
+        if !session.pointee.isStalled,
+            !session.pointee.awaitsReader || session.pointee.tail != nil, !isFull, !isBehind,
             !session.pointee.closesAfterFlush, !session.pointee.hasEnded, !readsNoMore
         {
             wanted |= UInt32(EPOLLIN.rawValue)
@@ -638,57 +648,5 @@ struct GateLoop<System: GateSystem>: ~Copyable {
         session.pointee.hasEnded && !session.pointee.awaitsReader && !session.pointee.isStalled
             && !session.pointee.isParked
             && (session.pointee.input.isEmpty || session.pointee.unfinishedSince != nil)
-    }
-
-    // MARK: The end
-
-    private mutating func takeSignals() {
-        var info = signalfd_siginfo()
-        while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
-            logger.notice(
-                "draining on \(info.ssi_signo == UInt32(SIGTERM) ? "SIGTERM" : "SIGINT")")
-            isDraining = true
-            caretaker?.noteDraining()
-        }
-    }
-
-    /// Stops accepting, answers what was read, waits until all of it is on disk, and lets the answers
-    /// out.
-    mutating func drain() {
-        isDraining = true
-        for listener in listeners {
-            system.watch(listener.descriptor, 0, EPOLL_CTL_DEL)
-            system.close(listener.descriptor)
-            if let path = listener.path { unlink(path) }
-        }
-        listeners = []
-        let start = system.wallClock().nanoseconds
-        var remaining = GateLimits.drainMilliseconds
-        // What has arrived was read in the last turn; one more picks up what was on its way.
-        takeTurn(waiting: 0)
-        readsNoMore = true
-        for i in 0..<sessionsCapacity { if let session = sessions[i] { updateInterest(session) } }
-        while remaining > 0, hasWork() {
-            takeTurn(waiting: Int32(min(remaining, 50)))
-            let elapsed = (system.wallClock().nanoseconds - start) / 1_000_000
-            remaining = GateLimits.drainMilliseconds - Int(elapsed)
-        }
-        for i in 0..<sessionsCapacity { if let session = sessions[i] { drop(session) } }
-        // What the last turn staged is no room any more.
-        room = journal.stageableBytes
-        if !isReadOnly, hasRoom() {
-            machine.finish()
-            if stageOutbox() { journal.announceStaged() }
-        }
-    }
-    private func hasWork() -> Bool {
-        if !stalled.isEmpty || !resumable.isEmpty || !readersQueue.isEmpty || !parking.isEmpty {
-            return true
-        }
-        for i in 0..<sessionsCapacity {
-            guard let session = sessions[i] else { continue }
-            if session.pointee.waiting > 0 || session.pointee.awaitsReader { return true }
-        }
-        return false
     }
 }

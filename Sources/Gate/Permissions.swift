@@ -8,7 +8,8 @@ extension Role {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
         case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
         case .append: self == .admin || self == .developer
-        case .get, .events, .tree, .log, .names, .personal: self == .admin || self == .auditor
+        case .get, .events, .tail, .tree, .log, .names, .personal:
+            self == .admin || self == .auditor
         case .erase: self == .admin
         case .explain: self == .admin || self == .auditor || self == .developer
         case .list, .usage, .rollups: self != .relay

@@ -19,6 +19,8 @@ final class Readers: Sendable {
         case names(NameKind, from: UInt32)
         /// Only of a request in the subtree of `under`, unless that is empty.
         case life(LifeQuery.Name, from: UInt64?, under: String)
+        /// The next few events for somebody who follows the log.
+        case follow(tail: UInt64, from: UInt64, filter: LogFilter, bytesMax: Int)
         case tree(TreeQuestion)
         case rollups(RollupQuery)
         case personal(from: Int, limit: Int)
@@ -37,6 +39,8 @@ final class Readers: Sendable {
         var session: UInt64
         /// The whole reply, framed.
         var reply: [UInt8]
+        /// Of an answer to `follow`.
+        var followed: Followed?
     }
 
     /// Becomes readable when there are results.
@@ -116,10 +120,14 @@ final class Readers: Sendable {
         guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
             return false
         }
-        let reply = answer(job, &names)
-        results.withLock {
-            $0.append(Result(descriptor: job.descriptor, session: job.session, reply: reply))
+        names.begin(showing: job.mayKnowPersons ? persons : nil)
+        var result = Result(descriptor: job.descriptor, session: job.session, reply: [])
+        if case .follow(let tail, let from, let filter, let most) = job.question {
+            (result.reply, result.followed) = follow(tail, from, filter, most, &names)
+        } else {
+            result.reply = answer(job, &names)
         }
+        results.withLock { $0.append(result) }
         signal(mailDescriptor, 1)
         return true
     }
@@ -130,13 +138,13 @@ final class Readers: Sendable {
 
     private func answer(_ job: Job, _ names: inout NameCache) -> [UInt8] {
         var reply = ByteBuffer(capacity: 4_096)
-        names.begin(showing: job.mayKnowPersons ? persons : nil)
         // While commits fail the past can be read all the same: up to what is durable.
         _ = journal.waitDurable(job.durableBy)
         do throws(Failure) {
             var json = ByteBuffer(capacity: 64 << 10)
             switch job.question {
             case .event(let seq): try write(seq: seq, &names, into: &json)
+            case .follow: preconditionFailure("`follow` answers it")
             case .frames(let from, let to, let limit):
                 try writeFrames(from: from, to: to ?? .max, limit: limit, into: &json)
             case .names(let kind, let from): try writeNames(kind, from: from, into: &json)

@@ -46,6 +46,9 @@ struct Session: ~Copyable {
     var interest: UInt32 = 0
     /// A reader thread works on this connection's request; those behind it wait.
     var awaitsReader = false
+    /// It follows the log; then it awaits readers all the time, but whatever it sends is read, and ends
+    /// that.
+    var tail: Tail?
     /// The ring was full: whole requests stand in `input`.
     var isStalled = false
     /// Its request at the front of `input` waits for room, under this ticket of the `Parking`.

@@ -18,9 +18,12 @@ enum Startup {
         var machine = Machine(book: try loadBook(journal, logger), calendar: calendar)
         machine.advance(to: now, lapsesMax: 0)
         let floods = try FloodPage(directory: directory, ledger: journal.ledgerID)
+        let restored = journal.restored
         machine.start(
             ledger: journal.ledgerID.description, version: version,
-            pending: try floods.recover(journal, accounts: machine.book.accountCount))
+            pending: try floods.recover(journal, accounts: machine.book.accountCount),
+            restored: restored.map { Restoration(seq: $0.seq, root: $0.root) },
+            skipping: restored == nil ? 0 : .random(in: skippedEpochs))
         let personal = try PersonalTable(journal, random: random)
         for erased in personal.untold
         where erased.org == .none || machine.book.path(of: erased.org) != nil {
@@ -28,6 +31,10 @@ enum Startup {
         }
         return Prepared(machine: machine, floods: floods, personal: personal)
     }
+
+    /// How many epochs are left out behind a backup: more than its original may have begun since, and
+    /// never the same, for one backup may be restored twice. So no hold's name is given out again.
+    private static let skippedEpochs: ClosedRange<UInt32> = 1_000...99_999
 
     private static func loadBook(
         _ journal: Journal, _ logger: Logger

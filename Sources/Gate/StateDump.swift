@@ -100,6 +100,7 @@ struct StateDump: Sendable {
             ("open", count(counts.all)), ("unfinished_request", count(counts.unfinishedRequest)),
             ("awaiting_disk", count(counts.awaitingDisk)),
             ("awaiting_reader", count(counts.awaitingReader)),
+            ("following", count(counts.following)),
             ("awaiting_ring", count(counts.awaitingRing)),
             ("awaiting_room", count(counts.awaitingRoom)),
             ("not_reading", count(counts.notReading)), ("ended", count(counts.ended)),

@@ -9,6 +9,8 @@ package final class Checkpoint: @unchecked Sendable {
     /// The last event that is in the book.
     package let seq: UInt64
     package let payload: Bytes
+    /// All of its file.
+    var file: Bytes { Bytes(base, count: size) }
     private let base: UnsafeMutableRawPointer
     private let size: Int
 

@@ -145,6 +145,14 @@ final class Environment: @unchecked Sendable {
         guard code == 0 else { throw LMDBError(code: code, action: "enlarging the journal's map") }
         map.store(bytes, ordering: .relaxed)
     }
+    /// Lets go of what readers hold whose process has ended: a killed tool's place in the reader table
+    /// would keep every page from being used again until the next start.
+    func forgetDeadReaders() {
+        lock.shared {
+            var dead: Int32 = 0
+            if let handle { mdb_reader_check(handle, &dead) }
+        }
+    }
     /// Bytes of the map that hold pages.
     var mapUsedBytes: Int {
         lock.shared {
@@ -368,6 +376,8 @@ struct ReadTransaction: ~Copyable {
         self.raw = raw
         self.databases = databases
     }
+    /// Of the newest commit that it sees.
+    var number: UInt64 { UInt64(mdb_txn_id(raw)) }
     func value(_ database: Database, key: Bytes) throws(JournalError) -> Bytes? {
         var key = MDB_val(key)
         var value = MDB_val()

@@ -31,6 +31,15 @@ package final class Inspection {
     }
     deinit { log.environment.close() }
 
+    /// What a copy takes of the disk: the journal's pages and the newest checkpoint.
+    package var byteCount: Int {
+        let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
+        let newest = checkpoints.seqs().last.flatMap {
+            fileSize("\(checkpoints.directory)/\($0).book")
+        }
+        return log.environment.mapUsedBytes + (newest ?? 0)
+    }
+
     /// What a walk over the whole journal has found whole.
     package struct Walk {
         package var events: UInt64 = 0

@@ -14,6 +14,9 @@ extension Journal {
     package var roundDescriptor: Int32 { committer.roundDescriptor }
     package func drainRound() { drain(committer.roundDescriptor) }
 
+    /// Frees the pages that tools held which were killed beside the daemon; now and then.
+    package func forgetDeadReaders() { log.environment.forgetDeadReaders() }
+
     /// How many bytes the whole checkpoints take, the oldest first.
     package var checkpointSizes: [Int] {
         directoryEntries(checkpoints.directory).compactMap { name -> (seq: UInt64, bytes: Int)? in

@@ -17,6 +17,8 @@ package final class Journal: Sendable {
     package let lastSeq: UInt64
     package let lastEpoch: UInt32
     package let lastTime: Instant
+    /// Set when this is the first start after a restore: what the backup held.
+    package let restored: BackupMarker?
 
     let log: Log
     /// What the commitments in the log were made of.
@@ -37,6 +39,7 @@ package final class Journal: Sendable {
 
     private init(_ options: JournalOptions) throws(JournalError) {
         let disk = Disk(rig: options.rig)
+        restored = try BackupMarker.check(options.directory, isMeant: options.goesOnFromBackup)
         directory = try DataDirectory(options.directory, disk: disk)
         log = try Log(
             directory: directory, mapBytes: options.mapBytes,
@@ -56,6 +59,15 @@ package final class Journal: Sendable {
             resetting: directory.ring, capacity: options.ringBytes, ledgerID: log.ledgerID,
             nextSeq: end.seq + 1, disk: disk)
         try disk.syncDirectory(options.directory)
+
+        if let restored {
+            guard restored.ledger == log.ledgerID.description, restored.seq <= end.seq else {
+                throw JournalError(
+                    .damaged,
+                    "\(options.directory) does not hold the backup that its \(BackupMarker.fileName) tells "
+                        + "of: restore it again into an empty directory")
+            }
+        }
 
         ledgerID = log.ledgerID
         isNew = log.isNew
@@ -144,6 +156,16 @@ package final class Journal: Sendable {
     package var wakeDescriptor: Int32 { committer.wakeDescriptor }
     /// Makes `wakeDescriptor` unreadable again; call it before looking at `durableSeq` and `state`.
     package func drainWake() { drain(committer.wakeDescriptor) }
+
+    /// Takes the mark of a backup away, durably: from now on this directory is the ledger. Once the epoch
+    /// has begun that tells it apart from its original.
+    package func forgetBackup() throws(JournalError) {
+        guard restored != nil else { return }
+        let path = BackupMarker.path(in: directory.path)
+        checkpoints.disk.remove(path)
+        guard fileSize(path) == nil else { throw systemError("cannot remove \(path)") }
+        try checkpoints.disk.syncDirectory(directory.path)
+    }
 
     /// Commits all that is staged, ends the committer and closes everything. What cannot be committed
     /// stays in the ring for the next start. Once it has returned, reads fail.

@@ -18,6 +18,8 @@ package struct JournalOptions: Sendable {
     /// What is folded from the events in the transactions that append them. One that was left out for a
     /// while is caught up when it is there again.
     package var projections: [any Projection] = []
+    /// Whether somebody has said that the directory, restored from a backup, is to go on as the ledger.
+    package var goesOnFromBackup = false
     /// For simulations: what stands between the journal and its disk, and a new ledger's name.
     package var rig: (any DiskRig)?
     package var newLedgerID: LedgerID?

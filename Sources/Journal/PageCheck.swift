@@ -242,6 +242,43 @@ struct EventRow {
     var count: Int
 }
 
+extension PageCheck {
+    /// How a copy of `data.mdb` begins that holds what one transaction sees, and where it ends.
+    struct Front: ~Copyable {
+        let pages: ByteBuffer
+        let byteCount: Int
+    }
+    /// - Parameter transaction: a reader holds it, so its own pages stay as they are; but the meta page
+    ///   that leads to them is written over two commits later, and then this fails.
+    static func front(
+        of file: borrowing File, transaction: UInt64
+    ) throws(JournalError) -> Front {
+        let meta = try Meta(newestIn: file, transaction)
+        let own = try Page(transaction % 2, file, meta.pageBytes)
+        guard own.u64(144) == transaction, UInt64(own.u64(136)) == meta.lastPage else {
+            throw own.damage("it changed while it was read")
+        }
+        // The other one would lead to pages that may be in use again. So both say the same, the
+        // other as if it were one commit older; LMDB believes the newer.
+        var other = own.bytes
+        other.withUnsafeMutableBytes {
+            $0.storeBytes(of: (1 - transaction % 2).littleEndian, as: UInt64.self)
+            $0.storeBytes(
+                of: (transaction - 1).littleEndian, toByteOffset: 144, as: UInt64.self)
+        }
+        var pages = ByteBuffer(capacity: 2 * meta.pageBytes)
+        for page in transaction % 2 == 0 ? [own.bytes, other] : [other, own.bytes] {
+            page.withUnsafeBytes { pages.append(Bytes($0)) }
+        }
+        let (byteCount, overflow) = Int(meta.lastPage + 1).multipliedReportingOverflow(
+            by: meta.pageBytes)
+        guard !overflow, try byteCount <= file.size() else {
+            throw damaged(file.path, "a meta page ends it at page \(meta.lastPage)")
+        }
+        return Front(pages: pages, byteCount: byteCount)
+    }
+}
+
 /// A database as its record describes it:
 ///
 ///     4 u16 flags   6 u16 depth   8 u64×4 branches, leaves, overflow pages, entries   40 u64 root

@@ -44,9 +44,15 @@ package struct Machine: ~Copyable {
 
     /// Begins an epoch: this run's first event, and the ledger's own for a new one.
     ///
-    /// - Parameter ledger: 32 hexadecimal digits that name the data directory.
-    package mutating func start(ledger: String, version: String, pending: PendingSums? = nil) {
-        epoch = book.epoch + 1
+    /// - Parameters:
+    ///   - ledger: 32 hexadecimal digits that name the data directory.
+    ///   - restored: set when the log goes on from a backup.
+    ///   - skipping: so many epochs are left out, because a copy of this log may have begun them.
+    package mutating func start(
+        ledger: String, version: String, pending: PendingSums? = nil,
+        restored: Restoration? = nil, skipping: UInt32 = 0
+    ) {
+        epoch = book.epoch + 1 + skipping
         if book.seq == 0 {
             emit(
                 .ledgerCreated,
@@ -55,7 +61,9 @@ package struct Machine: ~Copyable {
                     JSON.Member("version", .string(version)),
                 ]))
         }
-        emit(.epochStarted, .object([JSON.Member("version", .string(version))]))
+        var start = [JSON.Member("version", .string(version))]
+        if let restored { start.append(JSON.Member("restored", restored.json)) }
+        emit(.epochStarted, .object(start))
         for sum in pending?.sums ?? [] { write(sum, of: pending!.second) }
     }
 

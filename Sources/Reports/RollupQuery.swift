@@ -43,6 +43,7 @@ package struct RollupQuery: Sendable {
 
     /// Reads `team,model`; nil, with the reason, when it is no list of dimensions or they do not go together.
     package static func dimensions(_ text: String) throws(Failure) -> [Dimension] {
+        guard !text.isEmpty else { return [] }
         var found: [Dimension] = []
         guard !text.isEmpty else { return found }
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {

@@ -12,7 +12,7 @@ extension Verb {
             -2
         case .append, .auth: 3
         case .usage, .echo, .select: 2
-        case .events, .rollups, .personal, .info, .hello, .ping, .quit, .command: -1
+        case .events, .tail, .rollups, .personal, .info, .hello, .ping, .quit, .command: -1
         case .reset: 1
         }
     }
@@ -44,6 +44,7 @@ extension Verb {
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
         case .rollups: "[from= to= by= account= after=]"
+        case .tail: "[from= type= account= denied]"
         case .erase: "user|ip|ua <text> [account= why=]"
         case .personal: "[from= limit=]"
         case .explain:
@@ -88,6 +89,7 @@ extension Verb {
         case .usage: "Shows an account's limits with what is used, held and left of each."
         case .events: "Reads the log as JSON events, a page at a time."
         case .rollups: "Sums what was used by hour, account, model, tier or tag, as JSON."
+        case .tail: "Sends the log from an event on, and then each event as it comes."
         case .erase: "Erases what a person's commitments in the log were made of."
         case .personal: "Tells what commitments in the log were made of, a page at a time."
         case .explain:
@@ -114,8 +116,8 @@ extension Verb {
     package var group: StaticString {
         switch self {
         case .reserve, .check, .extend, .settle, .release, .charge: "generic"
-        case .append, .get, .list, .usage, .events, .explain, .tree, .rollups, .log, .names, .erase,
-            .personal, .info, .command,
+        case .append, .get, .list, .usage, .events, .explain, .tail, .tree, .rollups, .log, .names,
+            .erase, .personal, .info, .command,
             .config:
             "server"
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client: "connection"
@@ -129,6 +131,7 @@ extension Verb {
         case .append, .erase: ["write", "admin"]
         case .get, .list, .usage, .events, .explain, .tree, .rollups, .log, .names, .personal:
             ["readonly"]
+        case .tail: ["readonly", "noscript", "blocking"]
         case .info, .command: ["loading", "stale"]
         case .config: ["admin", "loading", "stale"]
         case .hello, .auth, .quit, .reset: ["noscript", "loading", "stale", "fast", "no_auth"]

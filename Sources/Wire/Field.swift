@@ -154,6 +154,12 @@ struct FieldCursor: ~Copyable {
         at &+= 1
         return found
     }
+    /// Passes over a bare word, if it stands here.
+    mutating func skip(_ word: StaticString) -> Bool {
+        guard at < arguments.count, arguments[at] == word else { return false }
+        at &+= 1
+        return true
+    }
     func has(_ field: Field) -> Bool { seen & 1 << UInt64(field.rawValue) != 0 }
     func require(_ field: Field) throws(Failure) {
         guard has(field) else { throw missing(field) }

@@ -108,6 +108,41 @@ package struct EventsQuery {
     }
 }
 
+/// `TAIL [from= type= account= denied]`: the log from an event on, and then whatever comes.
+package struct TailQuery {
+    /// The first sequence number that may be sent; nil for what happens from now on.
+    package var from: UInt64?
+    package var type: EventType?
+    /// Only events of accounts in this one's subtree; empty for all.
+    package var account = Bytes.empty
+    /// Only refusals, single and summed.
+    package var isDenied = false
+
+    package init(_ arguments: Arguments) throws(Failure) {
+        var fields = FieldCursor(arguments, of: .tail, from: 1)
+        while true {
+            if fields.skip("denied") {
+                guard !isDenied else {
+                    throw Failure(
+                        .error, "'denied' is given twice; the syntax is \(Verb.tail.syntax)")
+                }
+                isDenied = true
+                continue
+            }
+            guard let field = try fields.next() else { break }
+            switch field {
+            case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
+            case .type: type = try fields.eventType()
+            case .account: account = try fields.path()
+            default: throw fields.unknown()
+            }
+        }
+        if isDenied, type != nil {
+            throw Failure(.error, "TAIL takes type= or denied, not both: denied names its types")
+        }
+    }
+}
+
 /// `LOG from= [to= limit=]`: stored frames, as many as one answer holds.
 package struct LogQuery {
     package var from: UInt64 = 1
@@ -203,45 +238,6 @@ package struct LifeQuery {
             case .from: from = UInt64(try fields.number(1...WireLimits.sequenceMax))
             default: throw fields.unknown()
             }
-        }
-    }
-}
-
-/// `TREE checkpoint|cosigned|inclusion|consistency|cosign|manifest …`: the log's Merkle tree.
-package enum TreeQuery {
-    case checkpoint
-    case cosigned
-    case inclusion(seq: UInt64, size: UInt64?)
-    case consistency(old: UInt64, new: UInt64?)
-    case cosign(note: Bytes, witness: Bytes?)
-    case manifest(Bytes)
-
-    package init(_ arguments: Arguments) throws(Failure) {
-        try arguments.checkCount(.tree)
-        let (word, count) = (arguments[1], arguments.count)
-        func number(_ i: Int) throws(Failure) -> UInt64 {
-            guard let size = arguments[i].unsignedDecimal,
-                size <= UInt64(WireLimits.sequenceMax)
-            else {
-                throw Failure(.error, "'\(echo(arguments[i]))' is no event's number and no size")
-            }
-            return size
-        }
-        if word == "checkpoint", count == 2 {
-            self = .checkpoint
-        } else if word == "cosigned", count == 2 {
-            self = .cosigned
-        } else if word == "inclusion", count == 3 || count == 4 {
-            self = .inclusion(seq: try number(2), size: count == 4 ? try number(3) : nil)
-        } else if word == "consistency", count == 3 || count == 4 {
-            self = .consistency(old: try number(2), new: count == 4 ? try number(3) : nil)
-        } else if word == "cosign", count == 3 || count == 4 {
-            self = .cosign(note: arguments[2], witness: count == 4 ? arguments[3] : nil)
-        } else if word == "manifest", count == 3 {
-            self = .manifest(arguments[2])
-        } else {
-            throw Failure(
-                .error, "TREE does not take that: the syntax is \(Verb.tree.syntax)")
         }
     }
 }

@@ -42,6 +42,18 @@ extension ByteBuffer {
     package mutating func reply(nullFor version: ProtocolVersion) {
         append(version == .three ? "_\r\n" as StaticString : "$-1\r\n")
     }
+    /// `+TAIL from=7`: events follow, each a bulk string, until something else does.
+    package mutating func reply(tailingFrom seq: UInt64) {
+        append("+TAIL from=" as StaticString)
+        append(decimal: seq)
+        endLine()
+    }
+    /// `+TAILED next=9`: no more events; with which to go on another time.
+    package mutating func reply(tailedUpTo next: UInt64) {
+        append("+TAILED next=" as StaticString)
+        append(decimal: next)
+        endLine()
+    }
     /// Announces an array of `count` replies.
     package mutating func reply(array count: Int) { header("*", count) }
     /// Announces a map of `pairs` names and values: flat pairs to a RESP2 client.

@@ -3,7 +3,7 @@ import Events
 /// What a request may ask for; its first word, in any case.
 package enum Verb: UInt8, CaseIterable, Sendable {
     case reserve, check, extend, settle, release, charge
-    case append, get, list, usage, events, explain, tree, rollups, log, names, erase, personal
+    case append, get, list, usage, events, explain, tail, tree, rollups, log, names, erase, personal
     case info, hello, auth, ping, echo, select, quit, reset, client, command, config
 
     /// The verb as the syntax lines spell it.
@@ -21,6 +21,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case .usage: "USAGE"
         case .events: "EVENTS"
         case .explain: "EXPLAIN"
+        case .tail: "TAIL"
         case .tree: "TREE"
         case .rollups: "ROLLUPS"
         case .erase: "ERASE"
@@ -69,6 +70,7 @@ package enum Verb: UInt8, CaseIterable, Sendable {
         case 0x65_6761_7375: .usage
         case 0x7374_6E65_7665: .events
         case 0x6E_6961_6C70_7865: .explain
+        case 0x6C69_6174: .tail
         case 0x6565_7274: .tree
         case 0x73_7075_6C6C_6F72: .rollups
         case 0x65_7361_7265: .erase

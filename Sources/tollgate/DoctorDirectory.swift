@@ -34,6 +34,7 @@ extension Examination {
         lookAtRights(info)
         lookAtFileSystem()
         lookAtLock()
+        lookAtBackup()
         lookAtFiles(reads: reads)
     }
 
@@ -143,6 +144,34 @@ extension Examination {
             return Int32(fields[4])
         }
         return nil
+    }
+
+    private mutating func lookAtBackup() {
+        let found: BackupMarker?
+        do throws(JournalError) {
+            found = try BackupMarker.read(in: directory)
+        } catch {
+            return fail(
+                "backup", error.message, fix: "restore a backup into an empty directory")
+        }
+        guard let marker = found else { return }
+        let what = "of ledger \(marker.ledger) up to seq \(marker.seq), taken \(marker.taken)"
+        switch marker.stage {
+        case .backup:
+            warn(
+                "backup", "this is one, \(what)",
+                fix: "keep it as it is; 'tollgate restore' makes a directory of it that can serve")
+        case .restoring:
+            fail(
+                "backup", "a restore from one \(what), was ended in the middle",
+                fix: "say 'tollgate restore' again")
+        case .restored:
+            warn(
+                "backup", "restored from one \(what), and not served yet",
+                fix:
+                    "when the original has stopped for good, 'tollgate serve --from-backup' goes on"
+            )
+        }
     }
 
     private mutating func lookAtFiles(reads: Bool) {

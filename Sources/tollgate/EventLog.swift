@@ -1,6 +1,5 @@
 import ArgumentParser
 import Events
-import Glibc
 
 /// `tollgate events`
 struct EventLog: ParsableCommand {
@@ -14,7 +13,8 @@ struct EventLog: ParsableCommand {
               tollgate events --follow --json | jq .usd
 
             Without --from it starts with event 1, with --follow at the end of the log.
-            --json prints one event a line. Only what has reached the disk is shown.
+            --json prints one event a line. Only what has reached the disk is shown. --follow goes on
+            where it was when the daemon is lost, or has dropped this reader for being too slow.
             """
     )
     @OptionGroup var connection: ConnectionOptions
@@ -32,7 +32,6 @@ struct EventLog: ParsableCommand {
     var account: String?
 
     private static let pageEvents: Int64 = 1_000
-    private static let pollMicroseconds: UInt32 = 250_000
 
     func run() throws {
         if let to, follow {
@@ -46,25 +45,26 @@ struct EventLog: ParsableCommand {
                 throw CommandFailure(.usage, "--\(name) must be 1 or more")
             }
         }
+        if follow { return try followLog() }
         let client = try connection.connect()
-        var end = try durableSeq(client)
-        var next = from ?? last.map { max(end - $0 + 1, 1) } ?? (follow ? end + 1 : 1)
-        var left = limit ?? .max
-        while true {
-            left -= try show(next...max(next, min(end, to ?? end)), atMost: left, client, end: end)
-            Console.flush()
-            guard follow, left > 0 else { return }
-            next = max(next, end + 1)
-            // A wait rather than a subscription: the log is the queue, and its reader keeps its place.
-            repeat {
-                usleep(Self.pollMicroseconds)
-                end = try durableSeq(client)
-            } while end < next
-        }
+        let end = try durableSeq(client)
+        let next = from ?? last.map { max(end - $0 + 1, 1) } ?? 1
+        _ = try show(next...max(next, min(end, to ?? end)), atMost: limit ?? .max, client, end: end)
     }
 
-    /// The last event that EVENTS can show: only these are read, so that a filter that finds nothing
-    /// does not read the log again with every poll.
+    /// The daemon sends what comes; when it is lost, another connection goes on behind the last event.
+    private func followLog() throws(CommandFailure) {
+        let target = try connection.target()
+        var first = from
+        if let last { first = max(try durableSeq(Client(target)) - last + 1, 1) }
+        var filter: [String] = []
+        if let type { filter.append("type=\(type)") }
+        if let account { filter.append("account=\(account)") }
+        let log = try LiveLog(target, from: first, filter: filter)
+        try log.print(atMost: limit) { json ? $0.compact : EventLine.text($0) }
+    }
+
+    /// The last event that EVENTS can show.
     private func durableSeq(_ client: Client) throws(CommandFailure) -> Int64 {
         guard let seq = try client.info("durable_seq") else {
             throw CommandFailure(.protocolBroken, "the daemon's INFO has no durable_seq")

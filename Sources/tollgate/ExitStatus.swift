@@ -85,7 +85,7 @@ struct CommandFailure: Error {
         switch code {
         case "NOAUTH", "NOPERM", "WRONGPASS":
             self.init(.noPermission, "\(text) (\(code))")
-        case "READONLY", "TRYAGAIN", "LOADING", "UNAVAILABLE":
+        case "READONLY", "TRYAGAIN", "LOADING", "UNAVAILABLE", "SLOW":
             self.init(.tryAgain, "\(text) (\(code))")
         case "ERR": self.init(.failure, text)
         default: self.init(.failure, "\(text) (\(code))")

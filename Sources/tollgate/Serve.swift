@@ -35,6 +35,12 @@ struct Serve: ParsableCommand {
         help: ArgumentHelp(
             "A config file (JSON); default: DIR/tollgate.json if there is one.", valueName: "file"))
     var config: String?
+    @Flag(
+        help: """
+            Go on from a restored backup, in an epoch of its own: only once, and only when \
+            the original has stopped for good.
+            """)
+    var fromBackup = false
     @Option(help: ArgumentHelp("Size of the ring, in MiB (default: 64).", valueName: "n"))
     var ringMib: String?
     @Option(
@@ -107,6 +113,8 @@ struct Serve: ParsableCommand {
             configFile: config)
         var options = try Self.options(settings)
         options.makesRollupsAnew = reindex
+        // No setting: what stays in a file would be said for the next restored backup, too.
+        options.goesOnFromBackup = fromBackup
         let (logger, queue) = try Self.log(settings)
         // What ends us is told on stderr, too, and after all that came before it.
         defer { queue.finish() }

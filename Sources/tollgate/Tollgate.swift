@@ -32,12 +32,14 @@ struct Tollgate: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Serve.self, Call.self, Status.self, Doctor.self,
+            Serve.self, Call.self, Status.self, Doctor.self, BackupCommand.self,
+            RestoreCommand.self,
             Org.self, Team.self, Key.self,
             Apply.self, Export.self,
             Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
             Alias.self, Route.self, Operator.self,
-            Usage.self, Explain.self, EventLog.self, AuditCommand.self, Load.self, Demo.self,
+            Usage.self, Explain.self, EventLog.self, Monitor.self, Top.self, AuditCommand.self,
+            Load.self, Demo.self,
             Bench.self,
         ]
     )

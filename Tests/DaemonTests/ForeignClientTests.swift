@@ -57,6 +57,7 @@ extension ThroughTheSocket {
             #expect(try run(cli + ["-e", "FLUSHALL"], daemon.scratch).status == 1)
             #expect(try ask("COMMAND", "COUNT").allSatisfy(\.isNumber))
             #expect(try ask("INFO").contains("tollgate_version:"))
+            #expect(try ask("TAIL", "from=1") == "TAIL from=1")
             // Without a terminal it reads commands from its input, one a line.
             let many = (0..<200).map { "CHARGE \(key) \(model) in=1 out=1 id=cli\($0)" }.joined(
                 separator: "\n")

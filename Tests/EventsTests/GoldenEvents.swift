@@ -76,6 +76,12 @@ struct GoldenEvent: Sendable {
             "epoch.started", header(.epochStarted, 2, .none, .daemon, epoch: 1),
             #"{"version": "0.1.0"}"#),
         document(
+            "epoch.started from a backup", header(.epochStarted, 12, .none, .daemon, epoch: 1_044),
+            """
+            {"version": "0.1.0", "restored": {"seq": 11, \
+            "root": "tQJHcXbEs+k7OMjZag8fEWL5ZXW3Pk4ED25rHRtzpSg="}}
+            """),
+        document(
             "window.opened", header(.windowOpened, 3, org, .daemon),
             """
             {"account": "acme", "zone": "Europe/Berlin", "window": "day", \

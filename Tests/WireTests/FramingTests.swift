@@ -211,7 +211,7 @@ import Wire
                 #expect(text.withBytes { Verb($0) } == nil, "\(text)")
             }
         }
-        for text in ["", "A", "TAIL", "EXTENDS", "EXPLAINS", "GET\0", "SETTLERS"] {
+        for text in ["", "A", "TAILS", "EXTENDS", "EXPLAINS", "GET\0", "SETTLERS"] {
             #expect(text.withBytes { Verb($0) } == nil)
         }
     }

@@ -216,7 +216,20 @@ import Wire
         ("HELLO 3 AUTH relay", "ERR Syntax error in HELLO option 'AUTH'"),
         ("FOO a 'b c'", "ERR unknown command 'FOO', with args beginning with: 'a' 'b c' "),
         ("FOO", "ERR unknown command 'FOO', with args beginning with: "),
-        ("TAIL from=1", "ERR unknown command 'TAIL', with args beginning with: 'from=1' "),
+        ("TAIL", "ok"), ("tail from=7 account=acme denied", "ok"),
+        ("TAIL denied from=7", "ok"), ("TAIL type=hold.placed", "ok"),
+        (
+            "TAIL denied type=hold.refused",
+            "ERR TAIL takes type= or denied, not both: denied names its types"
+        ),
+        (
+            "TAIL denied denied",
+            "ERR 'denied' is given twice; the syntax is TAIL [from= type= account= denied]"
+        ),
+        (
+            "TAIL limit=1",
+            "ERR TAIL has no field limit=; the syntax is TAIL [from= type= account= denied]"
+        ),
     ]
     @Test(arguments: refusals)
     func `a request is taken, or its error names the fix`(line: String, expected: String) {

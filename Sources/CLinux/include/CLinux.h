@@ -68,6 +68,9 @@ int tg_name_thread(const char *_Nonnull name);
 /// Makes a file's range read as zeros and keeps its blocks allocated: FALLOC_FL_ZERO_RANGE.
 /// 0, or -1 with errno (EOPNOTSUPP where the filesystem cannot).
 int tg_zero_range(int descriptor, int64_t offset, int64_t count);
+/// Writes out a file's range that is in the page cache and waits for it: sync_file_range. It makes
+/// nothing durable, since it flushes no metadata. 0, or -1 with errno.
+int tg_write_out(int descriptor, int64_t offset, int64_t count);
 /// Maps `count` bytes of the page range in for writing at once (MADV_POPULATE_WRITE). 0, or -1 with
 /// errno (EINVAL before Linux 5.14).
 int tg_populate(void *_Nonnull base, size_t count);

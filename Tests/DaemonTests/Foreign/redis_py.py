@@ -83,6 +83,22 @@ def a_pipeline(client):
     check(all(words(reply)[0] == "RELEASED" for reply in pipe.execute()))
 
 
+def a_tail(client):
+    """As redis-py's own Monitor reads: a connection of its own, then replies without requests."""
+    connection = client.connection_pool.get_connection(*([] if MAJOR > 5 else ["TAIL"]))
+    connection.send_command("TAIL", "from=1")
+    check(text(connection.read_response()) == "TAIL from=1")
+    for seq in range(1, 6):
+        event = json.loads(connection.read_response())
+        check(event["seq"] == seq, event)
+    connection.send_command("PING")
+    reply = connection.read_response()
+    while not text(reply).startswith("TAILED next="):
+        reply = connection.read_response()
+    check(text(connection.read_response()) == "PONG", "the connection goes on")
+    client.connection_pool.release(connection)
+
+
 class Breaker(threading.Thread):
     """A proxy that cuts each of the first connections before their first answer comes back."""
 
@@ -138,6 +154,7 @@ for protocol in (2, 3):
         a_hold(connection)
         an_admin(connection)
         errors(connection)
+        a_tail(connection)
 a_pipeline(connect())
 a_broken_line()
 print("ok", redis.__version__)

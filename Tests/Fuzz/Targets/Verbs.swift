@@ -71,6 +71,7 @@ struct Verbs: ~Copyable {
         case .usage: _ = try UsageQuery(arguments)
         case .rollups: _ = try RollupsQuery(arguments)
         case .events: _ = try EventsQuery(arguments)
+        case .tail: _ = try TailQuery(arguments)
         case .erase: _ = try EraseRequest(arguments)
         case .personal: _ = try PersonalQuery(arguments)
         case .tree: _ = try TreeQuery(arguments)
@@ -162,6 +163,12 @@ private struct Asked {
                 add("limit", Int64(query.limit))
                 add("type", query.type?.name)
                 add("account", query.account)
+            case .tail:
+                let query = try TailQuery(arguments)
+                add("from", query.from.map { Int64($0) })
+                add("type", query.type?.name)
+                add("account", query.account)
+                if query.isDenied { fields.append(Array("denied".utf8)) }
             default: return nil
             }
         } catch {
