@@ -232,15 +232,19 @@ package struct DirectoryCheck {
                 ("root", report.root?.base64 ?? marker.root, marker.root),
             ] where found != said {
                 self.found(
-                    BackupMarker.fileName, "it says that the \(what) is \(said), and here it is \(found)",
-                    fix: "this is no backup any more, or its files are of different ones: use another")
+                    BackupMarker.fileName,
+                    "it says that the \(what) is \(said), and here it is \(found)",
+                    fix:
+                        "this is no backup any more, or its files are of different ones: use another"
+                )
             }
             // What was restored has been opened for writing since.
             guard marker.stage == .backup else { return }
             for file in marker.files where try !file.isWhole(in: request.directory) {
                 found(
                     file.name, "its SHA-256 is not the one in \(BackupMarker.fileName)",
-                    fix: "a byte of it was changed since the backup, perhaps one that nothing uses: use another "
+                    fix:
+                        "a byte of it was changed since the backup, perhaps one that nothing uses: use another "
                         + "backup, and check the disk (dmesg, smartctl)")
             }
         } catch {

@@ -46,7 +46,7 @@ package final class DirectoryLog: LogSource {
 extension DirectoryLog {
     /// Whether the tree that is kept beside the log is, or begins with, the one of this edge; nil where an older
     /// tollgate wrote last, which kept none.
-    func keepsTree(_ edge: TreeEdge) throws(JournalError) -> Bool? {
+    package func keepsTree(_ edge: TreeEdge) throws(JournalError) -> Bool? {
         do throws(JournalError) {
             return try inspection.readProjection(.tree) { rows, _ throws(LMDBError) in
                 let kept = try MerkleTree.edge(rows)

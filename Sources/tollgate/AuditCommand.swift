@@ -4,7 +4,7 @@ import ArgumentParser
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
-        abstract: "Replay the log; erase what it says of a person.",
+        abstract: "Replay and prove the log; erase what it says of a person.",
         discussion: """
             What reads the log reads a running daemon's through its socket, or with --dir that
             of a data directory or a copy of one, with or without a daemon.
@@ -12,9 +12,12 @@ struct AuditCommand: ParsableCommand {
             Examples:
               tollgate audit replay
               tollgate audit replay --dir /var/lib/tollgate
+              tollgate audit checkpoint --out saved.checkpoint
+              tollgate audit verify --checkpoint saved.checkpoint
+              tollgate audit tiles /var/www/tollgate-log
             """,
         subcommands: [
             AuditReplay.self, AuditCheckpoint.self, AuditProve.self, AuditConsistency.self,
-            AuditVerify.self, AuditCosign.self, AuditErase.self,
+            AuditVerify.self, AuditTiles.self, AuditCosign.self, AuditErase.self,
         ])
 }

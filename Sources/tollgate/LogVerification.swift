@@ -112,7 +112,10 @@ struct DirectoryVerification {
         _ log: LogOptions, _ keys: KeyOptions, _ checkpoints: [String], _ format: FormatOptions
     ) throws(CommandFailure) {
         try log.checkAlone()
-        let directory = log.directory ?? ""
+        let directory = CopyWork.withoutSlash(log.directory ?? "")
+        try CopyWork.checkReadable(
+            directory, holding: BackupFiles.journal,
+            missing: "name a data directory, a backup or a copy of one")
         do throws(AuditFailure) {
             let own = try DirectoryTree.verifierKey(in: directory)
             var trusted: TrustedKeys
