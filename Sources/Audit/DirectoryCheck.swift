@@ -74,7 +74,7 @@ package struct DirectoryCheck {
             log = try DirectoryLog(request.directory, everyPage: true)
         } catch {
             guard error.kind == .damaged else { throw error }
-            return found("journal/data.mdb", error.message, fix: Self.restore)
+            return locate(error)
         }
         report.ledger = log.ledgerID.description
         try readEvents(log, heads, watch)
@@ -135,7 +135,7 @@ package struct DirectoryCheck {
             }
         } catch {
             guard error.kind == .damaged else { throw error }
-            locate(error, log)
+            locate(error)
         }
         report.events = check.seq
         report.names = check.nameCount
@@ -151,9 +151,9 @@ package struct DirectoryCheck {
         lookAtTiles(tiles)
         if isWhole { compareEdge(log, check.edge) }
     }
-    private mutating func locate(_ failure: AuditFailure, _ log: DirectoryLog) {
+    private mutating func locate(_ failure: AuditFailure) {
         var place = failure.seq.map { "event \($0)" } ?? "journal/data.mdb"
-        if let at = failure.seq.flatMap({ log.inspection.place(of: $0) }) {
+        if let at = failure.seq.flatMap({ Inspection.place(of: $0, in: request.directory) }) {
             place += " (page \(at.page) of journal/data.mdb, from byte \(at.offset) on)"
         }
         found(place, failure.message, fix: Self.restore)

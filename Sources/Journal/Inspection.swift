@@ -56,16 +56,19 @@ package final class Inspection {
     /// Where an event stands in the journal's file.
     package struct Place {
         /// Of LMDB's pages, and the byte in the whole file.
-        package var page: UInt64
+        package var page: Int
         package var offset: Int
     }
-    /// Nil when what leads there is damaged, or when a daemon beside us has moved it meanwhile.
-    package func place(of seq: UInt64) -> Place? {
-        guard let place = try? findPlace(of: seq) else { return nil }
+    /// Nil when what leads there is damaged, or when a daemon beside us has moved it meanwhile. Of a directory and
+    /// not of an inspection, since one whose last event is damaged cannot be opened.
+    package static func place(of seq: UInt64, in directory: String) -> Place? {
+        guard let place = try? findPlace(of: seq, directory) else { return nil }
         return place
     }
-    private func findPlace(of seq: UInt64) throws(JournalError) -> Place? {
-        let file = try File(opening: path + "/journal/data.mdb", O_RDONLY)
+    private static func findPlace(
+        of seq: UInt64, _ directory: String
+    ) throws(JournalError) -> Place? {
+        let file = try File(opening: directory + "/journal/data.mdb", O_RDONLY)
         var check = try PageCheck(file.path)
         guard let row = try check.row(holding: seq) else { return nil }
         var frames = ByteBuffer(capacity: row.count)
@@ -77,7 +80,7 @@ package final class Inspection {
             else { break }
             at += frame.count
         }
-        return Place(page: row.page, offset: row.offset + at)
+        return Place(page: (row.offset + at) / row.pageBytes, offset: row.offset + at)
     }
 
     /// Hands out the events from `first` through `last` page by page, as `Journal.readPages` does; returns

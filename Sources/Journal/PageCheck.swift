@@ -190,7 +190,8 @@ struct PageCheck: ~Copyable {
             let (start, overflow) = Int(number).multipliedReportingOverflow(by: meta.pageBytes)
             guard !overflow else { return nil }
             return EventRow(
-                first: first, page: number, offset: start + within, count: node.valueCount)
+                first: first, offset: start + within, count: node.valueCount,
+                pageBytes: meta.pageBytes)
         }
         return nil
     }
@@ -236,10 +237,10 @@ struct PageCheck: ~Copyable {
 /// A row of events as it lies in the file.
 struct EventRow {
     var first: UInt64
-    var page: UInt64
     /// Of its first frame, in the file.
     var offset: Int
     var count: Int
+    var pageBytes: Int
 }
 
 extension PageCheck {

@@ -74,13 +74,11 @@ extension ThroughTheSocket {
                 }
             }
             // Late, in the place of a lapse, of a corrected lapse, and of a release.
-            for usd in ["0.5", "0"] {
+            for (n, (hold, usd)) in [(2, "0.5"), (3, "0.25"), (2, "0")].enumerated() {
                 _ = try client.append(
                     "charge.corrected",
-                    #"{"account":"\#(key)","charge":"\#(lapsing[2])","usd":"\#(usd)"}"#)
-                _ = try client.append(
-                    "charge.corrected",
-                    #"{"account":"\#(key)","charge":"\#(lapsing[3])","usd":"0.25"}"#)
+                    #"{"account":"\#(key)","charge":"\#(lapsing[hold])","usd":"\#(usd)","id":"\#(n)"}"#
+                )
             }
             for hold in [lapsing[0], lapsing[2], released] {
                 let reply = try client.ask("SETTLE \(hold) in=7 out=7")
