@@ -132,7 +132,7 @@ let package = Package(
                 "Audit", "Ledger", "Journal", "Events", "CLinux", "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            swiftSettings: strict),
+            exclude: ["Vectors"], swiftSettings: strict),
         // Through the socket of the built daemon.
         .testTarget(
             name: "DaemonTests",
@@ -153,7 +153,7 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
         // What the fuzzers check, and the same as a quick test over what they have kept.
         .target(
-            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal"],
+            name: "FuzzTargets", dependencies: ["Events", "Ledger", "Wire", "Journal", "Audit"],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Events"], path: "Tests/Fuzz/Replay",

@@ -101,13 +101,14 @@ package enum MerkleProof {
         return last == 0 && hash == root
     }
     /// From size 0 the convention is C2SP's: the empty proof shows it, and nothing else does, as long as the
-    /// old root is that of no leaf. (Others refuse to answer: everything begins with nothing.)
+    /// root of no leaves is what it must be. (Others refuse to answer: everything begins with nothing.)
     package static func extends(
         _ old: UInt64, _ oldRoot: TreeHash, to new: UInt64, _ newRoot: TreeHash, proof: [TreeHash]
     ) -> Bool {
         guard old <= new else { return false }
+        if old == 0, oldRoot != .ofNothing { return false }
         guard old < new else { return proof.isEmpty && oldRoot == newRoot }
-        guard old > 0 else { return proof.isEmpty && oldRoot == .ofNothing }
+        guard old > 0 else { return proof.isEmpty }
         var (place, last) = (old - 1, new - 1)
         while place & 1 == 1 {
             place >>= 1

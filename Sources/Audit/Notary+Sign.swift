@@ -84,59 +84,71 @@ extension Notary {
     package func inclusion(
         of seq: UInt64, size: UInt64?, in journal: Journal
     ) throws(AuditFailure) -> ProofText.Inclusion {
-        let note = try size == nil ? checkpoint(of: journal) : nil
-        let signed = try note.map { note throws(AuditFailure) in try TreeHead(parsing: note.text) }
-        let origin = status.origin
-        return try Notary.read(journal) { rows, end throws(LMDBError) in
-            let size = signed?.size ?? size ?? end
-            guard size <= end else { return .failure(Notary.beyond(size, end)) }
-            guard seq >= 1, seq <= size else { return .failure(Notary.beyond(seq, size)) }
-            var nodes = TreeNodes<LMDBError>()
-            let root = try MerkleTree.root(rows, of: size, &nodes)
-            let proof = try MerkleTree.inclusion(rows, of: seq, in: size, &nodes)
-            let leaf = try MerkleTree.leaf(rows, seq, size, &nodes)
-            guard MerkleProof.includes(leaf, at: seq - 1, in: size, root: root, proof: proof) else {
-                return .failure(Notary.unprovable)
+        let (hashes, checkpoint) = try prove(under: size, journal) {
+            rows, head, nodes throws(LMDBError) in
+            guard seq >= 1, seq <= head.size else {
+                return .failure(Notary.beyond(seq, head.size))
             }
-            let head = TreeHead(origin: origin, size: size, root: root)
-            return .success(
-                ProofText.Inclusion(
-                    index: seq - 1, hashes: proof, checkpoint: note?.note ?? head.text))
+            let proof = try MerkleTree.inclusion(rows, of: seq, in: head.size, &nodes)
+            let leaf = try MerkleTree.leaf(rows, seq, head.size, &nodes)
+            let isProven = MerkleProof.includes(
+                leaf, at: seq - 1, in: head.size, root: head.root, proof: proof)
+            return isProven ? .success(proof) : .failure(Notary.unprovable)
         }
+        return ProofText.Inclusion(index: seq - 1, hashes: hashes, checkpoint: checkpoint)
     }
     /// That the log of `new` events, all of them where it is nil, begins with the one of `old`.
     package func consistency(
         from old: UInt64, to new: UInt64?, in journal: Journal
     ) throws(AuditFailure) -> ProofText.Consistency {
-        let note = try new == nil ? checkpoint(of: journal) : nil
+        let (hashes, checkpoint) = try prove(under: new, journal) {
+            rows, head, nodes throws(LMDBError) in
+            guard old <= head.size else {
+                return .failure(
+                    new == nil ? Notary.beyond(old, head.size) : Notary.backwards(old, head.size))
+            }
+            let oldRoot = try MerkleTree.root(rows, of: old, &nodes)
+            let proof = try MerkleTree.consistency(rows, from: old, to: head.size, &nodes)
+            let isProven = MerkleProof.extends(
+                old, oldRoot, to: head.size, head.root, proof: proof)
+            return isProven ? .success(proof) : .failure(Notary.unprovable)
+        }
+        return ProofText.Consistency(old: old, hashes: hashes, checkpoint: checkpoint)
+    }
+
+    /// A proof, and the checkpoint that it is of: one that is signed now, or the head of the first `size`
+    /// events without a signature. The proof is checked before it is answered.
+    private func prove(
+        under size: UInt64?, _ journal: Journal,
+        _ proof: (borrowing ProjectionRows, TreeHead, inout TreeNodes<LMDBError>) throws(LMDBError)
+            -> Result<[TreeHash], AuditFailure>
+    ) throws(AuditFailure) -> (hashes: [TreeHash], checkpoint: String) {
+        let note = size == nil ? try checkpoint(of: journal) : nil
         let signed = try note.map { note throws(AuditFailure) in try TreeHead(parsing: note.text) }
         let origin = status.origin
         return try Notary.read(journal) { rows, end throws(LMDBError) in
-            let size = signed?.size ?? new ?? end
+            let size = signed?.size ?? size ?? end
             guard size <= end else { return .failure(Notary.beyond(size, end)) }
-            guard old <= size else {
-                return .failure(
-                    AuditFailure(
-                        .usage,
-                        "a log only grows: there is no proof from \(old) events to \(size); give the "
-                            + "smaller size first"))
-            }
             var nodes = TreeNodes<LMDBError>()
-            let oldRoot = try MerkleTree.root(rows, of: old, &nodes)
-            let root = try MerkleTree.root(rows, of: size, &nodes)
-            let proof = try MerkleTree.consistency(rows, from: old, to: size, &nodes)
-            guard MerkleProof.extends(old, oldRoot, to: size, root, proof: proof) else {
-                return .failure(Notary.unprovable)
+            let head: TreeHead
+            if let signed {
+                head = signed
+            } else {
+                let root = try MerkleTree.root(rows, of: size, &nodes)
+                head = TreeHead(origin: origin, size: size, root: root)
             }
-            let head = TreeHead(origin: origin, size: size, root: root)
-            return .success(
-                ProofText.Consistency(
-                    old: old, hashes: proof, checkpoint: note?.note ?? head.text))
+            return try proof(rows, head, &nodes).map { ($0, note?.note ?? head.text) }
         }
     }
 
     private static func beyond(_ seq: UInt64, _ end: UInt64) -> AuditFailure {
         AuditFailure(.usage, "event \(seq) is not in the log, which ends with \(end)")
+    }
+    private static func backwards(_ old: UInt64, _ new: UInt64) -> AuditFailure {
+        AuditFailure(
+            .usage,
+            "a log only grows: there is no proof from \(old) events to \(new); give the smaller size first"
+        )
     }
     private static var unprovable: AuditFailure {
         AuditFailure(

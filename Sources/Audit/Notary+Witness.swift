@@ -46,16 +46,17 @@ extension Notary {
     private static func checkpoint(
         in given: String, _ state: State, _ key: SigningKey
     ) throws(AuditFailure) -> SignedNote {
+        let note: SignedNote
         if given.hasPrefix("— ") {
-            guard var note = state.signed else {
+            guard var last = state.signed else {
                 throw AuditFailure(
-                    .usage,
-                    "no checkpoint has been signed yet: TREE checkpoint does that")
+                    .usage, "no checkpoint has been signed yet: TREE checkpoint does that")
             }
-            note.signatures += try SignedNote.signatures(parsing: given)
-            return note
+            last.signatures += try SignedNote.signatures(parsing: given)
+            note = last
+        } else {
+            note = try SignedNote(parsing: given)
         }
-        let note = try SignedNote(parsing: given)
         let head = try TreeHead(parsing: note.text)
         guard head.origin == key.name else {
             throw AuditFailure(

@@ -13,7 +13,7 @@ import Synchronization
 package final class Notary: Sendable {
     /// Why nothing is signed, or nil; what INFO shows.
     package struct Status: Sendable {
-        package var origin = ""
+        package var origin: String
         package var verifierKey = ""
         package var signedSize: UInt64 = 0
         package var cosignedSize: UInt64 = 0
@@ -35,7 +35,7 @@ package final class Notary: Sendable {
     package init(directory: String, ledger: LedgerID, rig: (any DiskRig)? = nil) {
         files = NotaryFiles(directory: directory, rig: rig)
         var state = State()
-        var status = Status()
+        var status = Status(origin: Notary.origin(of: ledger))
         do throws(AuditFailure) {
             try files.load(into: &state, origin: Notary.origin(of: ledger))
         } catch {
@@ -81,7 +81,7 @@ package final class Notary: Sendable {
 
 extension Notary.Status {
     fileprivate mutating func note(_ state: Notary.State) {
-        origin = state.key?.name ?? ""
+        origin = state.key?.name ?? origin
         verifierKey = state.key?.verifier.description ?? ""
         signedSize = state.signed.flatMap { try? TreeHead(parsing: $0.text) }?.size ?? 0
         cosignedSize = state.cosigned.flatMap { try? TreeHead(parsing: $0.text) }?.size ?? 0

@@ -17,12 +17,24 @@ struct NotaryFiles: Sendable {
 
     func load(into state: inout Notary.State, origin: String) throws(AuditFailure) {
         let known = try text(witnesses)?.split(separator: "\n") ?? []
-        for line in known { state.witnesses.append(try VerifierKey(parsing: String(line))) }
-        state.signed = try note(signed)
+        for line in known {
+            do throws(AuditFailure) {
+                state.witnesses.append(try VerifierKey(parsing: String(line)))
+            } catch {
+                throw damaged(witnesses, error, "move it away and name the witnesses again")
+            }
+        }
         state.cosigned = try note(cosigned)
+        // Where the last one is lost, what a witness has signed with us binds all the same.
+        state.signed = try note(signed) ?? state.cosigned
         let key = try loadKey(origin)
         // A key that was lost and made anew has signed nothing yet, but what the old one signed still binds.
-        if let note = state.signed { _ = try key.verifier.hasSigned(note) }
+        for (file, note) in [(signed, state.signed), (cosigned, state.cosigned)] {
+            guard let note else { continue }
+            do throws(AuditFailure) { _ = try key.verifier.hasSigned(note) } catch {
+                throw damaged(file, error)
+            }
+        }
         state.key = key
     }
     private func loadKey(_ origin: String) throws(AuditFailure) -> SigningKey {
@@ -58,9 +70,17 @@ struct NotaryFiles: Sendable {
             _ = try TreeHead(parsing: note.text)
             return note
         } catch {
-            throw AuditFailure(
-                .damaged, "\(file.path) is damaged (\(error.message)): restore it from a backup")
+            throw damaged(file, error)
         }
+    }
+    private func damaged(
+        _ file: WholeFile, _ why: AuditFailure,
+        _ remedy: String = "put back the checkpoint that was there, from whoever got it"
+    ) -> AuditFailure {
+        AuditFailure(
+            .damaged,
+            "\(file.path) is not what was written (\(why.message)): restore it from a backup, or \(remedy), "
+                + "and start again")
     }
     private func text(_ file: WholeFile) throws(AuditFailure) -> String? {
         do throws(JournalError) {

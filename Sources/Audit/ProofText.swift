@@ -88,7 +88,9 @@ extension ProofText {
     ) throws(AuditFailure) -> [TreeHash] {
         var hashes: [TreeHash] = []
         while let line = lines.popFirst() {
-            if line.isEmpty { return hashes }
+            // A last line that is empty only ends the one before it.
+            if line.isEmpty, !lines.isEmpty { return hashes }
+            if line.isEmpty { break }
             guard let hash = TreeHash(base64: line), hashes.count < hashesMax else {
                 throw AuditFailure(
                     .damaged, "the proof holds a line that is no hash: \(line.prefix(80))")

@@ -46,7 +46,9 @@ package struct VerifierKey: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether a name can stand in a note: not empty, no spaces, no plus sign.
     static func isName(_ name: some StringProtocol) -> Bool {
-        !name.isEmpty && !name.contains { $0.isWhitespace || $0 == "+" }
+        // By scalars: a mark behind a plus sign or a space makes another character of them, not another name.
+        !name.isEmpty
+            && !name.unicodeScalars.contains { $0.properties.isWhitespace || $0 == "+" }
     }
     static func bigEndian(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         bytes.reduce(0) { $0 << 8 | UInt32($1) }

@@ -18,6 +18,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case page
     /// What a ring still holds at the start.
     case ring
+    /// Signed notes, their keys, and proofs.
+    case note
     /// Requests to a furnished ledger: decided, folded, written down, folded again.
     case decide
 
@@ -31,6 +33,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .checkpoint: try Checkpoints.check(input)
         case .page: try Pages.check(input)
         case .ring: try Rings.check(input)
+        case .note: try Notes.check(input)
         case .decide: try Decisions.check(input)
         }
     }
@@ -45,6 +48,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .checkpoint: Checkpoints.seeds
         case .page: Pages.seeds
         case .ring: Rings.seeds
+        case .note: Notes.seeds
         case .decide: Decisions.seeds
         }
     }
