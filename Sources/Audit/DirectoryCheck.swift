@@ -80,7 +80,8 @@ package struct DirectoryCheck {
         try readEvents(log, heads, watch)
         lookAtMarker(log)
         lookAtNames(log)
-        lookAtBooks(log)
+        // They are held against the events, which must be whole for that.
+        if report.root != nil { lookAtBooks(log) }
         lookAtRing(log)
     }
     private mutating func found(_ place: String, _ flaw: String, fix: String) {
