@@ -84,6 +84,7 @@ let package = Package(
             name: "Simulation",
             dependencies: [
                 "Gate", "Events", "Ledger", "Journal", "Reports", "Audit", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
@@ -104,7 +105,7 @@ let package = Package(
         .executableTarget(
             name: "Faults",
             dependencies: [
-                "Gate", "Ledger", "Journal", "Events", "TestSupport",
+                "Gate", "Ledger", "Journal", "Audit", "Simulation", "Events", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -4,12 +4,14 @@ import Journal
 /// A log read from a data directory, or a copy of one, whether a daemon serves it or not.
 package final class DirectoryLog: LogSource {
     package let inspection: Inspection
+    private let path: String
     package var ledgerID: LedgerID { inspection.ledgerID }
     package var lastSeq: UInt64 { inspection.lastSeq }
 
     package init(_ inspection: Inspection) { self.inspection = inspection }
     /// - Parameter everyPage: see `Inspection`.
     package init(_ path: String, everyPage: Bool = false) throws(AuditFailure) {
+        self.path = path
         do throws(JournalError) {
             inspection = try Inspection(directory: path, everyPage: everyPage)
         } catch {
@@ -37,6 +39,38 @@ package final class DirectoryLog: LogSource {
     ) throws(AuditFailure) -> [(number: UInt32, name: String)] {
         do throws(JournalError) {
             return try inspection.names(kind, from: number, most: 1_000)
+        } catch {
+            throw AuditFailure(error)
+        }
+    }
+    /// The head of the tree as it lies there; nil where none covers the log.
+    package func treeHead() throws(AuditFailure) -> TreeHead? {
+        let edge: TreeEdge
+        do throws(JournalError) {
+            edge = try inspection.readProjection(.tree) { rows, _ throws(LMDBError) in
+                try MerkleTree.edge(rows)
+            }
+        } catch {
+            throw AuditFailure(error)
+        }
+        guard edge.size >= lastSeq, lastSeq > 0 else { return nil }
+        return TreeHead(origin: Notary.origin(of: ledgerID), size: edge.size, root: edge.root)
+    }
+    package func personalTexts(_ body: (PersonalText) -> Void) throws(AuditFailure) {
+        let names = LogNames(self)
+        do throws(JournalError) {
+            guard let file = try PersonalFile(reading: path, ledger: ledgerID) else { return }
+            try file.forEach { record in
+                guard record.state == .kept else { return true }
+                let org = record.org == .none ? nil : names.accountName(record.org)
+                // Of an org that came after the copy's last event no event can be either.
+                guard org != nil || record.org == .none else { return true }
+                body(
+                    PersonalText(
+                        org: org, field: record.field, commitment: record.commitment,
+                        text: record.text.string))
+                return true
+            }
         } catch {
             throw AuditFailure(error)
         }

@@ -22,6 +22,25 @@ package protocol LogSource: AnyObject {
     func names(
         _ kind: NameKind, from number: UInt32
     ) throws(AuditFailure) -> [(number: UInt32, name: String)]
+
+    /// Goes through what commitments in the log were made of, as far as that is kept.
+    func personalTexts(_ body: (PersonalText) -> Void) throws(AuditFailure)
+}
+
+/// What somebody said of a person, and what stands in the log in its place.
+package struct PersonalText {
+    /// The org whose people it is of; nil where the key was nobody's.
+    package var org: String?
+    package var field: PersonalField
+    package var commitment: Commitment
+    package var text: String
+
+    package init(org: String?, field: PersonalField, commitment: Commitment, text: String) {
+        self.org = org
+        self.field = field
+        self.commitment = commitment
+        self.text = text
+    }
 }
 
 /// Consecutive events, about a mebibyte of them, each verified.

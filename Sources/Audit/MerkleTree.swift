@@ -26,7 +26,19 @@ package final class MerkleTree: Projection, @unchecked Sendable {
     package func fold(
         _ events: EventPage, into rows: borrowing ProjectionRows
     ) throws(LMDBError) {
+        #if TOLLGATE_PLANTED_BUGS
+        var events = events
+        var others = events.events
+        if PlantedBug.current == .treeSkipsEvents, events.count > 1, let first = others.next() {
+            let frames = events.frames.slice(EventPage.gap + first.count, events.frames.count)
+            events = EventPage(
+                firstSeq: events.firstSeq + 1, count: events.count - 1, frames: frames)
+        }
+        #endif
         try builder.append(events.events) { tile throws(LMDBError) in
+            #if TOLLGATE_PLANTED_BUGS
+            if PlantedBug.current == .treeLosesTiles { return }
+            #endif
             row.removeAll()
             MerkleTree.appendKey(level: tile.level, index: tile.index, to: &row)
             let key = row.count

@@ -38,6 +38,12 @@ extension Notary {
             return withCosignatures(note, state)
         }
         let note = SignedNote(text: head.text, signatures: [try key.sign(head.text)])
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .signsBeforeKeeping {
+            state.signed = note
+            return note
+        }
+        #endif
         // Before anybody sees it: a daemon that forgets what it signed could sign something else.
         try store.write(signed: note)
         state.signed = note

@@ -40,7 +40,7 @@ package struct Replayer: ~Copyable {
                     return false
                 }
             } catch {
-                throw doesNotFold(error)
+                throw .doesNotFold(replay.seq + 1, error)
             }
             guard tick(replay.seq) else { return false }
         }
@@ -58,12 +58,6 @@ package struct Replayer: ~Copyable {
         }
         return batch.page
     }
-    private func doesNotFold(_ error: EventError) -> AuditFailure {
-        AuditFailure(
-            .damaged,
-            "event \(replay.seq + 1) does not follow from the events before it: \(error.explanation). "
-                + "The log was changed, or another version of tollgate wrote it")
-    }
 
     // MARK: Books
 
@@ -73,6 +67,11 @@ package struct Replayer: ~Copyable {
     package func compare(
         usage answer: String, of path: String, at now: Instant
     ) throws(AuditFailure) -> (answered: String, derived: String)? {
+        let derived = try usage(of: path, at: now)
+        return derived == answer ? nil : (answer, derived)
+    }
+    /// What `USAGE` would have answered at the event that was folded last.
+    package func usage(of path: String, at now: Instant) throws(AuditFailure) -> String {
         var json = ByteBuffer(capacity: 2_048)
         do throws(Failure) {
             try path.withBytes { (path) throws(Failure) in
@@ -83,8 +82,7 @@ package struct Replayer: ~Copyable {
         } catch {
             throw AuditFailure(.damaged, error.text)
         }
-        let derived = json.string
-        return derived == answer ? nil : (answer, derived)
+        return json.string
     }
     /// Whether a checkpoint holds the book as it is now; nil for one of another version.
     package func isSame(as checkpoint: Checkpoint) -> Bool? {
@@ -99,5 +97,15 @@ package struct Replayer: ~Copyable {
                 book.path(of: AccountNumber(UInt32($0)))!.string
             }
         }
+    }
+}
+
+extension AuditFailure {
+    /// - Parameter seq: of the event that the fold came to.
+    package static func doesNotFold(_ seq: UInt64, _ error: EventError) -> AuditFailure {
+        AuditFailure(
+            .damaged,
+            "event \(seq) does not follow from the events before it: \(error.explanation). "
+                + "The log was changed, or another version of tollgate wrote it")
     }
 }

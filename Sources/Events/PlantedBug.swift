@@ -28,6 +28,22 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case forgetsCountedRefusals
     /// A repeated reserve with the same id holds again.
     case holdsAgain
+    /// What is folded beside the log goes on, after a commit that failed, from what it remembers.
+    case projectionsKeepFailedCommits
+    /// The tree's edge goes on, and its full tiles are not written.
+    case treeLosesTiles
+    /// The tree leaves an event out where a batch has several.
+    case treeSkipsEvents
+    /// Some rows of the roll-ups are not written at the end of a segment.
+    case rollupsLoseRows
+    /// Refusals that are only counted are missing from the roll-ups.
+    case rollupsSkipCountedRefusals
+    /// A corrected charge is still billed what it was billed before.
+    case rollupsKeepOldBills
+    /// A refusal is logged for another reason than the one that was decided.
+    case logsAnotherReason
+    /// A checkpoint is told before it is kept.
+    case signsBeforeKeeping
 
     /// The one that is planted now. Set before anything runs.
     nonisolated(unsafe) package static var current: PlantedBug?

@@ -17,7 +17,7 @@ package final class SteppedDaemon {
     private var follower: Follower
     private var names: NameCache
     private let readers: Readers
-    private let journal: Journal
+    package let journal: Journal
 
     /// Opens the directory and begins an epoch, as `Daemon.run` does.
     package init(
@@ -95,6 +95,8 @@ package final class SteppedDaemon {
     // MARK: What can be seen
 
     package var seq: UInt64 { loop.machine.book.seq }
+    /// The time of the last event, or of the last turn.
+    package var now: Instant { loop.machine.now }
     package var epoch: UInt32 { loop.machine.book.epoch }
     package var digest: Hash128 { loop.machine.book.digest() }
     package var openHolds: Int { loop.machine.book.openHolds }
@@ -115,6 +117,8 @@ package final class SteppedDaemon {
     ) throws(JournalError) {
         try journal.read(from: first, body)
     }
+    /// Of who signs what the log says of itself.
+    package var signing: Notary.Status { readers.notary.status }
     /// What can still be told.
     package func keptCommitments() throws(JournalError) -> Set<Commitment> {
         var kept: Set<Commitment> = []

@@ -52,7 +52,8 @@ package final class Journal: Sendable {
         var notes = found.notes
         personal = try PersonalFile(
             directory.personal, ledger: log.ledgerID, disk: disk, notes: &notes)
-        // Before the ring's events, which name what it holds.
+        // Before the ring's events, which name what it holds, and what it holds no more.
+        try personal.erase(toldBy: found.frames.bytes)
         try personal.sync()
         try Journal.append(found.frames.bytes, to: log, options, &end)
         let ring = try Ring(

@@ -198,6 +198,9 @@ extension Log {
         let resumes = !projectionsAreCurrent
         // Until this transaction is there, what they remember may never have been.
         projectionsAreCurrent = false
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .projectionsKeepFailedCommits { projectionsAreCurrent = true }
+        #endif
         for projection in projections {
             let rows = txn.rows(of: projection.table)
             if resumes {

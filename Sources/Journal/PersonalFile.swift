@@ -89,6 +89,44 @@ package final class PersonalFile: Sendable {
         isDirty.store(true, ordering: .sequentiallyConsistent)
     }
 
+    /// Erases again what events of the ring say is erased: a power cut may have left them there and taken the
+    /// erasing, which nobody had made durable yet.
+    func erase(toldBy frames: Bytes) throws(JournalError) {
+        var told: [Commitment: (epoch: UInt32, seq: UInt64)] = [:]
+        var at = 0
+        while at < frames.count,
+            let frame = Frame(frames.base.unsafelyUnwrapped + at, count: frames.count - at)
+        {
+            at += frame.count
+            guard frame.rawType == EventType.personalErased.rawValue,
+                let event = try? StoredEvent(frame.event),
+                let document = try? DocumentEvent(event)
+            else { continue }
+            for text in (try? JSON(parsing: document.json))?["commitments"]?.array ?? [] {
+                guard let found = text.string?.withBytes({ Commitment($0) }) else { continue }
+                told[found] = (event.header.epoch, event.header.seq)
+            }
+        }
+        guard !told.isEmpty else { return }
+        var left: [(offset: Int, commitment: Commitment, PersonalField, AccountNumber, Int)] = []
+        try forEach { record in
+            if record.state == .kept, told[record.commitment] != nil {
+                left.append(
+                    (
+                        record.offset, record.commitment, record.field, record.org,
+                        record.text.count
+                    ))
+            }
+            return true
+        }
+        for (offset, commitment, field, org, count) in left {
+            let event = told[commitment]!
+            try erase(
+                at: offset, commitment, field, of: org, textBytes: count, epoch: event.epoch,
+                seq: event.seq)
+        }
+    }
+
     // MARK: The committer's side
 
     /// Makes durable what has been written, if anything has.

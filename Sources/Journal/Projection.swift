@@ -40,11 +40,19 @@ package struct ProjectionRows: ~Copyable {
     private let txn: OpaquePointer
     private let table: MDB_dbi
     private let databases: [MDB_dbi]
+    /// Of `replace`, once it has been asked: where it was last.
+    private let cursor: UnsafeMutablePointer<OpaquePointer?>
 
     init(_ txn: OpaquePointer, _ databases: [MDB_dbi], _ table: ProjectionTable) {
         self.txn = txn
         self.databases = databases
         self.table = databases[table.database.rawValue]
+        cursor = .allocate(capacity: 1)
+        cursor.initialize(to: nil)
+    }
+    deinit {
+        if let opened = cursor.pointee { mdb_cursor_close(opened) }
+        cursor.deallocate()
     }
 
     /// Valid until the next `put` or `remove`.
@@ -56,6 +64,27 @@ package struct ProjectionRows: ~Copyable {
         var key = MDB_val(key)
         var value = MDB_val(value)
         let code = mdb_put(txn, table, &key, &value, 0)
+        guard code == 0 else { throw LMDBError(code: code, action: "writing a projection") }
+    }
+    /// Puts a row in the place of the one that has its key: what `make` says when it is handed that one's value,
+    /// or nil where there is none. Of many rows in the order of their keys each is found beside the one before.
+    package func replace(
+        _ key: Bytes, _ make: (Bytes?) -> Bytes
+    ) throws(LMDBError) {
+        if cursor.pointee == nil {
+            let code = mdb_cursor_open(txn, table, cursor)
+            guard code == 0 else { throw LMDBError(code: code, action: "writing a projection") }
+        }
+        var name = MDB_val(key)
+        var value = MDB_val()
+        let found = mdb_cursor_get(cursor.pointee, &name, &value, MDB_SET)
+        guard found == 0 || found == MDB_NOTFOUND else {
+            throw LMDBError(code: found, action: "reading a projection")
+        }
+        value = MDB_val(make(found == 0 ? Bytes(value) : nil))
+        name = MDB_val(key)
+        let code = mdb_cursor_put(
+            cursor.pointee, &name, &value, found == 0 ? UInt32(MDB_CURRENT) : 0)
         guard code == 0 else { throw LMDBError(code: code, action: "writing a projection") }
     }
     /// Whether there was such a row.
@@ -143,6 +172,15 @@ package struct ProjectionRows: ~Copyable {
             next = page.lastSeq + 1
             guard try body(page) else { return }
         }
+    }
+    /// What the table takes of the journal's file, and what the events do.
+    package var bytes: Int { bytes(of: table) }
+    package var eventBytes: Int { bytes(of: databases[Database.events.rawValue]) }
+    private func bytes(of database: MDB_dbi) -> Int {
+        var stat = MDB_stat()
+        mdb_stat(txn, database, &stat)
+        let pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages
+        return pages * Int(stat.ms_psize)
     }
     /// What an event's number for an account, a model or an operator stands for.
     package func name(_ kind: NameKind, _ number: UInt32) throws(LMDBError) -> String? {

@@ -69,6 +69,21 @@ extension Book {
         moveSpent(
             by: difference, accounts.chain(ofKey: key), placed: placed, seq: seq, at: header.time)
     }
+    /// Takes back money and tokens of a charge that counts for nothing any more, and leaves no word of it:
+    /// for books beside the log. False for one that is not remembered.
+    mutating func takeBack(_ charge: HoldName, at now: Instant) -> Bool {
+        guard let slot = holds.find(charge: charge) else { return false }
+        let row = holds.row(slot)
+        let (usd, tokens) = (row.pointee.spentUSD, row.pointee.spentTokens)
+        let chain = accounts.chain(ofKey: row.pointee.key)
+        rebill(row, chain.orgRow, usd: 0)
+        row.pointee.spentUSD = 0
+        row.pointee.spentTokens = 0
+        moveSpent(
+            by: -usd, tokens: -tokens, chain, placed: Instant(nanoseconds: row.pointee.placedAt),
+            seq: row.pointee.seq, at: now)
+        return true
+    }
     /// Whether a hold's name was settled that the log had not given out.
     func isForeign(_ row: UnsafeMutablePointer<HoldRow>) -> Bool {
         row.pointee.state == .settled && row.pointee.until == 0
@@ -79,7 +94,8 @@ extension Book {
     ///
     /// - Parameter seq: of the event that placed it; nil where the minute cannot hold it any more.
     private mutating func moveSpent(
-        by difference: Int64, _ chain: AccountChain, placed: Instant, seq: UInt64?, at now: Instant
+        by difference: Int64, tokens: Int64 = 0, _ chain: AccountChain, placed: Instant,
+        seq: UInt64?, at now: Instant
     ) {
         let windows = chain.orgRow.pointee.windows(holding: placed.nanoseconds)
         let ordinals = chain.orgRow.pointee.ordinals
@@ -87,14 +103,14 @@ extension Book {
             let account = chain[i]
             account.pointee.usage.roll(to: ordinals)
             account.pointee.usage.replace(
-                heldUSD: 0, heldTokens: 0, usd: difference, tokens: 0, in: windows)
+                heldUSD: 0, heldTokens: 0, usd: difference, tokens: tokens, in: windows)
             guard let seq, account.pointee.minute != .max else { continue }
             let ring = accounts.minutes.pointer(account.pointee.minute)
             ring.pointee.advance(to: now.second)
             // A minute that is recorded only since then does not hold it.
             guard seq > ring.pointee.sinceSeq else { continue }
             ring.pointee.add(
-                usd: difference, tokens: 0, requests: 0, at: placed.second,
+                usd: difference, tokens: tokens, requests: 0, at: placed.second,
                 bucket: MinuteRing.bucket(placed.second))
         }
     }
@@ -108,9 +124,12 @@ extension Book {
         for window in [Window.hour, .day, .week, .month, .total] {
             let cell = WindowCell.index(window)
             if cell != WindowCell.total {
-                guard chain.orgRow.pointee.isOpen(cell, at: now),
-                    placed.nanoseconds >= chain.orgRow.pointee.start[cell]
-                else { continue }
+                guard chain.orgRow.pointee.isOpen(cell, at: now) else {
+                    // What counted in the window that is to be opened would have opened it.
+                    if placed.nanoseconds >= chain.orgRow.pointee.end[cell] { return false }
+                    continue
+                }
+                guard placed.nanoseconds >= chain.orgRow.pointee.start[cell] else { continue }
             }
             // The key's counters are the smallest of the three.
             let used = taken(chain.key, chain.orgRow, LimitKind(.usd, window), at: now).used

@@ -111,7 +111,7 @@ struct PlacedHold: BitwiseCopyable {
 }
 
 /// A caller's id, hashed together with its key and the kind of verb.
-struct IDHash: BitwiseCopyable, Equatable {
+struct IDHash: BitwiseCopyable, Hashable {
     enum Kind: UInt64 {
         case hold = 0x484F
         case charge = 0x4348

@@ -339,6 +339,12 @@ extension Machine {
             return
         }
         guard floods.shouldLog(key: asked.key, denial.reason, at: now.second) else { return }
+        #if TOLLGATE_PLANTED_BUGS
+        var denial = denial
+        if PlantedBug.current == .logsAnotherReason, denial.reason == .budgetExhausted {
+            denial.reason = .tokensExhausted
+        }
+        #endif
         if asked.key != .max { openWindows(book.accounts.chain(ofKey: asked.key).orgRow) }
         let event = refused(denial, request, asked, tier: tier, extras(of: asked))
         event.encode(into: &outbox)

@@ -134,7 +134,7 @@ package struct Machine: ~Copyable {
         }
     }
 
-    private mutating func lapse(_ slot: UInt32) {
+    mutating func lapse(_ slot: UInt32) {
         let row = book.holds.row(slot)
         let chain = book.accounts.chain(ofKey: row.pointee.key)
         let (tokens, usd) = book.lapseCharge(row, chain)

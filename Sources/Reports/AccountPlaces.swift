@@ -46,7 +46,7 @@ struct AccountPlaces: ~Copyable {
     }
 }
 
-/// An org's clock: the hour and the day that the latest event fell into.
+/// An org's clock: the hour and the day that the latest event fell into; and since when its terms hold.
 struct OrgPlace {
     static let minuteNanoseconds: Int64 = 60_000_000_000
     static let hourNanoseconds: Int64 = 60 * minuteNanoseconds
@@ -60,6 +60,8 @@ struct OrgPlace {
     /// In minutes since 1970.
     var hour: UInt32 = 0
     var day: UInt32 = 0
+    /// The event that last set what the org is billed by; 0 for none, `.max` while that was not looked up.
+    var termsSeq: UInt64 = .max
 
     init(account: UInt32) { self.account = account }
 }

@@ -33,7 +33,41 @@ package struct RollupCounts: Sendable, Equatable {
         for item in other.tagged { add(item.value, under: item.tag) }
     }
     mutating func add(_ cells: UnsafePointer<Int64>) {
-        for i in 0..<RollupField.count { fields[i] &+= cells[i] }
+        fields.withUnsafeMutableBufferPointer { fields in
+            for i in 0..<RollupField.count { fields[i] &+= cells[i] }
+        }
+    }
+    /// Adds entries in the order of their tags, each tag once.
+    mutating func add(inOrder items: ArraySlice<RollupSegment.Tagged>) {
+        guard !items.isEmpty else { return }
+        items.withUnsafeBufferPointer { items in
+            var old = 0
+            var new = 0
+            for item in items {
+                while old < tagged.count, tagged[old].tag.raw < item.tag { old += 1 }
+                if old == tagged.count || tagged[old].tag.raw != item.tag { new += 1 }
+            }
+            old = tagged.count - 1
+            for _ in 0..<new { tagged.append(Tagged(tag: RollupTag(raw: 0), value: 0)) }
+            tagged.withUnsafeMutableBufferPointer { tagged in
+                // From behind, so that each entry moves once, to where it stays.
+                var at = tagged.count - 1
+                for item in items.reversed() {
+                    while old >= 0, tagged[old].tag.raw > item.tag {
+                        tagged[at] = tagged[old]
+                        old -= 1
+                        at -= 1
+                    }
+                    var entry = Tagged(tag: RollupTag(raw: item.tag), value: item.value)
+                    if old >= 0, tagged[old].tag == entry.tag {
+                        entry.value &+= tagged[old].value
+                        old -= 1
+                    }
+                    tagged[at] = entry
+                    at -= 1
+                }
+            }
+        }
     }
     package mutating func removeAll() {
         for i in 0..<RollupField.count { fields[i] = 0 }
@@ -63,34 +97,71 @@ extension RollupCounts {
         }
         return histogram
     }
-    /// The fields in which two rows differ; empty when they are the same.
+    enum Part: Equatable {
+        case field(RollupField)
+        case tag(RollupTag)
+    }
+    /// The parts in which two rows differ; empty when they say the same.
+    func differing(from other: RollupCounts) -> [Part] {
+        let tags = Set(tagged.map(\.tag)).union(other.tagged.map(\.tag)).sorted()
+        return RollupField.allCases.filter { self[$0] != other[$0] }.map { .field($0) }
+            + tags.filter { self[$0] != other[$0] }.map { .tag($0) }
+    }
+    /// The same in words.
     package func differences(from other: RollupCounts) -> [String] {
-        var found: [String] = []
-        for field in RollupField.allCases where self[field] != other[field] {
-            found.append("\(field.name) \(self[field]) and \(other[field])")
+        differing(from: other).map { "\(text(of: $0)) and \(other.amount(of: $0))" }
+    }
+    /// `usd 1.5`, `refused as budget_exhausted 3`
+    func text(of part: Part) -> String {
+        switch part {
+        case .field(let field): "\(field.name) \(amount(of: part))"
+        case .tag(let tag): "\(tag.words) \(amount(of: part))"
         }
-        for tag in Set(tagged.map(\.tag)).union(other.tagged.map(\.tag)).sorted()
-        where self[tag] != other[tag] {
-            found.append("entry \(tag.raw) \(self[tag]) and \(other[tag])")
+    }
+    private func amount(of part: Part) -> String {
+        switch part {
+        case .field(let field):
+            field.isMoney ? "\(Nanodollars(self[field]))" : "\(self[field])"
+        case .tag(let tag): tag.currency == nil ? "\(self[tag])" : "\(Nanodollars(self[tag]))"
         }
-        return found
+    }
+}
+
+extension RollupTag {
+    fileprivate var words: String {
+        if let refusal { return "refused as \(refusal.name)" }
+        if let latencyBucket {
+            return "calls from \(LatencyHistogram.lowest(of: latencyBucket)) ms on"
+        }
+        return currency.map { "billed in \($0.name)" } ?? "entry \(raw)"
     }
 }
 
 // A row's value, as `schemas/rollups.md` has it.
 extension RollupCounts {
     func encode(into buffer: inout ByteBuffer) {
-        var present: UInt64 = 0
-        for i in 0..<RollupField.count where fields[i] != 0 { present |= 1 << UInt64(i) }
-        buffer.append(varint: present)
-        for i in 0..<RollupField.count where fields[i] != 0 { buffer.append(zigzag: fields[i]) }
-        let count = tagged.count { $0.value != 0 }
-        buffer.append(varint: UInt64(count))
-        var before: UInt32 = 0
-        for item in tagged where item.value != 0 {
-            buffer.append(varint: UInt64(item.tag.raw &- before))
-            buffer.append(zigzag: item.value)
-            before = item.tag.raw
+        // Room for all of it at once: rows are written by the thousand.
+        let most = (2 + fields.count + 2 * tagged.count) * Varint.bytesMax
+        _ = buffer.appendUninitialized(most) { start in
+            var at = start
+            var present: UInt64 = 0
+            fields.withUnsafeBufferPointer { fields in
+                for i in fields.indices where fields[i] != 0 { present |= 1 << UInt64(i) }
+                Varint.write(present, to: &at)
+                for field in fields where field != 0 { Varint.write(zigzag: field, to: &at) }
+            }
+            tagged.withUnsafeBufferPointer { tagged in
+                var count: UInt64 = 0
+                for item in tagged where item.value != 0 { count += 1 }
+                Varint.write(count, to: &at)
+                var before: UInt32 = 0
+                for item in tagged where item.value != 0 {
+                    Varint.write(UInt64(item.tag.raw &- before), to: &at)
+                    Varint.write(zigzag: item.value, to: &at)
+                    before = item.tag.raw
+                }
+            }
+            return at - start
         }
     }
     /// Adds a stored row; false when it is none.
@@ -112,26 +183,35 @@ extension RollupCounts {
                 let next = UInt32(exactly: UInt64(tag) &+ step), next > tag
             else { return false }
             tag = next
-            add(value, under: RollupTag(raw: tag))
+            if tagged.last.map({ $0.tag.raw < tag }) ?? true {
+                tagged.append(Tagged(tag: RollupTag(raw: tag), value: value))
+            } else {
+                add(value, under: RollupTag(raw: tag))
+            }
         }
         return !reader.failed && reader.remaining == 0
     }
 }
 
-extension ByteBuffer {
-    /// Seven bits a byte, the lowest first; the top bit says that more follow.
-    mutating func append(varint value: UInt64) {
-        reserve(10)
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+private enum Varint {
+    static let bytesMax = 10
+
+    @inline(__always)
+    static func write(_ value: UInt64, to at: inout UnsafeMutableRawPointer) {
         var rest = value
         while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            at.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
+            at += 1
             rest >>= 7
         }
-        append(UInt8(truncatingIfNeeded: rest))
+        at.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+        at += 1
     }
     /// Small numbers of either sign become small numbers.
-    mutating func append(zigzag value: Int64) {
-        append(varint: UInt64(bitPattern: value << 1 ^ value >> 63))
+    @inline(__always)
+    static func write(zigzag value: Int64, to at: inout UnsafeMutableRawPointer) {
+        write(UInt64(bitPattern: value << 1 ^ value >> 63), to: &at)
     }
 }
 

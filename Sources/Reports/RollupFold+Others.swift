@@ -62,6 +62,9 @@ extension RollupFold {
     private mutating func count<Table: RollupTable & ~Copyable>(
         _ summed: RefusalsSummed, _ table: borrowing Table
     ) throws(LMDBError) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .rollupsSkipCountedRefusals { return }
+        #endif
         var placing = Placing.none
         placing.seq = summed.header.seq
         try locate(
@@ -215,12 +218,16 @@ extension RollupFold {
         if let before {
             old = Extras.Billed(amount: Nanodollars(before.billed), currency: before.currency)
         } else {
-            old = try billed(was, like: corrected, org: places.orgs[Int(at.org)].account, table)
+            old = try billed(
+                was, isBilled: corrected.billed != nil, org: at.org, at: at.seq, table)
         }
         let new = corrected.billed ?? Extras.Billed(amount: corrected.usd, currency: .usd)
         add(1, to: .corrected, rows)
         add(corrected.usd.raw &- was.raw, to: .usd, rows)
         if before?.isLapse == true { add(corrected.usd.raw &- was.raw, to: .lapsedUSD, rows) }
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .rollupsKeepOldBills { bill(old.amount.raw, old.currency, rows) }
+        #endif
         bill(0 &- old.amount.raw, old.currency, rows)
         bill(new.amount.raw, new.currency, rows)
         var standing = before ?? Standing()
@@ -259,29 +266,57 @@ extension RollupFold {
         row.append(int64: set.markup)
         row.append(int64: set.rate)
         set.currency.append(to: &row)
+        row.append(uint64: event.header.seq)
         sides.put(key, row.bytes)
+        let org = places.number(ofOrg: event.header.account.raw)
+        places.pointer(org).pointee.termsSeq = event.header.seq
     }
-    /// What a charge was billed before it was corrected for the first time: by the latest terms that bill
-    /// what the correction was billed.
+    /// After a settlement was billed: what it was billed, where the terms have changed since its hold was
+    /// placed. Of all others the terms at the placing say it.
+    @inline(never)
+    mutating func noteBilled<Table: RollupTable & ~Copyable>(
+        _ billed: Extras.Billed, usd: Int64, _ hold: HoldName, org: UInt32, _ table: borrowing Table
+    ) throws(LMDBError) {
+        if places.orgs[Int(org)].termsSeq == .max {
+            var last: UInt64 = 0
+            try forEachTerms(org, table) { last = $1 }
+            places.pointer(org).pointee.termsSeq = last
+        }
+        guard places.orgs[Int(org)].termsSeq > hold.seq else { return }
+        var standing = Standing()
+        standing.usd = usd
+        standing.billed = billed.amount.raw
+        standing.currency = billed.currency
+        note(standing, of: hold)
+    }
+    /// What a charge was billed before it was corrected for the first time, if nothing is noted of that.
+    ///
+    /// - Parameter seq: the event that placed or recorded it.
     private mutating func billed<Table: RollupTable & ~Copyable>(
-        _ was: Nanodollars, like corrected: ChargeCorrected, org: UInt32, _ table: borrowing Table
+        _ was: Nanodollars, isBilled: Bool, org: UInt32, at seq: UInt64, _ table: borrowing Table
     ) throws(LMDBError) -> Extras.Billed {
         var found = Extras.Billed(amount: was, currency: .usd)
-        guard let now = corrected.billed else { return found }
-        try sides.value(SideRows.key(.terms, org), table, &foundDamage) {
+        guard isBilled else { return found }
+        try forEachTerms(org, table) { terms, since in
+            guard since < seq, let amount = terms.bill(was.raw) else { return }
+            found = Extras.Billed(amount: Nanodollars(amount), currency: terms.currency)
+        }
+        return found
+    }
+    /// The terms of an org, and the event that set each, in that order.
+    private mutating func forEachTerms<Table: RollupTable & ~Copyable>(
+        _ org: UInt32, _ table: borrowing Table, _ body: (BillingTerms, UInt64) -> Void
+    ) throws(LMDBError) {
+        let key = SideRows.key(.terms, places.orgs[Int(org)].account)
+        try sides.value(key, table, &foundDamage) {
             var reader = ByteReader($0)
-            while reader.remaining >= 19 {
+            while reader.remaining >= 27 {
                 let terms = BillingTerms(
                     markup: reader.int64(), rate: reader.int64(),
                     currency: Currency(reader.bytes(3)) ?? .usd)
-                guard terms.currency == now.currency,
-                    terms.bill(corrected.usd.raw) == now.amount.raw,
-                    let amount = terms.bill(was.raw)
-                else { continue }
-                found = Extras.Billed(amount: Nanodollars(amount), currency: now.currency)
+                body(terms, reader.uint64())
             }
         }
-        return found
     }
 
     // MARK: The tree and its clocks

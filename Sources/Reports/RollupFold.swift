@@ -104,6 +104,9 @@ package struct RollupFold: ~Copyable {
         if event.flags & Extras.flag != 0 {
             billed = (try? Extras(bytes.slice(85, bytes.count)))?.billed
         }
+        if let billed {
+            try noteBilled(billed, usd: event.usd, hold, org: placing.pointee.org, table)
+        }
         let rows = rows(placing, tier)
         let usage = event.usage
         count(

@@ -33,6 +33,17 @@ struct RollupKey: Hashable {
     var middle: UInt32 { UInt32(truncatingIfNeeded: second >> 8) }
     var kind: UInt8 { UInt8(truncatingIfNeeded: second) }
     var isTotal: Bool { kind == 0xFF }
+    /// The front of its place among the stored keys: what kind of row, and `first`, whose minutes fit 30 bits
+    /// for a thousand years.
+    var front: UInt64 {
+        let kind: UInt64 = isTotal ? 1 : tag == nil ? 0 : 2
+        return kind << 62 | first & (1 << 62 - 1)
+    }
+    /// The rest of its place; but that texts stand in the order of their handles, not their bytes.
+    var back: UInt64 {
+        // Of tags, which one comes before what it says.
+        tag == nil ? second : second << 56 | second >> 8
+    }
     var tag: TagKind? { kind & 0xF0 == 0x10 ? TagKind(rawValue: kind & 0x0F) : nil }
 }
 

@@ -13,6 +13,10 @@ struct RollupSegment: ~Copyable {
     }
     private(set) var count = 0
     private(set) var tagged: [Tagged] = []
+    /// Once they are sorted: where those of each row begin, and where they end.
+    private var begins: [Int] = []
+    private var ends: [Int] = []
+    private var sorted: [Tagged] = []
     private var keys: UnsafeMutablePointer<RollupKey>
     private var cells: UnsafeMutablePointer<Int64>
     private var capacity: Int
@@ -60,32 +64,65 @@ struct RollupSegment: ~Copyable {
     }
     /// Brings what is noted under tags into the order of rows and tags, and adds up what is the same.
     mutating func sortTagged() {
-        tagged.sort { $0.row != $1.row ? $0.row < $1.row : $0.tag < $1.tag }
-        var kept = 0
-        for i in tagged.indices {
-            if kept > 0, tagged[kept - 1].row == tagged[i].row,
-                tagged[kept - 1].tag == tagged[i].tag
-            {
-                tagged[kept - 1].value &+= tagged[i].value
-            } else {
-                tagged[kept] = tagged[i]
-                kept += 1
+        begins.removeAll(keepingCapacity: true)
+        begins.append(contentsOf: repeatElement(0, count: count))
+        for item in tagged { begins[Int(item.row)] += 1 }
+        var before = 0
+        for row in 0..<count {
+            (begins[row], before) = (before, before + begins[row])
+        }
+        ends.removeAll(keepingCapacity: true)
+        ends.append(contentsOf: begins)
+        sorted.removeAll(keepingCapacity: true)
+        sorted.append(contentsOf: tagged)
+        sorted.withUnsafeMutableBufferPointer { sorted in
+            ends.withUnsafeMutableBufferPointer { ends in
+                tagged.withUnsafeBufferPointer { tagged in
+                    for item in tagged {
+                        sorted[ends[Int(item.row)]] = item
+                        ends[Int(item.row)] += 1
+                    }
+                }
+                for row in ends.indices where ends[row] - begins[row] > 1 {
+                    let run = UnsafeMutableBufferPointer(rebasing: sorted[begins[row]..<ends[row]])
+                    ends[row] = begins[row] + RollupSegment.order(run)
+                }
             }
         }
-        tagged.removeLast(tagged.count - kept)
+        swap(&tagged, &sorted)
     }
+    /// Orders a row's by their tags and adds up what is the same; how many are left.
+    private static func order(_ run: UnsafeMutableBufferPointer<Tagged>) -> Int {
+        if run.count <= shortRun {
+            for i in 1..<run.count {
+                let item = run[i]
+                var at = i
+                while at > 0, run[at - 1].tag > item.tag {
+                    run[at] = run[at - 1]
+                    at -= 1
+                }
+                run[at] = item
+            }
+        } else {
+            var run = run
+            run.sort { $0.tag < $1.tag }
+        }
+        var last = 0
+        for i in 1..<run.count {
+            if run[last].tag == run[i].tag {
+                run[last].value &+= run[i].value
+            } else {
+                last += 1
+                run[last] = run[i]
+            }
+        }
+        return last + 1
+    }
+    /// Up to so many are sorted quicker by moving each to its place than by the library.
+    private static let shortRun = 24
     /// What is noted of a row, once it is sorted.
     func tagged(of row: UInt32) -> ArraySlice<Tagged> {
-        func first(_ isBefore: (Tagged) -> Bool) -> Int {
-            var low = 0
-            var high = tagged.count
-            while low < high {
-                let middle = (low + high) / 2
-                if isBefore(tagged[middle]) { low = middle + 1 } else { high = middle }
-            }
-            return low
-        }
-        return tagged[first { $0.row < row }..<first { $0.row <= row }]
+        tagged[begins[Int(row)]..<ends[Int(row)]]
     }
 
     @inline(never) private mutating func insert(_ key: RollupKey, _ slot: Int) -> UInt32 {

@@ -12,8 +12,14 @@ struct Ask {
         case charge(key: String, TokenUsage, id: String)
         case append(EventType, creates: String?)
         case events(from: UInt64)
+        case tree(TreeAsk)
         /// Whose answer says nothing that could be wrong.
         case other
+    }
+    enum TreeAsk {
+        case checkpoint
+        case inclusion(seq: Int)
+        case consistency(old: Int)
     }
     var words: [String]
     var kind: Kind

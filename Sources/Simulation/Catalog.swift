@@ -55,6 +55,7 @@ final class Catalog {
         (1, { $0.operators(&$2) }),
         (2, { $0.events($1, &$2) }),
         (2, { $0.reading(&$2) }),
+        (3, { $0.tree($1, &$2) }),
     ]
     func ask(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         if let missing = creation(&random) { return missing }
@@ -506,5 +507,14 @@ final class Catalog {
                 ["GET", "account", random.pick(keys)], ["ECHO", "hello"],
             ])
         return Ask(words: words, kind: .other, mayFail: true)
+    }
+    /// Of as many events as there are, or a few more.
+    private func tree(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
+        let place = random.between(1...max(1, Int(client.world.checker.count) + 3))
+        return random.pick([
+            Ask(words: ["TREE", "checkpoint"], kind: .tree(.checkpoint)),
+            Ask(words: ["TREE", "inclusion", "\(place)"], kind: .tree(.inclusion(seq: place))),
+            Ask(words: ["TREE", "consistency", "\(place)"], kind: .tree(.consistency(old: place))),
+        ])
     }
 }

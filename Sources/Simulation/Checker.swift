@@ -1,14 +1,15 @@
+import Audit
 import Events
 import Gate
 import Ledger
 
 /// Watches a daemon from outside: keeps every event that was ever staged, folds it twice more (the
-/// oracle's way, and with the ledger's own fold into a book of its own), and holds answers, sums and
-/// what survives a crash against that.
+/// oracle's way, and with the ledger's own rules, which must decide everything once more), and holds
+/// answers, sums, what the read side says and what survives a crash against that.
 final class Checker {
     let hurry = Oracle.Hurry()
     private(set) var oracle: Oracle
-    private var shadow = Book()
+    let readSide: ReadSide
     private let story: Story
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
@@ -29,11 +30,15 @@ final class Checker {
     /// Commitments whose texts went with a power cut.
     private var forgotten: Set<Commitment> = []
     private var isErasing = false
+    /// By whom something was signed that somebody was told.
+    private var signer: String?
+    private var publishedBy: String?
     private(set) var answers = 0
     private(set) var lost = 0
 
-    init(story: Story) {
+    init(_ plan: Plan, story: Story) {
         self.story = story
+        readSide = ReadSide(calendar: .utc, segmentEvents: plan.segmentEvents)
         oracle = Oracle(hurry)
     }
 
@@ -73,22 +78,18 @@ final class Checker {
     }
     private func fold(_ event: Bytes) throws {
         try oracle.fold(event)
-        do throws(EventError) {
-            try shadow.apply(try StoredEvent(event))
-        } catch {
-            throw Violation(text: "event \(oracle.seq) does not fold: \(error.explanation)")
-        }
+        try readSide.append(event)
     }
     private func start(_ i: Int) -> Int { i == 0 ? 0 : ends[i - 1] }
     private func truncate(to kept: Int) throws {
         bytes.removeLast(bytes.count - start(kept))
         ends.removeLast(ends.count - kept)
         oracle = Oracle(hurry)
-        shadow = Book()
+        try readSide.truncate(to: kept)
         let all = bytes
         try all.withUnsafeBytes { raw in
             for i in 0..<kept {
-                try fold(Bytes(raw.baseAddress! + start(i), count: ends[i] - start(i)))
+                try oracle.fold(Bytes(raw.baseAddress! + start(i), count: ends[i] - start(i)))
             }
         }
     }
@@ -148,6 +149,7 @@ final class Checker {
             }
         }
         try compareBooks(daemon)
+        try checkReadSide(daemon)
         try checkPersons(daemon)
         if hadPowerCut {
             // Refusals that were only counted may have gone.
@@ -203,6 +205,22 @@ final class Checker {
             toldRing = (seq, what)
         }
     }
+    /// What is signed and told binds the log for ever, and the key with it. Returns how many events it is of.
+    func publish(_ note: String) throws -> Int {
+        guard let signer, try VerifierKey(parsing: signer).hasSigned(SignedNote(parsing: note))
+        else { throw Violation(text: "a checkpoint that the ledger's key has not signed") }
+        publishedBy = signer
+        return try readSide.publish(note)
+    }
+    /// A new key is made only where nobody was told anything by the old one.
+    func checkSigner(_ status: Notary.Status) throws {
+        signer = status.verifierKey.isEmpty ? nil : status.verifierKey
+        guard let publishedBy else { return }
+        guard signer == publishedBy else {
+            throw Violation(
+                text: "\(publishedBy) has signed, and the key is now \(signer ?? "none")")
+        }
+    }
     func noteAnswer() { answers += 1 }
     func noteRefusal(_ key: String) { toldRefusals[key, default: 0] += 1 }
     /// After an orderly end everything that was ever promised stands in the log.
@@ -240,6 +258,7 @@ final class Checker {
             return
         }
         try compareBooks(daemon)
+        if daemon.durableSeq == daemon.stagedSeq { try readSide.compareTree(daemon.journal) }
         var sums: [String: (used: Int64, held: Int64)] = [:]
         for account in oracle.accounts { sums[account.path] = try usage(account.path, daemon) }
         // Σ keys = team, Σ teams = org, by the daemon's own words.
@@ -258,8 +277,8 @@ final class Checker {
     }
     /// The live book is the fold of the log.
     private func compareBooks(_ daemon: SteppedDaemon) throws {
-        guard daemon.seq == shadow.seq, daemon.digest == shadow.digest() else {
-            throw Violation(text: "the live book and a fold of the log disagree at \(daemon.seq)")
+        guard daemon.seq == count, daemon.digest == readSide.digest else {
+            throw Violation(text: "the live book and a replay of the log disagree at \(daemon.seq)")
         }
     }
     /// The account's `usd.total`, once all that `USAGE` says of it is found right.

@@ -1,3 +1,4 @@
+import Audit
 import Events
 
 /// Whether an answer may be one to what was asked.
@@ -19,6 +20,7 @@ struct Judge {
         switch (ask.kind, reply) {
         case (.other, _), (.check, _): return
         case (.events(let from), .bulk(let text)): return try events(from, text)
+        case (.tree(let what), .bulk(let text)): return try proven(what, text)
         case (.append(let type, let creates), .bulk(let text)):
             return try appended(type, creates, text)
         case (_, .bulk): throw wrong(reply)
@@ -178,6 +180,33 @@ struct Judge {
         }
     }
 
+    private func proven(_ what: Ask.TreeAsk, _ text: String) throws {
+        let (note, told, derived): (String, [TreeHash], (Int) -> [NaiveTree.Hash])
+        switch what {
+        case .checkpoint: (note, told, derived) = (text, [], { _ in [] })
+        case .inclusion(let seq):
+            let proof = try ProofText.Inclusion(parsing: text)
+            guard proof.index == seq - 1 else {
+                throw Violation(text: "\(ask.text) → a proof of event \(proof.index + 1)")
+            }
+            (note, told) = (proof.checkpoint, proof.hashes)
+            derived = { checker.readSide.tree.inclusion(of: seq - 1, in: $0) }
+        case .consistency(let old):
+            let proof = try ProofText.Consistency(parsing: text)
+            (note, told) = (proof.checkpoint, proof.hashes)
+            derived = { checker.readSide.tree.consistency(from: old, to: $0) }
+        }
+        let size = try checker.publish(note)
+        guard size <= mark.durable else {
+            throw Violation(
+                text: "\(ask.text) → \(size) events, of which \(mark.durable) are durable")
+        }
+        guard told.map(\.bytes) == derived(size) else {
+            throw Violation(
+                text: "\(ask.text) → a proof for \(size) events that RFC 6962 does not make")
+        }
+    }
+
     // MARK: Errors
 
     private func failure(_ line: String) throws {
@@ -185,6 +214,19 @@ struct Judge {
         let code = line.prefix { $0 != " " }
         switch (code, ask.kind) {
         case ("-READONLY", _): return try requireTrouble(line)
+        case ("-ERR", .tree(let what)):
+            // Of events that were not there yet.
+            switch what {
+            case .inclusion(let place), .consistency(let place):
+                if line.contains("only grows") || line.contains("is not in the log"),
+                    UInt64(place) > ask.seq
+                {
+                    return
+                }
+            case .checkpoint: break
+            }
+            if line.contains("nothing is signed"), !world.isSigning { return }
+            if line.contains("cannot") { return try requireTrouble(line) }
         case ("-CONFLICT", .reserve(let key, let input, let output, let id)):
             let holds = oracle.byPath[key].flatMap { oracle.holdsByID["\($0) \(id)"] } ?? []
             if holds.contains(where: { $0.asked.input != input || $0.asked.output != output }) {

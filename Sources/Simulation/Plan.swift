@@ -32,6 +32,8 @@ struct Plan {
     var connectionsMax: Int
     /// Reserves that leave the model to rules.
     var routing: Int
+    /// Events after which roll-ups are written.
+    var segmentEvents: UInt64
 
     init(_ random: inout SeededRandom) {
         func rate(_ choices: [Int]) -> Int { random.pick(choices) }
@@ -60,5 +62,6 @@ struct Plan {
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
         routing = rate([0, 50, 300])
+        segmentEvents = random.pick([3, 50, 300, 8_192])
     }
 }

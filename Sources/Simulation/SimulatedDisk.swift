@@ -27,10 +27,29 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         var content: [UInt8] = []
         var isSynced = false
     }
-    /// The checkpoints' directory as it is, as it surely is on disk, and the changes between the two.
-    private var names: [String: Inode] = [:]
-    private var durableNames: [String: Inode] = [:]
-    private var pending: [(name: String, inode: Inode?)] = []
+    /// Of files that are written beside their place and then renamed: their directory as it is, as it surely
+    /// is on disk, and the changes between the two.
+    private final class Folder {
+        /// Below the data directory, with its slash.
+        let path: String
+        var names: [String: Inode] = [:]
+        var durableNames: [String: Inode] = [:]
+        var pending: [(name: String, inode: Inode?)] = []
+
+        init(_ path: String) { self.path = path }
+        func change(_ name: String, _ inode: Inode?) {
+            names[name] = inode
+            pending.append((name, inode))
+        }
+        func sync() {
+            durableNames = names
+            pending = []
+        }
+    }
+    private let checkpoints = Folder("checkpoints/")
+    /// The key and what was signed with it, in the data directory itself.
+    private let signed = Folder("")
+    private var folders: [Folder] { [checkpoints, signed] }
     /// Crash after the commit that is going on, or at the next step after a torn write.
     private var diesAfterCommit = false
     private var diesNext = false
@@ -56,32 +75,32 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
             }
             return .fails(errno: failure)
         }
-        if case .remove = operation, isCheckpoint(path) { keepContent(of: path) }
+        if case .remove = operation { keepContent(of: path) }
         return .happens
     }
     func after(_ operation: DiskOperation, _ path: String) {
         guard !world.isDead else { return }
         switch operation {
         case .sync:
-            if path == directory { ringIsNamed = true }
+            if path == directory {
+                ringIsNamed = true
+                signed.sync()
+            }
             if path == directory + "/ring" { settled["ring"] = File.bytes(path) }
             if path == directory + "/personal" { settled["personal"] = File.bytes(path) }
-            if path == directory + "/checkpoints" {
-                durableNames = names
-                pending = []
-            }
-            if isCheckpoint(path), let inode = names[name(path)] {
+            if path == directory + "/checkpoints" { checkpoints.sync() }
+            if let inode = folder(of: path)?.names[name(path)] {
                 inode.content = File.bytes(path) ?? []
                 inode.isSynced = true
             }
-        case .create: if isCheckpoint(path) { change(name(path), Inode()) }
+        case .create: folder(of: path)?.change(name(path), Inode())
         case .rename(let target):
-            if isCheckpoint(path) {
-                change(name(target), names[name(path)])
-                change(name(path), nil)
+            if let folder = folder(of: path) {
+                folder.change(name(target), folder.names[name(path)])
+                folder.change(name(path), nil)
             }
-        case .remove: if isCheckpoint(path) { change(name(path), nil) }
-        case .write, .truncate: if isCheckpoint(path) { names[name(path)]?.isSynced = false }
+        case .remove: folder(of: path)?.change(name(path), nil)
+        case .write, .truncate: folder(of: path)?.names[name(path)]?.isSynced = false
         }
         _ = world.mayGoOn("after \(word(operation)) \(name(path))")
     }
@@ -139,15 +158,19 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
             for file in ["ring", "floods", "personal"] {
                 image[file] = File.bytes(directory + "/" + file)
             }
-            for name in File.names(directory + "/checkpoints") {
-                image["checkpoints/" + name] = File.bytes(directory + "/checkpoints/" + name)
+            for folder in folders {
+                for name in files(in: folder) {
+                    image[folder.path + name] = File.bytes(directory + "/" + folder.path + name)
+                }
             }
             return image
         }
         if ringIsNamed || world.random.chance(500) { image["ring"] = torn("ring") }
         if world.random.chance(800) { image["floods"] = torn("floods") }
         if settled["personal"] != nil { image["personal"] = torn("personal") }
-        for (name, content) in tornCheckpoints() { image["checkpoints/" + name] = content }
+        for folder in folders {
+            for (name, content) in torn(folder) { image[folder.path + name] = content }
+        }
         return image
     }
     /// Puts the image in the place of what there is.
@@ -160,15 +183,16 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         }
         settled = image
         ringIsNamed = image["ring"] != nil
-        names = [:]
-        for name in File.names(directory + "/checkpoints") {
-            let inode = Inode()
-            inode.content = image["checkpoints/" + name] ?? []
-            inode.isSynced = true
-            names[name] = inode
+        for folder in folders {
+            folder.names = [:]
+            for name in files(in: folder) {
+                let inode = Inode()
+                inode.content = image[folder.path + name] ?? []
+                inode.isSynced = true
+                folder.names[name] = inode
+            }
+            folder.sync()
         }
-        durableNames = names
-        pending = []
         diesNext = false
         diesAfterCommit = false
     }
@@ -206,16 +230,16 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         return mixed
     }
     /// The names that reached the disk are some first of those that were changed since the last sync.
-    private func tornCheckpoints() -> [(String, [UInt8])] {
-        var there = durableNames
-        for change in pending.prefix(world.random.below(pending.count + 1)) {
+    private func torn(_ folder: Folder) -> [(String, [UInt8])] {
+        var there = folder.durableNames
+        for change in folder.pending.prefix(world.random.below(folder.pending.count + 1)) {
             there[change.name] = change.inode
         }
         return there.sorted { $0.key < $1.key }.map { name, inode in
             if inode.isSynced { return (name, inode.content) }
             // Whatever name it has now.
-            let now = names.filter { $0.value === inode }.keys.sorted().first
-            let content = now.flatMap { File.bytes(directory + "/checkpoints/" + $0) } ?? []
+            let now = folder.names.filter { $0.value === inode }.keys.sorted().first
+            let content = now.flatMap { File.bytes(directory + "/" + folder.path + $0) } ?? []
             let length = world.random.below(content.count + 1)
             let part = Array(content.prefix(length))
             let zeros = [UInt8](repeating: 0, count: part.count)
@@ -223,16 +247,20 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         }
     }
 
-    private func change(_ name: String, _ inode: Inode?) {
-        names[name] = inode
-        pending.append((name, inode))
-    }
     private func keepContent(of path: String) {
-        guard let inode = names[name(path)], !inode.isSynced else { return }
+        guard let inode = folder(of: path)?.names[name(path)], !inode.isSynced else { return }
         inode.content = File.bytes(path) ?? []
     }
-    private func isCheckpoint(_ path: String) -> Bool {
-        path.hasPrefix(directory + "/checkpoints/")
+    private func files(in folder: Folder) -> [String] {
+        let path = directory + "/" + folder.path
+        return File.names(path).filter { self.folder(of: path + $0) === folder }
+    }
+    private func folder(of path: String) -> Folder? {
+        if path.hasPrefix(directory + "/checkpoints/") { return checkpoints }
+        let isSigned = ["/signing.key", "/tree.signed"].contains {
+            path == directory + $0 || path == directory + $0 + ".tmp"
+        }
+        return isSigned ? signed : nil
     }
     private func name(_ path: String) -> String {
         path.split(separator: "/").last.map(String.init) ?? path

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Events
-import Foundation
-import Glibc
 
 /// `tollgate apply`: a whole policy from one file.
 struct Apply: ParsableCommand {
@@ -51,7 +49,7 @@ struct Apply: ParsableCommand {
     var reason: String?
 
     func run() throws {
-        let policy = try PolicyFile(reading: try read(), path: file == "-" ? "stdin" : file)
+        let policy = try PolicyFile(of: file)
         let client = try connection.connect()
         let orgs = policy.accounts.filter { $0.tier == .org }.map(\.entry.name)
         let state = try PolicyState(client, orgs: orgs)
@@ -72,13 +70,6 @@ struct Apply: ParsableCommand {
         }
         try Confirmation.ask("Append them?", yes: yes, mayAsk: file != "-")
         try append(steps, client)
-    }
-
-    private func read() throws(CommandFailure) -> String {
-        guard let text = String(data: try InputFile.data(file), encoding: .utf8) else {
-            throw CommandFailure(.data, "\(file) is not UTF-8")
-        }
-        return text
     }
 
     /// Nothing is appended while a part of the file cannot be had.

@@ -60,9 +60,10 @@ struct Bench: ParsableCommand {
     /// All there is to measure, in the order of the table. A new one needs its line here.
     static let tests: [any BenchTest] = [
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
-        BenchPolicy(), BenchPairs(), BenchGrowth(.keys), BenchGrowth(.holds),
+        BenchPolicy(), BenchPairs(), BenchCommitter(), BenchGrowth(.keys), BenchGrowth(.holds),
         BenchGrowth(.connections),
-        BenchSpin(), BenchFold(), BenchDisk(), BenchRestart(), BenchMemory(),
+        BenchSpin(), BenchFold(), BenchReplay(), BenchAudited(), BenchRollups(), BenchDisk(),
+        BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {
         let width = tests.map { $0.name.count }.max() ?? 0

@@ -13,6 +13,8 @@ final class BenchContext {
     /// Where the long log is kept from run to run.
     let log: String?
     private let parent: String
+    /// See `BenchHistoryLog`.
+    var history: BenchHistoryLog?
     /// Directories beside the run's own, for peers that run as another user.
     private var foreign: [String] = []
 

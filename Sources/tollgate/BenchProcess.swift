@@ -65,11 +65,22 @@ final class BenchProcess {
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
+    /// What it holds of memory of its own: without the files that it maps, which the kernel may take back.
+    var ownBytes: Int {
+        let line = File.text("/proc/\(pid)/status").split(separator: "\n").first {
+            $0.hasPrefix("RssAnon:")
+        }
+        return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 << 10 } ?? 0
+    }
+
     /// Waits until it has ended by itself; an interrupt ends it.
-    func finish(_ context: BenchContext) throws(CommandFailure) {
+    ///
+    /// - Parameter watch: is called again and again while it runs.
+    func finish(_ context: BenchContext, watch: () -> Void = {}) throws(CommandFailure) {
         var status: Int32 = 0
         while waitpid(pid, &status, WNOHANG) == 0 {
             try context.checkInterrupt()
+            watch()
             usleep(Self.pollMicroseconds)
         }
         hasEnded = true
@@ -113,6 +124,10 @@ final class BenchProcess {
             var bytes = [UInt8](repeating: 0, count: 64 << 10)
             let n = read(descriptor, &bytes, bytes.count)
             return String(decoding: bytes.prefix(max(n, 0)), as: UTF8.self)
+        }
+        static func size(_ path: String) -> Int {
+            var status = stat()
+            return stat(path, &status) == 0 ? Int(status.st_size) : 0
         }
         static func write(_ text: String, to path: String) throws(CommandFailure) {
             do {

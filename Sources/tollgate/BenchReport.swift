@@ -34,6 +34,7 @@ struct BenchRow {
         case nanoseconds
         case perSecond = "per_second"
         case bytes
+        case bytesPerSecond = "bytes_per_second"
     }
     /// For machines; never renamed.
     var name: String
@@ -87,6 +88,8 @@ extension BenchRow {
         case .nanoseconds:
             value < 100
                 ? "\(Self.decimal(value, 1)) ns" : LoadReport.duration(UInt64(value.rounded()))
+        case .bytesPerSecond: "\(Self.decimal(value / 1e6, 0)) MB/s"
+        case .bytes where value >= 1e6: "\(Self.decimal(value / 1e6, 1)) MB"
         case .bytes: "\(LoadReport.grouped(Int(value.rounded()))) B"
         case .perSecond where value >= 1e6: "\(Self.decimal(value / 1e6, 2)) M/s"
         case .perSecond where value >= 1e4: "\(Self.decimal(value / 1e3, 1)) k/s"

@@ -14,6 +14,9 @@ enum InputFile {
         }
         return bytes
     }
+    static func text(_ path: String) throws(CommandFailure) -> String {
+        String(decoding: try data(path), as: UTF8.self)
+    }
     /// - Parameter what: the file, or its line, for the message.
     static func json(_ text: String, of what: String) throws(CommandFailure) -> JSON {
         do throws(JSONError) {

@@ -1,4 +1,5 @@
 import Events
+import Foundation
 
 /// What a policy file wants: prices, aliases, operators and the tree of accounts, each with its line.
 struct PolicyFile {
@@ -29,6 +30,13 @@ struct PolicyFile {
         }
     }
 
+    /// - Parameter file: its name, `-` for stdin.
+    init(of file: String) throws(CommandFailure) {
+        guard let text = String(bytes: try InputFile.data(file), encoding: .utf8) else {
+            throw CommandFailure(.data, "\(file) is not UTF-8")
+        }
+        try self.init(reading: text, path: file == "-" ? "stdin" : file)
+    }
     init(reading text: String, path: String) throws(CommandFailure) {
         self.path = path
         let root = try PolicyNode.read(text, path: path)

@@ -15,20 +15,29 @@ struct PolicyState {
 
     /// - Parameter orgs: only these; nil for all.
     init(_ client: Client, orgs: [String]? = nil) throws(CommandFailure) {
-        user = client.user
-        for item in try client.list("operators") {
+        try self.init(user: client.user, orgs: orgs) { (what, under) throws(CommandFailure) in
+            try client.list(what, under: under)
+        }
+    }
+    /// - Parameter list: answers `LIST`, of what is below an account.
+    init(
+        user: String?, orgs: [String]?,
+        list: (_ what: String, _ under: String?) throws(CommandFailure) -> [JSON]
+    ) throws(CommandFailure) {
+        self.user = user
+        for item in try list("operators", nil) {
             if let name = item["operator"]?.string { operators[name] = item }
         }
         if let top = confinement, top.contains("/"),
             orgs?.contains(String(top.prefix { $0 != "/" })) ?? true
         {
-            for team in try client.list("teams") { add(team["account"]?.string ?? "", team) }
-            for key in try client.list("keys") { add(key["account"]?.string ?? "", key) }
+            for team in try list("teams", nil) { add(team["account"]?.string ?? "", team) }
+            for key in try list("keys", nil) { add(key["account"]?.string ?? "", key) }
         }
-        for org in try client.list("orgs") {
+        for org in try list("orgs", nil) {
             guard let path = org["account"]?.string, orgs?.contains(path) ?? true else { continue }
-            let teams = try client.list("teams", under: path)
-            let keys = Dictionary(grouping: try client.list("keys", under: path)) {
+            let teams = try list("teams", path)
+            let keys = Dictionary(grouping: try list("keys", path)) {
                 $0["account"]?.string.map { $0.withBytes { AccountPath.parent($0).string } } ?? ""
             }
             add(path, org)
@@ -38,10 +47,10 @@ struct PolicyState {
                 for key in keys[teamPath] ?? [] { add(key["account"]?.string ?? "", key) }
             }
         }
-        for item in try client.list("prices") {
+        for item in try list("prices", nil) {
             if let model = item["model"]?.string { prices[model] = item }
         }
-        for item in try client.list("aliases") {
+        for item in try list("aliases", nil) {
             if let alias = item["alias"]?.string { aliases[alias] = item["model"]?.string }
         }
     }

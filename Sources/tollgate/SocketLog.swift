@@ -113,4 +113,28 @@ final class SocketLog: LogSource {
             throw AuditFailure(error)
         }
     }
+
+    func personalTexts(_ body: (PersonalText) -> Void) throws(AuditFailure) {
+        var from: Int64? = 0
+        do throws(CommandFailure) {
+            try collectAhead()
+            while let place = from {
+                let page = try client.json(["PERSONAL", "from=\(place)"])
+                for value in page["values"]?.array ?? [] {
+                    guard
+                        let field = value["field"]?.string?.withBytes({ PersonalField($0) }),
+                        let commitment = value["commitment"]?.string?.withBytes({ Commitment($0) }),
+                        let text = value["text"]?.string
+                    else { continue }
+                    body(
+                        PersonalText(
+                            org: value["account"]?.string, field: field, commitment: commitment,
+                            text: text))
+                }
+                from = page["next"]?.integer
+            }
+        } catch {
+            throw AuditFailure(error)
+        }
+    }
 }

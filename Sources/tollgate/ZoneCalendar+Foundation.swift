@@ -23,7 +23,11 @@ final class ZoneRules: Sendable {
 
     init() { known = Set(TimeZone.knownTimeZoneIdentifiers).union(["UTC"]) }
 
-    func knows(_ zone: String) -> Bool { known.contains(zone) }
+    func knows(_ zone: String) -> Bool {
+        // Foundation's list has one name a zone, an old one here and there (Asia/Calcutta for
+        // Asia/Kolkata); it finds the others, too, and abbreviations, which name no place.
+        known.contains(zone) || zone.contains("/") && TimeZone(identifier: zone)?.identifier == zone
+    }
 
     func bounds(_ zone: String, _ window: Window, _ at: Instant) -> (start: Instant, end: Instant) {
         let calendar = calendar(zone)

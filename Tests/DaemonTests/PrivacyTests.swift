@@ -209,6 +209,8 @@ extension ThroughTheSocket {
             #expect(try values(client).last?.text("commitment") != gone)
             #expect(try erase(client, "ip", "192.0.2.1").number("erased") == 1)
             try daemon.kill()
+            #expect(try files(of: daemon, with: ["192.0.2.1"], but: []) == [])
+            #expect(try files(of: daemon, with: ["CANARY-ada"]) == [])
 
             let next = try DaemonProcess(ThroughTheSocket.small, in: daemon.scratch)
             let reader = try next.client()

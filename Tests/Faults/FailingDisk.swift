@@ -165,10 +165,14 @@ final class FaultyRun {
                 try past.checkLaws(client)
             }
             for problem in past.problems { flaws.append(Flaw(kind: .lost, text: problem)) }
+            told.append(Traffic.checkpoint(client))
             let status = try next.stop()
             if status != 0 || !next.errors.contains("the second fold agrees") {
                 flaws.append(Flaw(kind: .wrong, text: "the end: \(status) \(next.errors)"))
             }
+            try Reopening.examine(data, told: told.checkpoints)
+        } catch let flaw as Flaw {
+            flaws.append(flaw)
         } catch let ended as DaemonEnded {
             flaws.append(Flaw(kind: .refused, text: "\(ended.status) \(ended.errors)"))
         }
@@ -193,10 +197,11 @@ final class FaultyRun {
         if !isReadOnly, Furniture.isPlaced(told) {
             let seed = seed
             let asking = Asking {
-                let all = try? concurrently(2) { index in
+                let all = try? concurrently(2) { index -> [Traffic.Exchange] in
                     var traffic = Traffic(seed: seed &+ UInt64(index), prefix: "\(index)")
-                    if let client = try? daemon.client() { traffic.run(client, most: 16) }
-                    return traffic.exchanges
+                    guard let client = try? daemon.client() else { return [] }
+                    traffic.run(client, most: 16)
+                    return traffic.exchanges + [Traffic.checkpoint(client)]
                 }
                 return (all ?? []).flatMap { $0 }
             }

@@ -155,6 +155,7 @@ private struct FilledRun {
         let daemon = try DaemonProcess(flags, in: scratch, data: data, socket: socket)
         let client = try daemon.client()
         try Traffic.furnish(client)
+        told.append(Traffic.checkpoint(client))
         try small.fill(leaving: 3 << 19)
         var holds = try reserveUntilPaused(client)
         for hold in holds.prefix(20) {
@@ -167,6 +168,8 @@ private struct FilledRun {
         let waiting = try chargeUntilReadOnly(client, patient)
         let refused = try daemon.client().ask("RELEASE \(holds[0])")
         expect(refused.text.hasPrefix("-READONLY"), "a release without room: \(refused)")
+        // It cannot be kept, and so must not be signed; or it can, and then it binds.
+        told.append(Traffic.checkpoint(try daemon.client()))
         let paused = try client.ask(reserve("never"))
         expect(paused.text.hasPrefix("DENY 503 paused"), "a reserve without room: \(paused)")
         expect(try client.ask("USAGE acme").json != nil, "reading goes on")
@@ -267,6 +270,12 @@ private struct FilledRun {
         try past.checkLaws(client)
         outcome.flaws += past.problems
         outcome.told = told.count
+        told.append(Traffic.checkpoint(client))
         expect(try next.stop() == 0, "the end: \(next.errors)")
+        do throws(Flaw) {
+            try Reopening.examine(data, told: told.checkpoints)
+        } catch {
+            outcome.flaws.append("\(error.kind): \(error.text)")
+        }
     }
 }

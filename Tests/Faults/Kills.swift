@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import Synchronization
 import TestSupport
 
 /// `tollgate-faults kill`.
@@ -56,11 +57,14 @@ struct Kills: ParsableCommand {
         while count.kills < times, count.flaws.isEmpty {
             let scratch = try Scratch()
             var past = Past()
+            var notes: [String] = []
             var daemon = try DaemonProcess(Kills.flags, in: scratch)
             try Traffic.furnish(daemon.client())
             for round in 1...perLedger where count.kills < times {
-                let all = try killOnce(daemon, round, &generator)
+                let (all, told) = try killOnce(daemon, round, &generator)
                 count.kills += 1
+                notes += told
+                count.flaws += try examineCopy(of: scratch.file("data"), notes)
                 if round % 3 == 0 { count.starts += try killStarts(scratch, &generator) }
                 daemon = try DaemonProcess(Kills.flags, in: scratch)
                 let client = try daemon.client()
@@ -92,16 +96,39 @@ struct Kills: ParsableCommand {
         count.kills += count.starts
         return count
     }
+    /// What a start finds as the kill left it.
+    private func examineCopy(of data: String, _ notes: [String]) throws -> [String] {
+        let manager = FileManager.default
+        let copy = data + ".copy"
+        try manager.createDirectory(atPath: copy, withIntermediateDirectories: true)
+        defer { try? manager.removeItem(atPath: copy) }
+        for name in try manager.contentsOfDirectory(atPath: data) where !name.hasSuffix(".sock") {
+            try manager.copyItem(atPath: "\(data)/\(name)", toPath: "\(copy)/\(name)")
+        }
+        do throws(Flaw) {
+            try Reopening.examine(copy, told: notes)
+            return []
+        } catch {
+            return ["\(error.kind): \(error.text)"]
+        }
+    }
     private func killOnce(
         _ daemon: DaemonProcess, _ round: Int, _ generator: inout SeededGenerator
-    ) throws -> [Traffic] {
+    ) throws -> (all: [Traffic], notes: [String]) {
         let seeds = (0..<4).map { _ in generator.next() }
         // Random on purpose; nothing depends on where it falls.
         let moment = UInt32.random(in: 1_000...250_000, using: &generator)
-        return try concurrently(5) { index -> Traffic? in
+        let notes = Mutex<[String]>([])
+        let all = try concurrently(6) { index -> Traffic? in
             if index == 4 {
                 usleep(moment)
                 try daemon.kill()
+                return nil
+            }
+            if index == 5 {
+                let client = try? daemon.client()
+                let told = (0..<5).map { _ in Traffic.checkpoint(client) }
+                notes.withLock { $0 = told.checkpoints }
                 return nil
             }
             var traffic = Traffic(seed: seeds[index], prefix: "\(round)-\(index)")
@@ -109,6 +136,7 @@ struct Kills: ParsableCommand {
             if let client = try? daemon.client() { traffic.run(client) }
             return traffic
         }.compactMap { $0 }
+        return (all, notes.withLock { $0 })
     }
     /// Starts that do not get far; how many.
     private func killStarts(_ scratch: Scratch, _ generator: inout SeededGenerator) throws -> Int {
@@ -218,6 +246,7 @@ private struct KilledRun {
         }
         var traffic = Traffic(seed: seed, prefix: "t")
         traffic.run(client, most: 30)
+        told.append(Traffic.checkpoint(client))
         Furniture.flood(client)
         return told + traffic.exchanges
     }
@@ -237,6 +266,9 @@ private struct KilledRun {
             if try daemon.stop() != 0 || !daemon.errors.contains("the second fold agrees") {
                 flaws.append("the end: \(daemon.errors)")
             }
+            try Reopening.examine(data, told: told.checkpoints)
+        } catch let flaw as Flaw {
+            flaws.append("\(flaw.kind): \(flaw.text)")
         } catch let ended as DaemonEnded {
             flaws.append("does not start: \(ended.status) \(ended.errors)")
         }

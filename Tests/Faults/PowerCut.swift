@@ -222,7 +222,7 @@ struct Reopen: ParsableCommand {
         do throws(Flaw) {
             let data = scratch.path + "/data"
             try Reopening.examine(data, recording, promises, isWhole: state.isWhole)
-            if state.seed % 4 == 0 { try Reopening.examineAgain(data) }
+            if state.seed % 4 == 0 { try Reopening.examine(data) }
             return nil
         } catch {
             guard keep else { return error }

@@ -9,6 +9,8 @@ struct Promises {
     private(set) var process: UInt64 = 0
     /// The latest epoch that a hold's name told of: it must never begin again.
     private(set) var epoch: UInt32 = 0
+    /// The latest checkpoint that was signed and told; one client asks for all of them.
+    private(set) var checkpoint: String?
     /// Refusals that were asked for by the time, and those that were answered.
     private(set) var refusalsAsked = 0
     private(set) var refusalsTold = 0
@@ -79,6 +81,7 @@ struct Promises {
             String(word).withBytes { HoldName(parsing: $0) }
         }
         let verb = request.prefix { $0 != " " }
+        if verb == "TREE" { return noteCheckpoint(reply) }
         var seq: UInt64 = 0
         switch words.first {
         case "+ALLOW", "+CHARGED":
@@ -96,5 +99,12 @@ struct Promises {
         let isOnDisk =
             verb == "RESERVE" ? request.contains(" ack=disk") : !request.contains(" ack=ring")
         if isOnDisk { disk = max(disk, seq) }
+    }
+    /// What is signed stays signed, whatever happens to the machine.
+    private mutating func noteCheckpoint(_ note: String) {
+        let lines = note.split(separator: "\n")
+        guard lines.count > 2, let size = UInt64(lines[1]) else { return }
+        checkpoint = note
+        disk = max(disk, size)
     }
 }

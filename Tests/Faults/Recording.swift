@@ -29,9 +29,9 @@ struct Recording {
             faults.trace = folder + "/trace"
             let isKilled = run == 1 || run == 2
             if isKilled {
-                // Behind the start, which makes about thirty calls.
+                // Behind the start, which makes about thirty calls; a checkpoint makes five.
                 faults.kind = .kill
-                faults.at = .random(in: 45...90, using: &generator)
+                faults.at = .random(in: 45...110, using: &generator)
             }
             let daemon = try DaemonProcess(
                 // Long enough that a ring is not empty when its daemon is killed.
@@ -40,10 +40,11 @@ struct Recording {
                 socket: scratch.file("socket"))
             if run == 0 { try Furniture.place(daemon.client()) }
             let seeds = (0..<2).map { _ in generator.next() }
-            _ = try concurrently(3) { index in
+            _ = try concurrently(4) { index in
                 // A killed daemon hangs up on everybody.
                 guard let client = try? daemon.client() else { return }
                 if index == 2 { return Furniture.flood(client) }
+                if index == 3 { return Furniture.audit(client) }
                 var traffic = Traffic(seed: seeds[index], prefix: "\(run)-\(index)")
                 traffic.run(client, most: isKilled ? .max : 60)
             }
@@ -217,6 +218,10 @@ enum Furniture {
     /// Whether the daemon said of each line that it is stored.
     static func isPlaced(_ told: [Traffic.Exchange]) -> Bool {
         told.count { $0.verb == .append && $0.reply?.json != nil } == lines.count
+    }
+    /// Checkpoints while the log grows, signed one after the other.
+    static func audit(_ client: Client) {
+        for _ in 0..<6 { _ = Traffic.checkpoint(client) }
     }
     /// Refusals, too many for each to be written; until the daemon is gone.
     static func flood(_ client: Client) {

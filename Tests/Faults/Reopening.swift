@@ -1,9 +1,12 @@
+import Audit
 import Events
 import Foundation
 import Gate
 import Journal
 import Ledger
 import Logging
+import Simulation
+import TestSupport
 
 /// What is wrong with a directory after a power cut.
 struct Flaw: Error {
@@ -37,7 +40,8 @@ enum Reopening {
     ) throws(Flaw) {
         let opened = try open(data)
         defer { opened.journal.shutdown() }
-        let found = try read(opened.journal, recording.log)
+        let readSide = ReadSide(calendar: .utc)
+        let found = try read(opened.journal, recording.log, into: readSide)
         let least = isWhole ? max(promises.process, promises.disk) : promises.disk
         guard found.whole >= least else {
             throw Flaw(kind: .lost, text: "event \(least) was promised, \(found.whole) are there")
@@ -58,17 +62,34 @@ enum Reopening {
                 text: "\(promises.refusalsTold) refusals were answered, \(found.refusals) are there"
             )
         }
-        guard found.digest == opened.machine.book.digest() else {
-            throw Flaw(kind: .wrong, text: "the book is not what the log folds to")
-        }
+        try compare(data, opened, readSide, told: promises.checkpoint.map { [$0] } ?? [])
     }
-    /// Once more after a start: it must find what the first has left.
-    static func examineAgain(_ data: String) throws(Flaw) {
+    /// Of a directory whose log is not known otherwise: a start finds all that the log says, and what was
+    /// signed of it.
+    ///
+    /// - Parameter told: signed checkpoints that clients had been told.
+    static func examine(_ data: String, told: [String] = []) throws(Flaw) {
         let opened = try open(data)
         defer { opened.journal.shutdown() }
-        let found = try read(opened.journal, [])
-        guard found.digest == opened.machine.book.digest() else {
-            throw Flaw(kind: .wrong, text: "the second start's book is not what the log folds to")
+        let readSide = ReadSide(calendar: .utc)
+        _ = try read(opened.journal, [], into: readSide)
+        try compare(data, opened, readSide, told: told)
+    }
+    /// The book, the tree, the roll-ups and what was signed are what the log says, decided anew.
+    private static func compare(
+        _ data: String, _ opened: borrowing Daemon.Opened, _ readSide: ReadSide, told: [String]
+    ) throws(Flaw) {
+        guard readSide.digest == opened.machine.book.digest() else {
+            throw Flaw(kind: .wrong, text: "the book is not what the log folds to")
+        }
+        do {
+            for note in told { try readSide.publish(note) }
+            try readSide.compare(with: opened.journal)
+            let notary = Notary(directory: data, ledger: opened.journal.ledgerID)
+            try readSide.compare(with: notary.status)
+            try readSide.publish(notary.checkpoint(of: opened.journal).note)
+        } catch {
+            throw Flaw(kind: .wrong, text: "\((error as? Violation)?.text ?? "\(error)")")
         }
     }
 
@@ -90,20 +111,21 @@ enum Reopening {
         var whole: UInt64 = 0
         var strange: String?
         var refusals = 0
-        var digest: Hash128?
     }
-    private static func read(_ journal: Journal, _ log: [[UInt8]]) throws(Flaw) -> Found {
+    private static func read(
+        _ journal: Journal, _ log: [[UInt8]], into readSide: ReadSide
+    ) throws(Flaw) -> Found {
         var found = Found()
-        var book = Book()
         var failure: String?
         do throws(JournalError) {
             try journal.read { event in
-                do throws(EventError) {
-                    try book.apply(event)
+                do {
+                    try readSide.append(event.bytes)
                     try note(event, log, &found)
                     return true
                 } catch {
-                    failure = "event \(event.header.seq): \(error.explanation)"
+                    let text = (error as? Violation)?.text
+                    failure = text ?? "event \(event.header.seq): \(error)"
                     return false
                 }
             }
@@ -111,7 +133,6 @@ enum Reopening {
             failure = error.message
         }
         if let failure { throw Flaw(kind: .wrong, text: failure) }
-        found.digest = book.digest()
         return found
     }
     private static func note(

@@ -97,6 +97,30 @@ import Testing
         #expect(try texts(reading).count == 9_000)
         #expect(try PersonalFile(reading: scratch.path + "/nowhere", ledger: ledger) == nil)
     }
+    @Test func `forgets what the ring says is erased, where a power cut took the erasing`() throws {
+        let journal = try scratch.open()
+        defer { journal.shutdown() }
+        try add(0..<3, to: journal.personal)
+        for event in [makeEvent(1), makeEvent(2)] {
+            event.withUnsafeBytes { journal.stage(Bytes($0)) }
+        }
+        #expect(journal.commitOnce() == .committed)
+        let before = scratch.copy()
+        try journal.personal.erase(
+            at: try offset(of: 1, in: journal.personal), commitment(1), .user,
+            of: AccountNumber(1), textBytes: 6, epoch: 1, seq: 3)
+        let json = #"{"commitments":["\#(commitment(1).text)"],"field":"user"}"#
+        let erased = json.withBytes { makeDocument(.personalErased, 3, 1, number: 0, $0) }
+        erased.withUnsafeBytes { journal.stage(Bytes($0)) }
+        // The ring's page was written back, the personal file's was not.
+        #expect(shell("cp '\(scratch.data)/ring' '\(before.data)/ring'"))
+        for _ in 0..<2 {
+            let next = try before.open()
+            #expect(next.lastSeq == 3)
+            #expect(try texts(next.personal) == ["text-0", "erased by 3", "text-2"])
+            next.shutdown()
+        }
+    }
     @Test func `has nothing left of what was erased`() throws {
         let file = try open().file
         try add(0..<3, to: file)

@@ -204,5 +204,16 @@ import Testing
         #expect(tried("1-99999999", "1", placed + #","was":"1""#).hasPrefix("-NOHOLD"))
         #expect(tried(hold, "1", placed + #","was":"4""#).hasPrefix("{"))
         try expect(["usd.day": "4", "usd.total": "4"], machine, at: later)
+
+        // In a day that no event has opened yet nothing was charged, whoever says so.
+        let next = Self.morning + Self.day
+        func lied(_ usd: String, _ more: String) -> String {
+            machine.answer(Self.correct(hold, to: usd, id: "k2", more), at: next + Self.day / 4)
+        }
+        #expect(
+            lied("0", #","placed":"2026-11-23T10:00:00Z","was":"1""#).hasPrefix(
+                "-ERR acme/ml/prod has not"))
+        #expect(lied("0", placed + #","was":"1""#).hasPrefix("{"), "where it counted it is taken")
+        try expect(["usd.day": "0", "usd.total": "3"], machine, at: next + Self.day / 4)
     }
 }

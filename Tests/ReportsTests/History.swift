@@ -24,6 +24,8 @@ struct History {
     private(set) var tags: [TagRow: RollupCounts] = [:]
     private var random: SeededGenerator
     private var now: Int64 = 1_795_000_000_000_000_000
+    /// Yuan a dollar, as billed now.
+    private var rate: Int64 = 7
     private var holds: [Hold] = []
     private var charges: [Hold] = []
 
@@ -33,7 +35,8 @@ struct History {
         var key: Key
         var rows: [TagRow]
         var usd: Int64 = 0
-        var billed: Int64 = 0
+        /// Yuan a dollar, where it is billed in yuan.
+        var rate: Int64 = 7
         var tokens: Int64 = 0
         var tier: UInt8
         var isLapse = false
@@ -42,7 +45,7 @@ struct History {
         var mayBeLate = false
     }
 
-    /// Two orgs: one in UTC, billed in dollars; one half an hour off, billed in yuan at seven a dollar.
+    /// Two orgs: one in UTC, billed in dollars; one half an hour off, billed in yuan at seven or eight a dollar.
     static let paths = [
         "acme", "acme/ml", "acme/ml/prod", "acme/ml/test", "zeta", "zeta/web", "zeta/web/k",
     ]
@@ -61,15 +64,20 @@ struct History {
         for (number, model) in ["openai/gpt-4.1", "anthropic/claude"].enumerated() {
             document(.priceSet, UInt32(number), account: .max, #"{"model":"\#(model)"}"#)
         }
-        document(
-            .billingSet, 0, account: 4,
-            #"{"account":"zeta","currency":"CNY","markup_ppm":0,"rate":"7"}"#)
+        setRate(7)
         while events.count < count { step() }
     }
 
     private mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &random) }
 
+    private mutating func setRate(_ yuan: Int64) {
+        rate = yuan
+        document(
+            .billingSet, 0, account: 4,
+            #"{"account":"zeta","currency":"CNY","markup_ppm":0,"rate":"\#(yuan)"}"#)
+    }
     private mutating func step() {
+        if below(40) == 0 { setRate(7 + Int64(below(2))) }
         now += Int64(below(90)) * 1_000_000_000 + Int64(below(1_000_000_000))
         let key = History.keys[below(3)]
         let org = key == 6 ? 1 : 0
@@ -181,12 +189,15 @@ struct History {
     }
     private func billed(_ usd: Int64, _ account: UInt32) -> Extras.Billed? {
         account == 6
-            ? Extras.Billed(amount: Nanodollars(usd * 7), currency: Currency(Bytes("CNY"))!) : nil
+            ? Extras.Billed(amount: Nanodollars(usd * rate), currency: Currency(Bytes("CNY"))!)
+            : nil
     }
     private static let yuan = RollupTag(Currency(Bytes("CNY"))!)
-    private static func bill(_ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32) {
+    private static func bill(
+        _ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32, _ rate: Int64
+    ) {
         if account == 6 {
-            counts.add(usd * 7, under: History.yuan)
+            counts.add(usd * rate, under: History.yuan)
         } else {
             counts[.billedUSD] += usd
         }
@@ -198,7 +209,7 @@ struct History {
     }
     private static func use(
         _ counts: inout RollupCounts, _ usage: TokenUsage, _ usd: Int64, _ outcome: Outcome,
-        _ ms: UInt32, _ account: UInt32
+        _ ms: UInt32, _ account: UInt32, _ rate: Int64
     ) {
         counts[.input] += usage.input
         counts[.output] += usage.output
@@ -206,7 +217,7 @@ struct History {
         counts[.cacheWrite] += usage.cacheWrite
         counts[.reasoning] += usage.reasoning
         counts[.usd] += usd
-        History.bill(&counts, usd, account)
+        History.bill(&counts, usd, account, rate)
         switch outcome {
         case .exact: counts[.exact] += 1
         case .partial:
@@ -227,6 +238,7 @@ struct History {
         let tier = below(5) == 0 ? UInt8(2) : hold.tier
         let outcome = Outcome(rawValue: UInt8(below(3)))!
         let (usage, usd, ms) = (usage(), Int64(below(10_000)), UInt32(below(3_000)))
+        let rate = rate
         var header = header(.holdSettled, hold.key.account)
         header.flags = HoldSettled.flags(
             outcome: outcome, tier: ServiceTier(rawValue: tier)!, late: isLate)
@@ -241,7 +253,7 @@ struct History {
             // What the lapse, or its correction, counted goes.
             count(hold.key, hold.rows) {
                 $0[.usd] -= hold.usd
-                History.bill(&$0, -hold.usd, hold.key.account)
+                History.bill(&$0, -hold.usd, hold.key.account, hold.rate)
                 guard hold.isLapse else { return }
                 $0[.lapsedUSD] -= hold.usd
                 $0[.lapsedTokens] -= hold.tokens
@@ -252,10 +264,10 @@ struct History {
         count(key, hold.rows) {
             $0[.settled] += 1
             if isLate { $0[.late] += 1 }
-            History.use(&$0, usage, usd, outcome, ms, key.account)
+            History.use(&$0, usage, usd, outcome, ms, key.account, rate)
         }
         (hold.isEnded, hold.mayBeLate, hold.isLapse) = (true, false, false)
-        (hold.usd, hold.key) = (usd, key)
+        (hold.usd, hold.key, hold.rate) = (usd, key, rate)
         holds[i] = hold
     }
     private mutating func release(_ i: Int) {
@@ -267,6 +279,7 @@ struct History {
     }
     private mutating func lapse(_ i: Int) {
         var hold = holds[i]
+        hold.rate = rate
         if below(2) == 0 { (hold.usd, hold.tokens) = (Int64(below(5_000)) + 1, 110) }
         var event = HoldLapsed(
             header: header(.holdLapsed, hold.key.account), hold: hold.name, tokens: hold.tokens,
@@ -278,7 +291,7 @@ struct History {
         count(hold.key, hold.rows) {
             $0[.lapsed] += 1
             $0[.usd] += hold.usd
-            History.bill(&$0, hold.usd, hold.key.account)
+            History.bill(&$0, hold.usd, hold.key.account, hold.rate)
             $0[.lapsedUSD] += hold.usd
             $0[.lapsedTokens] += hold.tokens
         }
@@ -289,6 +302,7 @@ struct History {
     }
     private mutating func charge(_ account: UInt32, _ org: Int) {
         let (usage, usd, ms) = (usage(), Int64(below(10_000)), UInt32(below(3_000)))
+        let rate = rate
         let (text, rows) = texts(account, org)
         // Now and then of a hold that a power cut took with it.
         let isForeign = below(3) == 0
@@ -307,11 +321,12 @@ struct History {
         count(key, rows) {
             $0[.charged] += 1
             if isForeign { $0[.late] += 1 }
-            History.use(&$0, usage, usd, .exact, ms, account)
+            History.use(&$0, usage, usd, .exact, ms, account, rate)
         }
         charges.append(
             Hold(
-                name: named ?? event.name, key: key, rows: rows, usd: usd, tier: 1, isEnded: true))
+                name: named ?? event.name, key: key, rows: rows, usd: usd, rate: rate, tier: 1,
+                isEnded: true))
     }
     private mutating func correct() {
         let ended = holds.indices.filter {
@@ -320,12 +335,13 @@ struct History {
         let pick = below(ended.count + charges.count + 1)
         guard pick < ended.count + charges.count else { return }
         var charge = pick < ended.count ? holds[ended[pick]] : charges[pick - ended.count]
-        let usd = Int64(below(10_000))
+        // Nothing is billed alike by all terms.
+        let usd = below(3) == 0 ? 0 : Int64(below(10_000))
         let account = charge.key.account
         let path = History.paths[Int(account)]
         let money = Nanodollars(usd)
         var json = #"{"account":"\#(path)","#
-        if account == 6 { json += #""billed":"\#(Nanodollars(usd * 7))","# }
+        if account == 6 { json += #""billed":"\#(Nanodollars(usd * charge.rate))","# }
         json += #""charge":"\#(charge.name)","#
         if account == 6 { json += #""currency":"CNY","# }
         let placed = Instant(nanoseconds: charge.key.hour)
@@ -336,7 +352,7 @@ struct History {
             $0[.corrected] += 1
             $0[.usd] += usd - charge.usd
             if charge.isLapse { $0[.lapsedUSD] += usd - charge.usd }
-            History.bill(&$0, usd - charge.usd, account)
+            History.bill(&$0, usd - charge.usd, account, charge.rate)
         }
         charge.usd = usd
         if pick < ended.count {

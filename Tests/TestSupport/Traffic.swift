@@ -1,6 +1,6 @@
 /// One client's traffic: what it asked, what it was told, and what was never answered.
 package struct Traffic: Sendable {
-    package enum Verb: Sendable { case reserve, settle, release, charge, append }
+    package enum Verb: Sendable { case reserve, settle, release, charge, append, checkpoint }
     package struct Exchange: Sendable {
         package var verb: Verb
         package var line: String
@@ -79,6 +79,12 @@ package struct Traffic: Sendable {
         (0..<3).map { "acme/\(team)/k\($0)" }
     }
 
+    /// Asks for a signed checkpoint of the log; without a reply when the daemon is gone.
+    package static func checkpoint(_ client: Client?) -> Exchange {
+        let line = "TREE checkpoint"
+        return Exchange(
+            verb: .checkpoint, line: line, name: "", reply: try? client?.ask(line))
+    }
     package static func furnish(_ client: Client) throws {
         _ = try client.append("org.created", #"{"account":"acme"}"#)
         for team in ["ml", "web"] {
@@ -88,5 +94,12 @@ package struct Traffic: Sendable {
             _ = try client.append("key.created", #"{"account":"\#(account)"}"#)
         }
         _ = try client.append("price.set", #"{"model":"\#(model)","in":"2.13","out":"8.77"}"#)
+    }
+}
+
+extension [Traffic.Exchange] {
+    /// The signed checkpoints that were told.
+    package var checkpoints: [String] {
+        filter { $0.verb == .checkpoint }.compactMap(\.reply).filter { !$0.isError }.map(\.text)
     }
 }

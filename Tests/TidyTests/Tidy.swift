@@ -50,7 +50,8 @@ enum Arrows {
         .union(system),
         // A world around the daemon; only its own executable knows it.
         "Simulation": Set([
-            "Gate", "Ledger", "Journal", "Reports", "Audit", "Events", "CLinux", "Logging",
+            "Gate", "Ledger", "Journal", "Reports", "Audit", "Events", "CLinux", "Crypto",
+            "Logging",
         ])
         .union(libc),
         "tollgate-simulate": Set(["Simulation", "Events", "ArgumentParser"]).union(libc),

@@ -1,0 +1,121 @@
+import Audit
+import CLinux
+import Events
+import Glibc
+
+/// `tollgate audit export --check`: whether an export is what its manifest says, whether the daemon's key
+/// has signed that, and whether the log still begins with what the manifest saw of it.
+struct ExportCheck {
+    private let path: String
+    private let verifier: String?
+    private let log: LogOptions
+
+    init(_ path: String, verifier: String?, _ log: LogOptions) throws(CommandFailure) {
+        guard log.directory == nil else {
+            throw CommandFailure(
+                .usage, "--check asks a daemon for its key, or takes one with --verifier, not --dir"
+            )
+        }
+        (self.path, self.verifier, self.log) = (path, verifier, log)
+    }
+
+    func run() throws(CommandFailure) {
+        let name = path + ExportFile.manifestSuffix
+        let manifest: WrittenManifest
+        do throws(AuditFailure) {
+            manifest = try WrittenManifest(parsing: try Self.text(name))
+        } catch {
+            throw CommandFailure(error.kind == .io ? .noInput : .data, "\(name): \(error.message)")
+        }
+        try compareBytes(manifest)
+        let count = "\(LoadReport.grouped(Int(clamping: manifest.rows))) rows"
+        guard manifest.isSigned else {
+            Console.note("\(path) is what its manifest says (\(count)); nobody has signed that")
+            return
+        }
+        do throws(AuditFailure) {
+            try checkSignature(manifest)
+            let beyond = verifier == nil ? try checkHead(manifest) : ""
+            Console.note(
+                "\(path) is what its manifest says (\(count)), signed by \(manifest.origin)\(beyond)"
+            )
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+    private static func text(_ name: String) throws(AuditFailure) -> String {
+        do throws(CommandFailure) { return try InputFile.text(name) } catch {
+            throw AuditFailure(.io, "cannot be read; only exports with --out have one")
+        }
+    }
+
+    private func compareBytes(_ manifest: WrittenManifest) throws(CommandFailure) {
+        let file = try WholeWriter(path, O_RDONLY)
+        var status = stat()
+        guard stat(path, &status) == 0, Int(status.st_size) == manifest.bytes else {
+            throw CommandFailure(
+                .data,
+                "\(path) has \(LoadReport.grouped(Int(status.st_size))) bytes, and its manifest says "
+                    + LoadReport.grouped(manifest.bytes))
+        }
+        var digest = FileDigest()
+        let progress = StepProgress("checking", of: manifest.bytes)
+        defer { progress.clear() }
+        try file.read(manifest.bytes) { bytes in
+            digest.add(bytes)
+            progress.show(file.count)
+        }
+        guard digest.value.hex == manifest.sha256 else {
+            throw CommandFailure(
+                .data,
+                "\(path) was changed: its SHA-256 is \(digest.value.hex), and its manifest says "
+                    + manifest.sha256)
+        }
+    }
+    private func checkSignature(_ manifest: WrittenManifest) throws(AuditFailure) {
+        let text = if let verifier { verifier } else { try daemonsKey() }
+        let key = try VerifierKey(parsing: text)
+        guard try key.hasSigned(manifest.note) else {
+            throw AuditFailure(
+                .damaged,
+                "the manifest is not signed by \(key.name): it is of \(manifest.origin), so give that "
+                    + "ledger's key with --verifier")
+        }
+    }
+    private func daemonsKey() throws(AuditFailure) -> String {
+        do throws(CommandFailure) {
+            let info = try log.connection.connect().info()
+            return info.first { $0.name == "tree_key" }?.value ?? ""
+        } catch {
+            throw AuditFailure(error)
+        }
+    }
+    /// That the log as it is now begins with the one that the manifest saw.
+    private func checkHead(_ manifest: WrittenManifest) throws(AuditFailure) -> String {
+        guard let old = manifest.head else { return "" }
+        let proof: ProofText.Consistency
+        do throws(CommandFailure) {
+            let answer = try log.connection.connect().call(["TREE", "consistency", "\(old.size)"])
+            proof = try Self.proof(try answer.orFailure().text ?? "")
+        } catch {
+            throw AuditFailure(error)
+        }
+        let head = try TreeHead(parsing: try SignedNote(parsing: proof.checkpoint).text)
+        guard
+            MerkleProof.extends(
+                old.size, old.root, to: head.size, head.root, proof: proof.hashes)
+        else {
+            throw AuditFailure(
+                .damaged,
+                "the log does not begin with the \(old.size) events that the manifest saw: it was rewritten "
+                    + "since, or the manifest is another log's")
+        }
+        return
+            "; the log still begins with the \(LoadReport.grouped(Int(clamping: old.size))) events it saw"
+    }
+    private static func proof(_ text: String) throws(CommandFailure) -> ProofText.Consistency {
+        do throws(AuditFailure) { return try ProofText.Consistency(parsing: text) } catch {
+            throw CommandFailure(error)
+        }
+    }
+}
