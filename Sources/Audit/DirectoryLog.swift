@@ -4,14 +4,13 @@ import Journal
 /// A log read from a data directory, or a copy of one, whether a daemon serves it or not.
 package final class DirectoryLog: LogSource {
     package let inspection: Inspection
-    private let path: String
+    private var path: String { inspection.path }
     package var ledgerID: LedgerID { inspection.ledgerID }
     package var lastSeq: UInt64 { inspection.lastSeq }
 
     package init(_ inspection: Inspection) { self.inspection = inspection }
     /// - Parameter everyPage: see `Inspection`.
     package init(_ path: String, everyPage: Bool = false) throws(AuditFailure) {
-        self.path = path
         do throws(JournalError) {
             inspection = try Inspection(directory: path, everyPage: everyPage)
         } catch {

@@ -11,7 +11,7 @@ package final class Inspection {
     package let lastTime: Instant
     /// Pages of the journal's file that are neither used nor free.
     package let lostPages: UInt64
-    let path: String
+    package let path: String
     let log: Log
     let end: LogEnd
 
