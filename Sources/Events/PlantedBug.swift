@@ -40,6 +40,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case rollupsSkipCountedRefusals
     /// A corrected charge is still billed what it was billed before.
     case rollupsKeepOldBills
+    /// Roll-ups that are made anew keep the rows that were there.
+    case reindexKeepsRows
     /// A refusal is logged for another reason than the one that was decided.
     case logsAnotherReason
     /// A checkpoint is told before it is kept.

@@ -126,7 +126,7 @@ extension Machine {
         default: sides.compare("epoch", header.epoch, book.epoch)
         }
         // Whatever the daemon does by itself comes before what is asked of it.
-        guard book.schedule.next <= now.nanoseconds, header.type.isAsked else { return }
+        guard book.schedule.next <= now.nanoseconds, header.isAsked else { return }
         while let due = book.schedule.takeDue(at: now) {
             if let what = overdue(due) { sides.add("before it", "nothing", what) }
         }
@@ -155,10 +155,12 @@ extension Machine {
     }
 }
 
-extension EventType {
+extension EventHeader {
     /// Whether somebody asked for it, rather than the daemon's doing it when its time came.
     fileprivate var isAsked: Bool {
-        switch self {
+        switch type {
+        // A start tells of those whose telling a crash has cut off.
+        case .personalErased: actor != .daemon
         case .ledgerCreated, .epochStarted, .windowOpened, .keyRotationDue, .creditExpired,
             .overrideEnded, .holdLapsed, .refusalsSummed:
             false

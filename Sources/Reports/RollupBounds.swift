@@ -11,7 +11,7 @@ package enum RollupBounds {
     /// Most rows that one event touches: its hour's, the hour's total, and one a tag.
     static let rowsPerEventMax = 5
     /// Recent placings that are remembered; of an older one the event is read again.
-    static let placings = 1 << 16
+    package static let placings = 1 << 16
     /// The same for a reader, which folds less than a segment.
     static let placingsOfReader = 1 << 13
     /// Texts of tags that are remembered between segments.

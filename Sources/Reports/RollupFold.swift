@@ -22,11 +22,17 @@ package struct RollupFold: ~Copyable {
 
     private let segmentEvents: UInt64
 
-    /// - Parameter segmentEvents: tests write rows more often.
-    package init(isReader: Bool = false, segmentEvents: UInt64 = RollupBounds.segmentEvents) {
+    /// - Parameters:
+    ///   - segmentEvents: tests write rows more often,
+    ///   - placings: and remember fewer; a power of two.
+    package init(
+        isReader: Bool = false, segmentEvents: UInt64 = RollupBounds.segmentEvents,
+        placings capacity: Int? = nil
+    ) {
         self.segmentEvents = segmentEvents
         placings = RecentPlacings(
-            capacity: isReader ? RollupBounds.placingsOfReader : RollupBounds.placings)
+            capacity: capacity
+                ?? (isReader ? RollupBounds.placingsOfReader : RollupBounds.placings))
         RollupBounds.check()
     }
 

@@ -32,6 +32,7 @@ struct Ask {
     // As of sending.
     var step = 0
     var seq: UInt64 = 0
+    var durable: UInt64 = 0
 
     /// Plain lines, or a frame as Redis clients send it.
     func encoded(asFrame: Bool) -> [UInt8] {

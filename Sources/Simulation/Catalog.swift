@@ -48,7 +48,7 @@ final class Catalog {
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
         (1, { $0.privacy(&$2) }),
-        (1, { $0.erase($1, &$2) }),
+        (1, { $0.erase(&$2) }),
         (2, { $0.price($1, &$2) }),
         (3, { $0.correction($1, &$2) }),
         (1, { $0.alias(&$2) }),
@@ -244,8 +244,7 @@ final class Catalog {
             .privacySet, id: newID("privacy"),
             ["\"account\":\"\(random.pick(orgs))\"", "\"fields\":[\(fields)]"], mayFail: true)
     }
-    private func erase(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
-        client.world.checker.noteErasing()
+    private func erase(_ random: inout SeededRandom) -> Ask? {
         var words = ["ERASE", "user", person(&random)]
         if random.chance(500) { words.append("account=\(random.pick(orgs))") }
         return Ask(words: words, kind: .other, mayFail: true)

@@ -30,6 +30,7 @@ final class Checker {
     /// Commitments whose texts went with a power cut.
     private var forgotten: Set<Commitment> = []
     private var isErasing = false
+    private var isTorn = false
     /// By whom something was signed that somebody was told.
     private var signer: String?
     private var publishedBy: String?
@@ -171,7 +172,7 @@ final class Checker {
         let kept = try daemon.keptCommitments()
         for (commitment, seq) in oracle.commitments.sorted(by: { $0.value < $1.value })
         where !kept.contains(commitment) && !forgotten.contains(commitment) {
-            guard hadPowerCut, seq > mustSurvive || isErasing else {
+            guard hadPowerCut && seq > mustSurvive || isErasing && (hadPowerCut || isTorn) else {
                 throw Violation(
                     text: "event \(seq) names \(commitment.text), and nobody can tell whom it means"
                 )
@@ -181,10 +182,11 @@ final class Checker {
         for commitment in oracle.erased where kept.contains(commitment) {
             throw Violation(text: "\(commitment.text) was erased and is still there")
         }
-        isErasing = false
+        (isErasing, isTorn) = (false, false)
     }
-    /// Somebody asks for an erasure, which a power cut may catch half done.
+    /// Somebody asks for an erasure, which a power cut or a failing disk may catch half done.
     func noteErasing() { isErasing = true }
+    func noteTornPersons() { isTorn = true }
 
     // MARK: Promises
 

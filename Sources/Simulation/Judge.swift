@@ -218,11 +218,12 @@ struct Judge {
             // Of events that were not there yet.
             switch what {
             case .inclusion(let place), .consistency(let place):
-                if line.contains("only grows") || line.contains("is not in the log"),
-                    UInt64(place) > ask.seq
-                {
-                    return
+                guard line.contains("only grows") || line.contains("is not in the log") else {
+                    break
                 }
+                if UInt64(place) > ask.seq { return }
+                // While commits fail nobody waits for what is only staged.
+                if UInt64(place) > ask.durable { return try requireTrouble(line) }
             case .checkpoint: break
             }
             if line.contains("nothing is signed"), !world.isSigning { return }

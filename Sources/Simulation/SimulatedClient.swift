@@ -95,6 +95,8 @@ final class SimulatedClient {
         guard var ask = next else { return }
         ask.step = world.step
         ask.seq = world.checker.count
+        ask.durable = world.durableSeq
+        if ask.words[0] == "ERASE" { world.checker.noteErasing() }
         world.story.tell("client \(number) asks \(ask.text)")
         unwritten += ask.encoded(asFrame: world.random.chance(300))
         asked.append(ask)

@@ -66,17 +66,22 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         if world.isDead { return .fails(errno: EIO) }
         if case .write(_, let count) = operation, world.isAboutToDie, world.random.chance(500) {
             diesNext = true
+            noteTorn(path)
             return .tears(after: world.random.below(count), errno: EIO)
         }
         guard world.mayGoOn("\(word(operation)) \(name(path))") else { return .fails(errno: EIO) }
         if failure != 0, world.random.chance(700) {
             if case .write(_, let count) = operation, world.random.chance(500) {
+                noteTorn(path)
                 return .tears(after: world.random.below(count), errno: failure)
             }
             return .fails(errno: failure)
         }
         if case .remove = operation { keepContent(of: path) }
         return .happens
+    }
+    private func noteTorn(_ path: String) {
+        if path == directory + "/personal" { world.checker.noteTornPersons() }
     }
     func after(_ operation: DiskOperation, _ path: String) {
         guard !world.isDead else { return }

@@ -146,6 +146,38 @@ import Testing
         #expect(found.first?.parts.map(\.field) == ["before it", "answer"])
     }
 
+    /// A start tells of an erasure whose telling a crash cut off, and does what came due in its first turn.
+    @Test(arguments: [(Actor.daemon, 0), (Actor.uid(7), 1)])
+    func `an erasure waits for what is due only when it was asked for`(
+        actor: Actor, differences: Int
+    ) throws {
+        let start: Int64 = 1_795_383_060_000_000_000
+        let machine = MachineDriver()
+        for line in [
+            #"APPEND org.created {"account":"acme","limits":{"usd.day":"1"}}"#,
+            #"APPEND override.granted {"account":"acme","limit":"usd.day","amount":"2","#
+                + #""for":1,"reason":"a launch"}"#,
+        ] {
+            machine.answer(line, at: start)
+        }
+        var log = machine.log
+        let last = try #require(log.last)
+        let epoch = try last.withUnsafeBytes { try StoredEvent(Bytes($0)).header.epoch }
+        let header = EventHeader(
+            type: .personalErased, epoch: epoch, seq: UInt64(log.count + 1),
+            time: Instant(nanoseconds: start + 10_000_000_000), actor: actor,
+            account: AccountNumber(0))
+        let json = #"{"account":"acme","commitments":[],"field":"user"}"#
+        var erased = ByteBuffer()
+        json.withBytes {
+            DocumentEvent(header: header, number: 0, json: $0).encode(into: &erased)
+        }
+        log.append(Array(UnsafeRawBufferPointer(start: erased.base, count: erased.count)))
+        let found = try Self.replay(log).differences
+        #expect(found.count == differences)
+        #expect(found.allSatisfy { $0.parts.map(\.field) == ["before it"] })
+    }
+
     @Test func `the same request placed twice is found`() throws {
         var log = HistoryGenerator.history(seed: 108, lines: 600).log
         let at = try #require(

@@ -32,6 +32,10 @@ struct SimulationTests {
             11, 36, 55,
             // A hold still to be placed was settled, and later its name was given to another.
             4, 10,
+            // A correction took back another bill than the one that stood.
+            5008,
+            // The log told of an erasure that a power cut had taken.
+            5010,
         ] as [UInt64])
     func regressions(seed: UInt64) {
         expectNothing(seed: seed, steps: 3_000)
