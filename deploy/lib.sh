@@ -44,6 +44,7 @@ present() {
         redis-tools) command -v redis-cli && command -v redis-benchmark ;;
         binutils) command -v strip ;;
         python3-pip) python3 -m pip --version ;;
+        python3-cryptography) python3 -c 'import cryptography' ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1

@@ -8,15 +8,18 @@ package struct AuditFailure: Error, Sendable, CustomStringConvertible {
         case damaged
         /// The system refused: permissions, no space, a failing disk.
         case io
-        /// The daemon refused, or cannot be reached.
-        case denied, unavailable, tryAgain
+        /// The daemon refused, says that it has no such thing, or cannot be reached.
+        case denied, refused, unavailable, tryAgain
     }
     package let kind: Kind
     package let message: String
+    /// The event that is damaged or missing, where it is one.
+    package let seq: UInt64?
 
-    package init(_ kind: Kind, _ message: String) {
+    package init(_ kind: Kind, _ message: String, seq: UInt64? = nil) {
         self.kind = kind
         self.message = message
+        self.seq = seq
     }
     package var description: String { message }
 }

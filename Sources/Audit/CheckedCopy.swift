@@ -13,35 +13,23 @@ struct CheckedCopy {
         of directory: String, _ watch: (_ done: Int, _ whole: Int) -> Bool
     ) throws(JournalError) {
         inspection = try Inspection(directory: directory, everyPage: true)
-        let whole = Int(clamping: inspection.lastSeq)
-        var tree = TreeBuilder()
-        var goesOn = watch(0, whole)
-        if goesOn {
-            try inspection.readPages { page in
-                tree.append(page.events) { _ in }
-                goesOn = watch(Int(clamping: page.lastSeq), whole)
-                return goesOn
-            }
+        let log = DirectoryLog(inspection)
+        let whole = Int(clamping: log.lastSeq)
+        guard watch(0, whole) else { return nil }
+        var check = LogCheck(log)
+        do throws(AuditFailure) {
+            let goesOn = try check.read(through: log.lastSeq) { watch(Int(clamping: $0), whole) }
+            guard goesOn else { return nil }
+        } catch {
+            throw JournalError(.damaged, error.message)
         }
-        guard goesOn else { return nil }
         _ = try inspection.checkNames()
-        if let kept = try CheckedCopy.kept(inspection), kept != tree.edge {
+        if try log.keepsTree(check.edge) == false {
             throw JournalError(
                 .damaged,
                 "the tree in \(directory) is not that of its events: one of them was changed. Restore it from "
                     + "another backup")
         }
-        root = tree.edge.root.base64
-    }
-    /// Nil where an older tollgate wrote last, which kept none.
-    private static func kept(_ inspection: Inspection) throws(JournalError) -> TreeEdge? {
-        do throws(JournalError) {
-            return try inspection.readProjection(.tree) { rows, _ throws(LMDBError) in
-                try MerkleTree.edge(rows)
-            }
-        } catch {
-            guard error.kind == .format else { throw error }
-            return nil
-        }
+        root = check.edge.root.base64
     }
 }

@@ -4,13 +4,13 @@ import Journal
 /// A log read from a data directory, or a copy of one, whether a daemon serves it or not.
 package final class DirectoryLog: LogSource {
     package let inspection: Inspection
-    private let path: String
+    private var path: String { inspection.path }
     package var ledgerID: LedgerID { inspection.ledgerID }
     package var lastSeq: UInt64 { inspection.lastSeq }
 
+    package init(_ inspection: Inspection) { self.inspection = inspection }
     /// - Parameter everyPage: see `Inspection`.
     package init(_ path: String, everyPage: Bool = false) throws(AuditFailure) {
-        self.path = path
         do throws(JournalError) {
             inspection = try Inspection(directory: path, everyPage: everyPage)
         } catch {
@@ -72,6 +72,25 @@ package final class DirectoryLog: LogSource {
             }
         } catch {
             throw AuditFailure(error)
+        }
+    }
+}
+
+extension DirectoryLog {
+    /// Whether the tree that is kept beside the log is, or begins with, the one of this edge; nil where an older
+    /// tollgate wrote last, which kept none.
+    package func keepsTree(_ edge: TreeEdge) throws(JournalError) -> Bool? {
+        do throws(JournalError) {
+            return try inspection.readProjection(.tree) { rows, _ throws(LMDBError) in
+                let kept = try MerkleTree.edge(rows)
+                guard kept.size > edge.size else { return kept == edge }
+                // A daemon has gone on meanwhile.
+                var nodes = TreeNodes<LMDBError>()
+                return try MerkleTree.root(rows, of: edge.size, &nodes) == edge.root
+            }
+        } catch {
+            guard error.kind == .format else { throw error }
+            return nil
         }
     }
 }

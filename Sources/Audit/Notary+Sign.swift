@@ -111,7 +111,7 @@ extension Notary {
             rows, head, nodes throws(LMDBError) in
             guard old <= head.size else {
                 return .failure(
-                    new == nil ? Notary.beyond(old, head.size) : Notary.backwards(old, head.size))
+                    new == nil ? Notary.beyond(old, head.size) : .backwards(old, head.size))
             }
             let oldRoot = try MerkleTree.root(rows, of: old, &nodes)
             let proof = try MerkleTree.consistency(rows, from: old, to: head.size, &nodes)
@@ -149,12 +149,6 @@ extension Notary {
 
     private static func beyond(_ seq: UInt64, _ end: UInt64) -> AuditFailure {
         AuditFailure(.usage, "event \(seq) is not in the log, which ends with \(end)")
-    }
-    private static func backwards(_ old: UInt64, _ new: UInt64) -> AuditFailure {
-        AuditFailure(
-            .usage,
-            "a log only grows: there is no proof from \(old) events to \(new); give the smaller size first"
-        )
     }
     private static var unprovable: AuditFailure {
         AuditFailure(

@@ -96,6 +96,6 @@ extension AuditFailure {
             case .usage: .usage
             case .busy, .io: .io
             }
-        self.init(kind, error.message)
+        self.init(kind, error.message, seq: error.seq)
     }
 }

@@ -34,6 +34,10 @@ int tg_zero_range(int descriptor, int64_t offset, int64_t count) {
     return fallocate(descriptor, FALLOC_FL_ZERO_RANGE, offset, count);
 }
 
+int tg_sync_filesystem(int descriptor) {
+    return syncfs(descriptor);
+}
+
 int tg_write_out(int descriptor, int64_t offset, int64_t count) {
     return sync_file_range(descriptor, offset, count,
                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);

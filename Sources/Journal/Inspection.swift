@@ -11,7 +11,7 @@ package final class Inspection {
     package let lastTime: Instant
     /// Pages of the journal's file that are neither used nor free.
     package let lostPages: UInt64
-    let path: String
+    package let path: String
     let log: Log
     let end: LogEnd
 
@@ -40,22 +40,6 @@ package final class Inspection {
         return log.environment.mapUsedBytes + (newest ?? 0)
     }
 
-    /// What a walk over the whole journal has found whole.
-    package struct Walk {
-        package var events: UInt64 = 0
-        package var pages: UInt64 = 0
-        package var names: UInt64 = 0
-    }
-
-    /// Verifies the checksum and the number of every event, and the checksum of every name.
-    ///
-    /// - Throws: at the first that is not what was once written.
-    package func walk() throws(JournalError) -> Walk {
-        var walk = Walk()
-        while walk.events < end.seq { try walkSlice(&walk) }
-        walk.names = try checkNames()
-        return walk
-    }
     /// Verifies the checksum of every name, and says how many there are.
     package func checkNames() throws(JournalError) -> UInt64 {
         var names: UInt64 = 0
@@ -69,29 +53,34 @@ package final class Inspection {
         }
         return names
     }
-    /// A few thousand events in one read transaction, so that a daemon beside us can use pages again.
-    private func walkSlice(_ walk: inout Walk) throws(JournalError) {
-        var next = walk.events + 1
-        let last = min(end.seq, next + 65_536)
-        var pages: UInt64 = 0
-        try log.environment.read { txn throws(JournalError) in
-            let cursor = try txn.cursor(.events)
-            var row = try cursor.page(holding: next)
-            while next <= last {
-                guard let found = row else {
-                    throw JournalError(
-                        .damaged,
-                        "event \(next) is missing from the journal; restore journal/data.mdb from a "
-                            + "backup")
-                }
-                let page = try EventPage(verifying: found, from: next, through: end.seq)
-                next = page.lastSeq + 1
-                pages += 1
-                row = next <= last ? try cursor.next() : nil
-            }
+    /// Where an event stands in the journal's file.
+    package struct Place {
+        /// Of LMDB's pages, and the byte in the whole file.
+        package var page: Int
+        package var offset: Int
+    }
+    /// Nil when what leads there is damaged, or when a daemon beside us has moved it meanwhile. Of a directory and
+    /// not of an inspection, since one whose last event is damaged cannot be opened.
+    package static func place(of seq: UInt64, in directory: String) -> Place? {
+        guard let place = try? findPlace(of: seq, directory) else { return nil }
+        return place
+    }
+    private static func findPlace(
+        of seq: UInt64, _ directory: String
+    ) throws(JournalError) -> Place? {
+        let file = try File(opening: directory + "/journal/data.mdb", O_RDONLY)
+        var check = try PageCheck(file.path)
+        guard let row = try check.row(holding: seq) else { return nil }
+        var frames = ByteBuffer(capacity: row.count)
+        try file.read(into: &frames, count: row.count, at: row.offset)
+        var at = 0
+        for _ in row.first..<max(seq, row.first) {
+            guard let base = frames.bytes.base,
+                let frame = Frame(base + at, count: frames.count - at)
+            else { break }
+            at += frame.count
         }
-        walk.events = next - 1
-        walk.pages += pages
+        return Place(page: (row.offset + at) / row.pageBytes, offset: row.offset + at)
     }
 
     /// Hands out the events from `first` through `last` page by page, as `Journal.readPages` does; returns

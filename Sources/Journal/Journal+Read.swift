@@ -209,10 +209,11 @@ private func damaged(_ seq: UInt64) -> JournalError {
     JournalError(
         .damaged,
         "event \(seq) in the journal is damaged: its checksum or number is wrong. Check the disk, then "
-            + "restore journal/data.mdb from a backup; the events before it are intact")
+            + "restore journal/data.mdb from a backup; the events before it are intact", seq: seq)
 }
 private func missing(_ seq: UInt64) -> JournalError {
     JournalError(
         .damaged,
-        "event \(seq) is missing from the journal; restore journal/data.mdb from a backup")
+        "event \(seq) is missing from the journal; restore journal/data.mdb from a backup", seq: seq
+    )
 }

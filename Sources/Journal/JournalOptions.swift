@@ -44,10 +44,13 @@ package struct JournalError: Error, Sendable, CustomStringConvertible {
     }
     package let kind: Kind
     package let message: String
+    /// The event that is damaged or missing, where it is one.
+    package let seq: UInt64?
 
-    package init(_ kind: Kind, _ message: String) {
+    package init(_ kind: Kind, _ message: String, seq: UInt64? = nil) {
         self.kind = kind
         self.message = message
+        self.seq = seq
     }
     package var description: String { message }
 }

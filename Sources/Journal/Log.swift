@@ -262,6 +262,16 @@ package enum NameKind: UInt8, CaseIterable, Sendable {
     case account = 1
     case model = 2
     case operatorName = 3
+
+    /// What an event of a type gives a name to, and in which member of its document; nil where it names nothing.
+    package static func named(by rawType: UInt8) -> (kind: NameKind, field: String)? {
+        switch EventType(rawValue: rawType) {
+        case .orgCreated, .teamCreated, .keyCreated: (.account, "account")
+        case .priceSet: (.model, "model")
+        case .operatorCreated: (.operatorName, "operator")
+        default: nil
+        }
+    }
 }
 
 extension Log {
@@ -303,22 +313,14 @@ extension Log {
     }
 
     @inline(__always)
-    private static func givesName(_ rawType: UInt8) -> Bool { nameKind(rawType) != nil }
-    private static func nameKind(_ rawType: UInt8) -> (kind: NameKind, field: String)? {
-        switch EventType(rawValue: rawType) {
-        case .orgCreated, .teamCreated, .keyCreated: (.account, "account")
-        case .priceSet: (.model, "model")
-        case .operatorCreated: (.operatorName, "operator")
-        default: nil
-        }
-    }
+    private static func givesName(_ rawType: UInt8) -> Bool { NameKind.named(by: rawType) != nil }
     // Out of line: few events give a name, and reading JSON must not dilute the loop above.
     @inline(never)
     private static func putName(
         _ frame: Frame, _ txn: borrowing WriteTransaction
     ) throws(LMDBError) {
         // The gate has validated what it stages; an event without its name still belongs in the log.
-        guard let (kind, field) = nameKind(frame.rawType),
+        guard let (kind, field) = NameKind.named(by: frame.rawType),
             let event = try? StoredEvent(frame.event), let document = try? DocumentEvent(event),
             let name = (try? JSON(parsing: document.json))?[field]?.string, !name.isEmpty
         else { return }

@@ -73,6 +73,13 @@ struct PageCheck: ~Copyable {
         /// A branch has promised that no key from here on is less.
         var floor: [UInt8]?
 
+        /// How far it has come, in the words of whoever looks for what is damaged.
+        var place: String {
+            guard tree.hasIntegerKeys, name == "\(Database.events.name)" else { return name }
+            guard let last else { return "the pages of the first events" }
+            return "the pages of the events from \(PageCheck.integer(last)) on"
+        }
+
         func isAscending(_ a: [UInt8], _ b: [UInt8]) -> Bool {
             tree.hasIntegerKeys
                 ? PageCheck.integer(a) < PageCheck.integer(b) : a.lexicographicallyPrecedes(b)
@@ -87,7 +94,11 @@ struct PageCheck: ~Copyable {
         guard tree.depth <= 32, (tree.depth == 0) == (tree.root == nil) else {
             throw damaged(file.path, "\(name) has \(tree.depth) levels")
         }
-        if let root = tree.root { try descend(root, 1, &walk) }
+        do throws(JournalError) {
+            if let root = tree.root { try descend(root, 1, &walk) }
+        } catch {
+            throw error.met(in: walk.place)
+        }
         guard walk.branches == tree.branches, walk.leaves == tree.leaves,
             walk.overflows == tree.overflows, walk.entries == tree.entries
         else {
@@ -148,6 +159,43 @@ struct PageCheck: ~Copyable {
         return Array(whole.bytes[Page.headerBytes...])
     }
 
+    // MARK: One row
+
+    /// Where the row of events lies that holds one of them; nil when there is none.
+    mutating func row(holding seq: UInt64) throws(JournalError) -> EventRow? {
+        let databases = try walk(meta.main, "the list of databases", keepsRows: true)
+        guard let row = databases.first(where: { $0.key.elementsEqual("events".utf8) }) else {
+            return nil
+        }
+        let tree = try Tree(row, file.path)
+        guard tree.depth <= 32, var number = tree.root else { return nil }
+        for level in 1...max(tree.depth, 1) {
+            let isLeaf = level == tree.depth
+            let page = try Page(number, file, meta.pageBytes)
+            var found: (node: Node, first: UInt64)?
+            for (i, node) in try page.nodes(isLeaf: isLeaf).enumerated() {
+                // The first key of a branch is never looked at.
+                let key = isLeaf || i > 0 ? page.key(node) : [UInt8](repeating: 0, count: 8)
+                guard key.count == 8, PageCheck.integer(key) <= seq else { break }
+                found = (node, PageCheck.integer(key))
+            }
+            guard let (node, first) = found else { return nil }
+            guard isLeaf else {
+                number = node.child
+                continue
+            }
+            if node.isOverflowing { number = page.overflow(node) }
+            let within =
+                node.isOverflowing ? Page.headerBytes : node.offset + 8 + node.keyCount
+            let (start, overflow) = Int(number).multipliedReportingOverflow(by: meta.pageBytes)
+            guard !overflow else { return nil }
+            return EventRow(
+                first: first, offset: start + within, count: node.valueCount,
+                pageBytes: meta.pageBytes)
+        }
+        return nil
+    }
+
     // MARK: Every page in one place
 
     private mutating func takeFree(_ row: Row) throws(JournalError) -> UInt64 {
@@ -184,6 +232,15 @@ struct PageCheck: ~Copyable {
     fileprivate static func integer(_ bytes: [UInt8]) -> UInt64 {
         bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
     }
+}
+
+/// A row of events as it lies in the file.
+struct EventRow {
+    var first: UInt64
+    /// Of its first frame, in the file.
+    var offset: Int
+    var count: Int
+    var pageBytes: Int
 }
 
 extension PageCheck {
@@ -420,4 +477,10 @@ private func damaged(_ path: String, _ what: String) -> JournalError {
         .damaged,
         "\(path) is damaged: \(what). Check the disk (dmesg, smartctl), then restore it from a backup"
     )
+}
+
+extension JournalError {
+    fileprivate func met(in place: String) -> JournalError {
+        JournalError(kind, message + ". It was met in " + place)
+    }
 }

@@ -22,6 +22,15 @@ package enum Listing: Sendable {
     case overrides
 }
 
+/// Sums over a whole log; money in nano-dollars.
+package struct AccountTotals: Sendable, Equatable {
+    package var used: Int64
+    package var held: Int64
+    package var requests: Int64
+    package var openHolds: Int64
+    package var isZero: Bool { self == AccountTotals(used: 0, held: 0, requests: 0, openHolds: 0) }
+}
+
 extension Book {
     /// The number that events give an account.
     package func number(of path: Bytes) throws(Failure) -> AccountNumber {
@@ -35,6 +44,18 @@ extension Book {
             throw Failure(.error, "no account \"\(path.string)\"; LIST orgs shows what there is")
         }
         return account
+    }
+
+    /// What an account has used since its first event, and what it holds; nil where there is no such account.
+    package func totals(of account: AccountNumber) -> AccountTotals? {
+        guard account.raw < UInt32(accounts.rows.count) else { return nil }
+        let row = accounts.rows.pointer(account.raw)
+        let org = accounts.orgs.pointer(row.pointee.org)
+        let money = taken(row, org, LimitKind(.usd, .total), at: time)
+        return AccountTotals(
+            used: money.used, held: money.held,
+            requests: taken(row, org, LimitKind(.requests, .total), at: time).used,
+            openHolds: row.pointee.openHolds)
     }
 
     // MARK: USAGE

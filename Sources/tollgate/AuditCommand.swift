@@ -4,7 +4,7 @@ import ArgumentParser
 struct AuditCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
-        abstract: "Export and replay the log, ask what if; erase what it says of a person.",
+        abstract: "Export, replay and prove the log, ask what if; erase what it says of a person.",
         discussion: """
             What reads the log reads a running daemon's through its socket, or with --dir that
             of a data directory or a copy of one, with or without a daemon.
@@ -14,6 +14,13 @@ struct AuditCommand: ParsableCommand {
               tollgate audit replay
               tollgate audit replay --dir /var/lib/tollgate
               tollgate audit whatif --policy changed.yaml --period 2026-11
+              tollgate audit checkpoint --out saved.checkpoint
+              tollgate audit verify --checkpoint saved.checkpoint
+              tollgate audit tiles /var/www/tollgate-log
             """,
-        subcommands: [AuditExport.self, AuditReplay.self, AuditWhatIf.self, AuditErase.self])
+        subcommands: [
+            AuditExport.self, AuditReplay.self, AuditWhatIf.self, AuditCheckpoint.self,
+            AuditProve.self, AuditConsistency.self, AuditVerify.self, AuditTiles.self,
+            AuditCosign.self, AuditErase.self,
+        ])
 }

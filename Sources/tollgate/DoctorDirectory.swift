@@ -209,17 +209,17 @@ extension Examination {
             lookAtCheckpoints(inspection)
             lookAtRing(inspection)
         } catch {
-            journalFails(error)
+            journalFails(error.message)
         }
     }
-    private mutating func journalFails(_ error: JournalError) {
+    private mutating func journalFails(_ message: String) {
         guard access(directory + "/journal/data.mdb", R_OK) == 0 else {
             return warn(
-                "journal", error.message,
+                "journal", message,
                 fix: "run the doctor as root or as the daemon's user")
         }
         fail(
-            "journal", error.message,
+            "journal", message,
             fix: "stop the daemon, keep the directory as it is, and restore it from a backup")
     }
     private mutating func lookAtJournal(_ inspection: Inspection, reads: Bool) {
@@ -235,16 +235,36 @@ extension Examination {
                 "journal",
                 "ends at seq \(inspection.lastSeq), epoch \(inspection.lastEpoch); not read")
         }
+        let began = ContinuousClock.now
+        let read: (names: UInt64, hasTree: Bool)
+        do throws(AuditFailure) { read = try readJournal(inspection) } catch {
+            return journalFails(error.message)
+        }
+        let took = ContinuousClock.now - began
+        ok(
+            "journal",
+            "\(inspection.lastSeq) events and \(read.names) names are whole"
+                + (read.hasTree ? ", and the tree is theirs" : "") + " (\(Self.text(took)))")
+    }
+    /// As 'tollgate audit verify' reads it, which says where a flaw is.
+    private func readJournal(
+        _ inspection: Inspection
+    ) throws(AuditFailure) -> (names: UInt64, hasTree: Bool) {
+        let log = DirectoryLog(inspection)
+        var check = LogCheck(log)
+        _ = try check.read(through: log.lastSeq, tick: { _ in true })
         do throws(JournalError) {
-            let began = ContinuousClock.now
-            let walk = try inspection.walk()
-            let took = ContinuousClock.now - began
-            ok(
-                "journal",
-                "\(walk.events) events in \(walk.pages) pages and \(walk.names) names are whole "
-                    + "(\(Self.text(took)))")
+            let names = try inspection.checkNames()
+            let isSame = try log.keepsTree(check.edge)
+            guard isSame != false else {
+                throw JournalError(
+                    .damaged,
+                    "the tree that is kept is not that of the events: 'tollgate audit verify --dir \(directory)' "
+                        + "says where")
+            }
+            return (names, isSame != nil)
         } catch {
-            journalFails(error)
+            throw AuditFailure(error)
         }
     }
     private mutating func lookAtCheckpoints(_ inspection: Inspection) {

@@ -47,6 +47,7 @@ extension CommandFailure {
             case .damaged: .data
             case .io: .io
             case .denied: .noPermission
+            case .refused: .failure
             case .unavailable: .unavailable
             case .tryAgain: .tryAgain
             }
@@ -63,6 +64,7 @@ extension AuditFailure {
             case .tryAgain: .tryAgain
             case .usage: .usage
             case .io: .io
+            case .failure: .refused
             default: .damaged
             }
         self.init(kind, failure.message)

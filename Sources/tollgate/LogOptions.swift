@@ -13,15 +13,20 @@ struct LogOptions: ParsableArguments {
     @OptionGroup var connection: ConnectionOptions
 
     func open() throws(CommandFailure) -> any LogSource {
+        try checkAlone()
         guard let directory else { return try SocketLog(try connection.connect()) }
+        do throws(AuditFailure) { return try DirectoryLog(directory) } catch {
+            throw CommandFailure(error)
+        }
+    }
+    /// Throws where a directory is named and a daemon, too.
+    func checkAlone() throws(CommandFailure) {
+        guard directory != nil else { return }
         for (name, value) in [
             ("socket", connection.socket), ("data", connection.data), ("tcp", connection.tcp),
         ] where value != nil {
             throw CommandFailure(
                 .usage, "--dir reads files, --\(name) asks a daemon: say one of them")
-        }
-        do throws(AuditFailure) { return try DirectoryLog(directory) } catch {
-            throw CommandFailure(error)
         }
     }
 }

@@ -139,3 +139,12 @@ func failure<R>(_ body: () throws(JournalError) -> R) -> JournalError? {
         return error
     }
 }
+
+extension Inspection {
+    /// Verifies every event and every name; the number of the last event.
+    func readThrough() throws(JournalError) -> UInt64 {
+        let next = try readPages { _ in true }
+        _ = try checkNames()
+        return next - 1
+    }
+}

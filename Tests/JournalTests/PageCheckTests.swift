@@ -35,7 +35,7 @@ import Testing
             journal.shutdown()
             let inspection = try Inspection(directory: scratch.data, everyPage: true)
             #expect(inspection.lostPages == 0)
-            #expect(try inspection.walk().events == last)
+            #expect(try inspection.readThrough() == last)
         }
     }
 
@@ -55,7 +55,7 @@ import Testing
             broken[bit / 8] ^= 1 << UInt8(bit % 8)
             writeFile(path, broken)
             let flaw = failure { () throws(JournalError) in
-                _ = try Inspection(directory: scratch.data, everyPage: true).walk()
+                _ = try Inspection(directory: scratch.data, everyPage: true).readThrough()
             }
             if let flaw {
                 found += 1

@@ -39,7 +39,7 @@ import Testing
         try fill(commits: commits)
         let copied = try copy(to: "copy")
         #expect(copied.lastSeq == commits * 20 && copied.lostPages == 0)
-        #expect(try copied.walk().events == commits * 20)
+        #expect(try copied.readThrough() == commits * 20)
         // And a daemon can go on from it.
         var options = scratch.options()
         options.directory = scratch.path + "/copy"

@@ -71,6 +71,9 @@ int tg_zero_range(int descriptor, int64_t offset, int64_t count);
 /// Writes out a file's range that is in the page cache and waits for it: sync_file_range. It makes
 /// nothing durable, since it flushes no metadata. 0, or -1 with errno.
 int tg_write_out(int descriptor, int64_t offset, int64_t count);
+
+/// Flushes the filesystem that a file is on: one wait for any number of small files.
+int tg_sync_filesystem(int descriptor);
 /// Maps `count` bytes of the page range in for writing at once (MADV_POPULATE_WRITE). 0, or -1 with
 /// errno (EINVAL before Linux 5.14).
 int tg_populate(void *_Nonnull base, size_t count);

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Checks what 'tollgate audit tiles DIR' has exported, with none of Tollgate's code.
+
+Every event is read once. Checked are: the checkpoint's signature; the numbers and the order of the events; every tile,
+and the root over all of it, and so that every event is in it; that each --old checkpoint is of a beginning of the log;
+and the sums: what each account has spent and holds, reckoned from the events, against summary.jsonl. With --event one
+event alone is shown to be in the log, by its path through the tiles. Exit code: 0 all holds, 1 not, 2 wrong usage.
+
+Needs Python 3.9 and 'cryptography'. schemas/proof.md and schemas/events.md describe the files and the events' bytes.
+"""
+import argparse, base64, hashlib, json, os, struct, sys
+from decimal import Decimal
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+def require(holds, what):
+    if not holds:
+        raise ValueError(what)
+
+def leaf(event):
+    return hashlib.sha256(b"\0" + event).digest()
+
+def root_of(hashes):  # one or more nodes of one level; the last may be of fewer leaves than the others
+    while len(hashes) > 1:
+        pairs = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(hashes[::2], hashes[1::2])]
+        hashes = pairs + hashes[2 * len(pairs):]
+    return hashes[0]
+
+def root_over(levels):  # of a whole tree: what is left over at the right edge of each level, from the leaves up
+    carried = []
+    for hashes in levels:
+        carried = [root_of(hashes + carried)] if hashes or carried else []
+    return carried[0] if carried else hashlib.sha256(b"").digest()
+
+def verifier(text):  # name+id+base64 → (name, id, kind, key); kind 1 is a log, 4 a witness
+    name, _, rest = text.strip().partition("+")
+    key_id, raw = rest[:8], base64.b64decode(rest[9:], validate=True)
+    digest = hashlib.sha256(name.encode() + b"\n" + raw).digest()
+    require(len(raw) == 33 and raw[0] in (1, 4) and digest[:4].hex() == key_id, f"{name}: no key, or misspelt")
+    return name, digest[:4], raw[0], Ed25519PublicKey.from_public_bytes(raw[1:])
+
+def read_checkpoint(path, keys):  # (size, root), once every key has signed it
+    with open(path, encoding="utf-8") as file:
+        text, gap, lines = file.read().rpartition("\n\n")
+    fields = text.split("\n")
+    require(gap and len(fields) >= 3, f"{path} is no checkpoint")
+    require(fields[0] == keys[0][0], f"{path} is of {fields[0]}, and the key of {keys[0][0]}: another log")
+    for name, key_id, kind, key in keys:
+        start = f"— {name} "
+        given = [base64.b64decode(line[len(start):]) for line in lines.splitlines() if line.startswith(start)]
+        given = [raw[4:] for raw in given if raw[:4] == key_id]
+        require(given, f"{path} is not signed by {name} with that key")
+        for signature in given:
+            message = text.encode() + b"\n"
+            if kind == 4:
+                time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+                message = f"cosignature/v1\ntime {time}\n".encode() + message
+            key.verify(signature, message)
+    return int(fields[1]), base64.b64decode(fields[2], validate=True)
+
+def read_file(folder, level, index, width):
+    digits = f"{index:0{-(-len(str(index)) // 3) * 3}d}"
+    parts = [digits[i:i + 3] for i in range(0, len(digits), 3)]
+    parts[-1] += "" if width == 256 else f".p/{width}"
+    path = os.path.join(folder, "tile", str(level), *("x" + part for part in parts[:-1]), parts[-1])
+    with open(path, "rb") as file:
+        return file.read(), path
+
+def read_hashes(folder, level, index, width):
+    data, path = read_file(folder, level, index, width)
+    require(len(data) == 32 * width, f"{path} has {len(data)} bytes, not {32 * width}")
+    return [data[i:i + 32] for i in range(0, len(data), 32)], path
+
+def read_entries(folder, index, width):
+    data, path = read_file(folder, "entries", index, width)
+    entries, at = [], 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at:at + 2], "big")
+        entries.append(data[at + 2:end])
+        at = end
+    require(at == len(data) and len(entries) == width, f"{path} does not hold {width} events")
+    return entries
+
+nano = lambda dollars: int(Decimal(dollars) * 10**9)
+
+class Sums:  # of each account: [nano-dollars spent, nano-dollars held, requests, open holds]
+    def __init__(self):
+        self.names, self.sums, self.open, self.ended, self.before = {}, {}, {}, {}, (0, -1 << 63)
+
+    def add(self, account, *numbers):
+        path = self.names[account]
+        while path:
+            self.sums[path] = [a + b for a, b in zip(self.sums.get(path, [0, 0, 0, 0]), numbers)]
+            path = path.rpartition("/")[0]
+
+    def event(self, data, seq):
+        length, kind, flags, epoch, number, time, _, account = struct.unpack_from("<HBBIQqII", data)
+        require(number == seq, f"event {number} stands in the place of event {seq}: a gap, or another order")
+        require(length == len(data), f"event {seq} says that it has {length} bytes, and has {len(data)}")
+        require(epoch >= self.before[0] and time >= self.before[1], f"event {seq} is older than the one before it")
+        self.before = epoch, time
+        usd_at = {50: 50, 52: 54, 53: 69, 55: 52, 56: 65}.get(kind)
+        usd = struct.unpack_from("<q", data, usd_at)[0] if usd_at else 0
+        hold = struct.unpack_from("<Q", data, 36)[0] if kind in (52, 53, 54, 55) else seq
+        if kind in (10, 11, 12):  # org.created, team.created, key.created: a number and its account
+            self.names[struct.unpack_from("<I", data, 32)[0]] = json.loads(data[36:])["account"]
+        elif kind == 33:  # charge.corrected
+            fields = json.loads(data[36:])
+            usd, charge = nano(fields["usd"]), int(fields["charge"].partition("-")[2])
+            self.ended.update({charge: usd} if charge in self.ended else {})
+            self.add(account, usd - nano(fields["was"]), 0, 0, 0)
+        elif kind == 50:  # hold.placed
+            self.open[hold] = usd
+            self.add(account, 0, usd, 1, 1)
+        elif kind == 52:  # hold.extended: what it holds now
+            self.add(account, 0, usd - self.open[hold], 0, 0)
+            self.open[hold] = usd
+        elif kind == 53 and flags & 16:  # hold.settled, late: in the place of what its end was charged
+            self.add(account, usd - self.ended.pop(hold), 0, 0, 0)
+        elif kind in (53, 54, 55):  # hold.settled, released, lapsed
+            self.add(account, usd, -self.open.pop(hold), 0, -1)
+            self.ended.update({hold: usd} if kind != 53 else {})
+        elif kind == 56:  # charge.recorded
+            self.add(account, usd, 0, 1, 0)
+
+    def compare(self, path, size):  # with what the ledger's own rules have made of the same events
+        with open(path, encoding="utf-8") as file:
+            require(json.loads(file.readline())["size"] == size, f"{path} is of another size")
+            said = {row["account"]: row for row in map(json.loads, file)}
+        for account in sorted(self.sums.keys() | said.keys()):
+            row, ours = said.get(account, {}), self.sums.get(account, [0, 0, 0, 0])
+            theirs = [nano(row.get("usd", 0)), nano(row.get("held", 0))]
+            theirs += [row.get("requests", 0), row.get("open_holds", 0)]
+            require(ours == theirs, f"the sums of {account} differ: {ours} by the events, {theirs} by {path}")
+
+def check_all(folder, size, root, olds):
+    levels, sums = [[]], Sums()
+    for index in range(-(-size // 256)):
+        entries = read_entries(folder, index, min(256, size - 256 * index))
+        for i, entry in enumerate(entries):
+            sums.event(entry, 256 * index + i + 1)
+        level, levels[0] = 0, list(map(leaf, entries))
+        for path, (old, old_root) in olds.items():
+            if 256 * index < old <= 256 * index + len(entries):
+                holds = root_over([levels[0][:old - 256 * index]] + levels[1:]) == old_root
+                require(holds, f"the log does not begin with {path}, of {old} events")
+        while len(levels[level]) == 256:  # A full tile is one hash in the level above.
+            hashes, path = read_hashes(folder, level, (256 * index + 255) >> 8 * (level + 1), 256)
+            require(hashes == levels[level], f"{path} is not what the events make")
+            levels += [[]] if level + 1 == len(levels) else []
+            levels[level + 1].append(root_of(hashes))
+            levels[level], level = [], level + 1
+    for level, hashes in enumerate(levels):
+        if hashes:
+            kept, path = read_hashes(folder, level, size >> 8 * (level + 1), len(hashes))
+            require(kept == hashes, f"{path} is not what the events make")
+    require(root_over(levels) == root, "the events make another root than the checkpoint's")
+    sums.compare(os.path.join(folder, "summary.jsonl"), size)
+    return f"{size} events, every tile, {len(olds)} older checkpoints and the sums of {len(sums.sums)} accounts hold"
+
+def check_one(folder, size, root, seq):
+    require(1 <= seq <= size, f"event {seq} is not in this log of {size}")
+    levels = []
+    while size >> 8 * len(levels):  # The right edge, which is all that the root is made of.
+        level, width = len(levels), (size >> 8 * len(levels)) % 256
+        levels.append(read_hashes(folder, level, size >> 8 * (level + 1), width)[0] if width else [])
+    require(root_over(levels) == root, "the tiles make another root than the checkpoint's")
+    index, level = seq - 1, 0
+    event = read_entries(folder, index >> 8, min(256, size - (index >> 8 << 8)))[index & 255]
+    require(struct.unpack_from("<Q", event, 8)[0] == seq, f"another event stands in the place of event {seq}")
+    found, is_edge = leaf(event), False
+    while not is_edge:
+        tile = index >> 8 * (level + 1)
+        is_edge = tile == size >> 8 * (level + 1)
+        hashes = levels[level] if is_edge else read_hashes(folder, level, tile, 256)[0]
+        require(hashes[index >> 8 * level & 255] == found, f"event {seq} is not in tile {tile} of level {level}")
+        found, level = root_of(hashes), level + 1
+    return f"event {seq} is in the log of {size} events"
+
+def main():
+    parser = argparse.ArgumentParser(description="Checks an export of 'tollgate audit tiles'.")
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--key", required=True, metavar="VKEY", help="the log's verifier key")
+    parser.add_argument("--old", action="append", default=[], metavar="FILE", help="an older checkpoint")
+    parser.add_argument("--witness", action="append", default=[], metavar="VKEY", help="must have signed, too")
+    parser.add_argument("--event", type=int, metavar="SEQ", help="check only that this event is in the log")
+    words = parser.parse_args()
+    try:
+        keys = [verifier(text) for text in [words.key, *words.witness]]
+        size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), keys)
+        olds = {path: read_checkpoint(path, keys[:1]) for path in words.old}
+        for path, (old, _) in olds.items():
+            require(old <= size, f"{path} is of {old} events, and the log has {size}: events are missing")
+        print("ok:", check_all(words.folder, size, root, olds) if words.event is None
+              else check_one(words.folder, size, root, words.event))
+    except (InvalidSignature, OSError, ValueError, LookupError, ArithmeticError, struct.error) as error:
+        sys.exit(f"WRONG: {error if isinstance(error, (OSError, ValueError)) else repr(error)}")
+
+if __name__ == "__main__":
+    main()
