@@ -18,7 +18,7 @@ struct BenchAudited: BenchTest {
         let loop = try BenchOpenLoop(
             daemon.socket, connections: Self.connections, words: BenchMessage.reserve(90),
             expected: "+ALLOW ")
-        let nanoseconds = Int64(context.count(4_000_000_000, smoke: 100_000_000))
+        let nanoseconds = Int64(context.count(3_000_000_000, smoke: 100_000_000))
         var quantiles = [[[Double]]](
             repeating: BenchQuantiles.names.map { _ in [] }, count: 2)
         for round in 0...context.rounds {
@@ -53,12 +53,11 @@ struct BenchAudited: BenchTest {
         /// Both have begun to work when this returns.
         init(_ socket: String, _ context: BenchContext) throws(CommandFailure) {
             var started: [BenchProcess] = []
-            for words in [["replay"]] {
-                let name = words[0]
+            for words in [["replay"], ["export", "--out", context.path("audited"), "--force"]] {
                 started.append(
                     try BenchProcess(
                         ["run", "/proc/self/exe", "audit"] + words + ["--socket", socket],
-                        output: context.path("\(name).txt")))
+                        output: context.path("\(words[0]).txt")))
             }
             processes = started
             for process in processes {
