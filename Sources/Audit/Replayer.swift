@@ -73,6 +73,11 @@ package struct Replayer: ~Copyable {
     package func compare(
         usage answer: String, of path: String, at now: Instant
     ) throws(AuditFailure) -> (answered: String, derived: String)? {
+        let derived = try usage(of: path, at: now)
+        return derived == answer ? nil : (answer, derived)
+    }
+    /// What `USAGE` would have answered at the event that was folded last.
+    package func usage(of path: String, at now: Instant) throws(AuditFailure) -> String {
         var json = ByteBuffer(capacity: 2_048)
         do throws(Failure) {
             try path.withBytes { (path) throws(Failure) in
@@ -83,8 +88,7 @@ package struct Replayer: ~Copyable {
         } catch {
             throw AuditFailure(.damaged, error.text)
         }
-        let derived = json.string
-        return derived == answer ? nil : (answer, derived)
+        return json.string
     }
     /// Whether a checkpoint holds the book as it is now; nil for one of another version.
     package func isSame(as checkpoint: Checkpoint) -> Bool? {

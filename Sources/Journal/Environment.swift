@@ -16,7 +16,7 @@ package struct LMDBError: Error {
         LMDBError(code: MDB_CORRUPTED, action: action)
     }
     /// The same for whoever only reads.
-    var reading: JournalError { readError(code, action) }
+    package var reading: JournalError { readError(code, action) }
 }
 
 /// The sub-databases of a journal.

@@ -97,17 +97,43 @@ extension RollupCounts {
         }
         return histogram
     }
-    /// The fields in which two rows differ; empty when they are the same.
+    enum Part: Equatable {
+        case field(RollupField)
+        case tag(RollupTag)
+    }
+    /// The parts in which two rows differ; empty when they say the same.
+    func differing(from other: RollupCounts) -> [Part] {
+        let tags = Set(tagged.map(\.tag)).union(other.tagged.map(\.tag)).sorted()
+        return RollupField.allCases.filter { self[$0] != other[$0] }.map { .field($0) }
+            + tags.filter { self[$0] != other[$0] }.map { .tag($0) }
+    }
+    /// The same in words.
     package func differences(from other: RollupCounts) -> [String] {
-        var found: [String] = []
-        for field in RollupField.allCases where self[field] != other[field] {
-            found.append("\(field.name) \(self[field]) and \(other[field])")
+        differing(from: other).map { "\(text(of: $0)) and \(other.amount(of: $0))" }
+    }
+    /// `usd 1.5`, `refused as budget_exhausted 3`
+    func text(of part: Part) -> String {
+        switch part {
+        case .field(let field): "\(field.name) \(amount(of: part))"
+        case .tag(let tag): "\(tag.words) \(amount(of: part))"
         }
-        for tag in Set(tagged.map(\.tag)).union(other.tagged.map(\.tag)).sorted()
-        where self[tag] != other[tag] {
-            found.append("entry \(tag.raw) \(self[tag]) and \(other[tag])")
+    }
+    private func amount(of part: Part) -> String {
+        switch part {
+        case .field(let field):
+            field.isMoney ? "\(Nanodollars(self[field]))" : "\(self[field])"
+        case .tag(let tag): tag.currency == nil ? "\(self[tag])" : "\(Nanodollars(self[tag]))"
         }
-        return found
+    }
+}
+
+extension RollupTag {
+    fileprivate var words: String {
+        if let refusal { return "refused as \(refusal.name)" }
+        if let latencyBucket {
+            return "calls from \(LatencyHistogram.lowest(of: latencyBucket)) ms on"
+        }
+        return currency.map { "billed in \($0.name)" } ?? "entry \(raw)"
     }
 }
 

@@ -35,7 +35,7 @@ struct RollupScan: ~Copyable {
         _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) -> Failure? {
         if let tag = query.tag {
-            try scanHours(&fold, rows, around: query.minutes)
+            try scanDays(&fold, rows, in: query.minutes)
             try scanTags(tag, &fold, rows)
         } else if query.depth == .key, !query.isByTime {
             try scanRun(query.after ?? 0, &fold, rows)
@@ -236,18 +236,16 @@ struct RollupScan: ~Copyable {
 
     // MARK: Tags
 
-    /// Requests by org and team in the days of the time: what tags leave over said nothing.
-    private mutating func scanHours(
-        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows, around range: Range<UInt32>
+    /// Requests by org and team in the days of the time: what tags leave over said nothing. One walk, to
+    /// its end: what it meets outside of the time is held against the totals and grouped nowhere.
+    private mutating func scanDays(
+        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows, in range: Range<UInt32>
     ) throws(LMDBError) {
         // An org's day reaches into the time from at most this far outside.
         let reach: UInt32 = 26 * 60
         let first = range.lowerBound > reach ? range.lowerBound - reach : 0
         let end = range.upperBound < .max - reach ? range.upperBound + reach : .max
         let wide = first..<end
-        try scan(wide, &fold, rows)
-        // The groups by hour become groups by day.
-        (groups, sums, total) = ([:], [], RollupCounts())
         try RollupScan.forEachRow(from: RollupScan.key(.hour, wide.lowerBound), rows) {
             (reader, row) throws(LMDBError) in
             let start = reader.bigUInt32()
@@ -262,14 +260,16 @@ struct RollupScan: ~Copyable {
             let row = fold.gathered(UInt32(i))
             try takeDay(key.start, key.account, row, range, &fold, rows)
         }
+        try addTotals(wide, rows, &fold)
     }
     private mutating func takeDay(
         _ hour: UInt32, _ account: UInt32, _ row: RollupCounts, _ range: Range<UInt32>,
         _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) {
+        let lineage = try fold.lineage(of: account, rows)
+        byOrg[lineage.org, default: RollupCounts()].add(row)
         let day = try fold.day(of: account, hour: hour, rows)
         guard range.contains(day + RollupScan.noon) else { return }
-        let lineage = try fold.lineage(of: account, rows)
         if let only, account != only, lineage.team != only, lineage.org != only { return }
         var group = Group()
         if query.by.contains(.day) { group.start = day }

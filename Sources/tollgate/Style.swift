@@ -1,3 +1,4 @@
+import Events
 import Foundation
 import Glibc
 import Synchronization
@@ -40,6 +41,13 @@ enum Console {
         pending.withLock { bytes in
             bytes.append(contentsOf: line.utf8)
             bytes.append(0x0A)
+            if bytes.count >= pendingBytesMax { writeOut(&bytes) }
+        }
+    }
+    /// Bytes that have their own line ends.
+    static func print(raw text: Bytes) {
+        pending.withLock { bytes in
+            bytes.append(contentsOf: UnsafeRawBufferPointer(start: text.base, count: text.count))
             if bytes.count >= pendingBytesMax { writeOut(&bytes) }
         }
     }

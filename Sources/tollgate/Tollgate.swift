@@ -38,9 +38,8 @@ struct Tollgate: ParsableCommand {
             Apply.self, Export.self,
             Limits.self, Permissions.self, Override.self, CreditCommand.self, Price.self,
             Alias.self, Route.self, Operator.self,
-            Usage.self, Explain.self, EventLog.self, Monitor.self, Top.self, AuditCommand.self,
-            Load.self, Demo.self,
-            Bench.self,
+            Usage.self, ReportCommand.self, Explain.self, EventLog.self, Monitor.self, Top.self,
+            AuditCommand.self, Reindex.self, Load.self, Demo.self, Bench.self,
         ]
     )
 

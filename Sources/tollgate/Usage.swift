@@ -1,5 +1,6 @@
 import ArgumentParser
 import Events
+import Reports
 
 /// `tollgate usage`
 struct Usage: ParsableCommand {
@@ -159,12 +160,6 @@ enum Money {
         return "\((Int128(used) + Int128(held)) * 100 / Int128(limit))"
     }
     private static func nanodollars(_ value: JSON) -> Int64? {
-        guard let text = value.string else { return nil }
-        let isNegative = text.hasPrefix("-")
-        let digits = isNegative ? String(text.dropFirst()) : text
-        guard let money = try? digits.withBytes({ try Nanodollars(parsing: $0) }) else {
-            return nil
-        }
-        return isNegative ? -money.raw : money.raw
+        value.string.flatMap { Nanodollars(signed: $0)?.raw }
     }
 }

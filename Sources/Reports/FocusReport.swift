@@ -1,0 +1,130 @@
+import Events
+
+/// What was spent, as the FinOps Open Cost and Usage Specification has it: the columns of a FOCUS 1.2
+/// cost-and-usage dataset (https://focus.finops.org/focus-specification/v1-2/), one row for each period,
+/// key, model, tier and currency. `schemas/reports.md` says what stands in which column and why.
+package struct FocusReport: Sendable {
+    package private(set) var table = ReportTable(FocusReport.columns)
+
+    /// In the specification's order, which is that of the alphabet; those of our own come last.
+    static let columns: [ReportTable.Column] = [
+        .number("BilledCost"), text("BillingAccountId"), text("BillingAccountName"),
+        text("BillingAccountType"), text("BillingCurrency"), text("BillingPeriodEnd"),
+        text("BillingPeriodStart"), text("ChargeCategory"), text("ChargeClass"),
+        text("ChargeDescription"), text("ChargeFrequency"), text("ChargePeriodEnd"),
+        text("ChargePeriodStart"), .number("ConsumedQuantity"), text("ConsumedUnit"),
+        .number("ContractedCost"), .number("EffectiveCost"), text("InvoiceIssuerName"),
+        .number("ListCost"), text("PricingCategory"), text("PricingCurrency"),
+        .number("PricingCurrencyEffectiveCost"), .number("PricingQuantity"), text("PricingUnit"),
+        text("ProviderName"), text("PublisherName"), text("ResourceId"), text("ResourceName"),
+        text("ResourceType"), text("ServiceCategory"), text("ServiceName"),
+        text("ServiceSubcategory"), text("SkuId"), text("SkuMeter"), text("SkuPriceId"),
+        text("SubAccountId"), text("SubAccountName"), text("SubAccountType"),
+        .number("x_CachedInputTokens"), .number("x_InputTokens"), .number("x_ListCostUsd"),
+        .number("x_OutputTokens"), .number("x_ReasoningTokens"), .number("x_Requests"),
+    ]
+    private static func text(_ name: String) -> ReportTable.Column { ReportTable.Column(name) }
+    /// What the groups must be by, behind the time.
+    package static let dimensions: [RollupQuery.Dimension] = [.key, .model, .tier]
+
+    /// - Parameters:
+    ///   - groups: by hour or day and `dimensions`.
+    ///   - period: the time that a label of hour or day is of.
+    ///   - billing: the month that an instant is billed in.
+    package init(
+        _ groups: RollupGroups, period: (String) -> Range<Instant>,
+        billing: (Instant) -> Range<Instant>
+    ) {
+        precondition(groups.by.count == 4 && Array(groups.by[1...]) == FocusReport.dimensions)
+        for (labels, counts) in groups.ordered {
+            // What was only refused, or given back, is no charge.
+            guard let key = labels[1], counts[.usd] != 0 || counts.tokens != 0,
+                let time = labels[0].map(period)
+            else { continue }
+            let charge = Charge(
+                key: key, model: labels[2] ?? "unknown/unknown", tier: labels[3] ?? "standard",
+                time: time, billing: billing(time.lowerBound), counts: counts)
+            for bill in FocusReport.bills(counts) { table.add(charge.row(bill)) }
+        }
+    }
+
+    /// What was billed in one currency.
+    private struct Bill {
+        var currency: Currency
+        var amount: Int64
+        var list: Int64
+        /// What it is in US dollars, in which everything is priced.
+        var usd: Int64
+        /// Tokens and requests stand in one row only, wherever there are several currencies.
+        var hasQuantity: Bool
+    }
+    private static func bills(_ counts: RollupCounts) -> [Bill] {
+        let usd = counts[.usd]
+        let foreign: [(currency: Currency, amount: Int64)] = counts.tagged.compactMap { item in
+            item.value == 0 ? nil : item.tag.currency.map { ($0, item.value) }
+        }
+        guard !foreign.isEmpty else {
+            return [
+                Bill(
+                    currency: .usd, amount: counts[.billedUSD], list: usd,
+                    usd: counts[.billedUSD], hasQuantity: true)
+            ]
+        }
+        var bills: [Bill] = []
+        if counts[.billedUSD] != 0 {
+            let billed = counts[.billedUSD]
+            bills.append(
+                Bill(currency: .usd, amount: billed, list: billed, usd: billed, hasQuantity: true))
+        }
+        // No row keeps the rate at which a single charge was exchanged; what is priced in dollars and was
+        // not billed in them was billed in the others.
+        var rest = usd - counts[.billedUSD]
+        for item in foreign {
+            bills.append(
+                Bill(
+                    currency: item.currency, amount: item.amount, list: item.amount, usd: rest,
+                    hasQuantity: bills.isEmpty))
+            rest = 0
+        }
+        return bills
+    }
+
+    private struct Charge {
+        var key: String
+        var model: String
+        var tier: String
+        var time: Range<Instant>
+        var billing: Range<Instant>
+        var counts: RollupCounts
+
+        func row(_ bill: Bill) -> [ReportCell] {
+            let names = key.split(separator: "/").map(String.init)
+            let org = names[0]
+            let team = names.count > 1 ? names[1] : org
+            let provider = String(model.prefix { $0 != "/" })
+            func quantity(_ count: Int64) -> ReportCell { .count(bill.hasQuantity ? count : 0) }
+            return [
+                .money(bill.amount), .text(org), .text(org), .text("Organization"),
+                .text(bill.currency.name), .instant(billing.upperBound),
+                .instant(billing.lowerBound), .text("Usage"), .none, .text(description(bill)),
+                .text("Usage-Based"), .instant(time.upperBound), .instant(time.lowerBound),
+                quantity(counts.tokens), .text("Tokens"), .money(bill.amount),
+                .money(bill.amount), .text(provider), .money(bill.list), .text("Standard"),
+                .text("USD"), .money(bill.usd), quantity(counts.tokens), .text("Tokens"),
+                .text(provider), .text(provider), .text(key), .text(names.last ?? key),
+                .text("API key"), .text("AI and Machine Learning"), .text(provider),
+                .text("Generative AI"), .text(model), .text("Tokens"),
+                .text(model + "#" + tier), .text("\(org)/\(team)"), .text(team), .text("Team"),
+                quantity(counts[.cached]), quantity(counts[.input]),
+                bill.hasQuantity ? .money(counts[.usd]) : .money(0), quantity(counts[.output]),
+                quantity(counts[.reasoning]), quantity(counts.requests),
+            ]
+        }
+        private func description(_ bill: Bill) -> String {
+            let what = "\(model), \(tier) tier"
+            return bill.hasQuantity
+                ? "\(what): \(counts.requests) requests, \(counts.tokens) tokens"
+                : "\(what): billed in \(bill.currency.name)"
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Events
+
+/// Sums by labels, gathered over the pages of an answer.
+package struct RollupGroups: Sendable {
+    package typealias Dimension = RollupQuery.Dimension
+
+    /// What the rows' labels are of, in order.
+    package let by: [Dimension]
+    package private(set) var rows: [[String?]: RollupCounts] = [:]
+    /// What the pages say that their rows come to.
+    package private(set) var total = RollupCounts()
+    /// The last events of the first and the last page: the same, unless the log went on in between.
+    package private(set) var asOf: ClosedRange<UInt64> = 0...0
+    private var isEmpty = true
+
+    package init(by: [Dimension]) { self.by = by }
+
+    /// What must be asked to know these: days are made of hours, since which hours make one up only the
+    /// reader knows. A tag's days are the org's own.
+    package static func asked(for by: [Dimension]) -> [Dimension] {
+        guard by.contains(.day), !by.contains(where: { $0.tag != nil }) else { return by }
+        return by.contains(.hour) ? by.filter { $0 != .day } : by.map { $0 == .day ? .hour : $0 }
+    }
+
+    /// Adds a page of an answer to `asked`.
+    /// - Parameter day: the date of a time, `2026-11-22`.
+    package mutating func add(
+        _ page: RollupAnswer, asked: [Dimension], day: (Instant) -> String
+    ) {
+        for group in page.groups {
+            let labels = by.map { dimension -> String? in
+                let from = asked.firstIndex(of: dimension) ?? asked.firstIndex(of: .hour)!
+                guard dimension == .day, let label = group.labels[from],
+                    let start = label.withBytes({ Instant(parsing: $0) })
+                else { return group.labels[from] }
+                // A day of a tag is the org's: it is the date at its noon, wherever one looks from.
+                return day(asked[from] == .day ? start.later(bySeconds: 12 * 3_600) : start)
+            }
+            rows[labels, default: RollupCounts()].add(group.counts)
+        }
+        total.add(page.total)
+        asOf = isEmpty ? page.asOf...page.asOf : asOf.lowerBound...max(asOf.upperBound, page.asOf)
+        isEmpty = false
+    }
+
+    /// The rows' own sum.
+    package var sum: RollupCounts {
+        rows.values.reduce(into: RollupCounts()) { $0.add($1) }
+    }
+    /// Times in order, then the most expensive first, then by the labels.
+    package var ordered: [(labels: [String?], counts: RollupCounts)] {
+        let times = by.indices.filter { by[$0] == .hour || by[$0] == .day }
+        return rows.map { (labels: $0.key, counts: $0.value) }.sorted { a, b in
+            for i in times where a.labels[i] != b.labels[i] {
+                return (a.labels[i] ?? "") < (b.labels[i] ?? "")
+            }
+            if a.counts[.usd] != b.counts[.usd] { return a.counts[.usd] > b.counts[.usd] }
+            for i in by.indices where a.labels[i] != b.labels[i] {
+                return (a.labels[i] ?? "") < (b.labels[i] ?? "")
+            }
+            return false
+        }
+    }
+    /// Where the rows are not what their pages say that they come to; nil where all is well.
+    package var disagreement: String? {
+        let found = sum.differences(from: total)
+        return found.isEmpty ? nil : "the rows and their total: \(found.joined(separator: "; "))"
+    }
+    /// The same of another way to add up the same time: by org instead of by key.
+    package func disagreement(with other: RollupGroups) -> String? {
+        let found = sum.differences(from: other.sum)
+        guard !found.isEmpty else { return nil }
+        func name(_ by: [Dimension]) -> String {
+            by.isEmpty ? "all" : by.map { "\($0.name)" }.joined(separator: ",")
+        }
+        return "the sums by \(name(by)) and by \(name(other.by)): \(found.joined(separator: "; "))"
+    }
+}

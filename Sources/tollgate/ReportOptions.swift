@@ -1,0 +1,167 @@
+import ArgumentParser
+import Audit
+import Events
+import Foundation
+import Reports
+
+/// What every report of a time is told: of which, by what, of whom.
+struct ReportOptions: ParsableArguments {
+    @OptionGroup var log: LogOptions
+    @OptionGroup var calendar: CalendarOptions
+    @Option(
+        help: ArgumentHelp(
+            "The first instant: 2026-11-22, 2026-11-22T10:00:00Z. Without a period or this: the month so far.",
+            valueName: "when"))
+    var from: String?
+    @Option(
+        help: ArgumentHelp("The instant before which it ends; now by default.", valueName: "when"))
+    var to: String?
+    @Option(
+        help: ArgumentHelp(
+            "Only this org, team or key and what stands below it.", valueName: "account"))
+    var account: String?
+    @Option(
+        help: "How it is written: table, csv (RFC 4180), json; spend also as focus (FOCUS 1.2).")
+    var format: ReportFormat = .table
+    @Flag(help: "Beside it, the period before: the month before, or as long a time.")
+    var compare = false
+
+    func source() throws(CommandFailure) -> any RollupSource {
+        guard log.directory == nil else {
+            guard let directory = try log.open() as? DirectoryLog else {
+                throw CommandFailure(.software, "--dir opens a directory")
+            }
+            return DirectoryRollups(directory)
+        }
+        return SocketRollups(try log.connection.connect())
+    }
+
+    /// - Parameter text: what `--by` says.
+    func dimensions(
+        _ text: String, may allowed: [RollupQuery.Dimension] = RollupQuery.Dimension.allCases
+    ) throws(CommandFailure) -> [RollupQuery.Dimension] {
+        var found: [RollupQuery.Dimension] = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let dimension = allowed.first(where: { word == "\($0.name)" }) else {
+                let known = allowed.map { "\($0.name)" }.joined(separator: ", ")
+                throw CommandFailure(.usage, "--by knows no \"\(word)\": say some of \(known)")
+            }
+            found.append(dimension)
+        }
+        // The same rules as the daemon's, before it is asked; and days of hours are made here.
+        let asked = RollupGroups.asked(for: found).map { "\($0.name)" }.joined(separator: ",")
+        do throws(Failure) { _ = try RollupQuery.dimensions(asked) } catch {
+            throw CommandFailure(
+                .usage, error.text.hasPrefix("by=") ? "--by" + error.text.dropFirst(3) : error.text)
+        }
+        guard Set(found).count == found.count else {
+            throw CommandFailure(.usage, "--by \(text) names one of them twice")
+        }
+        if compare, found.contains(.hour) || found.contains(.day) {
+            throw CommandFailure(
+                .usage,
+                "--compare sets groups side by side that both periods have: leave hour and day out of --by"
+            )
+        }
+        return found
+    }
+}
+
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, csv, json, focus
+}
+
+/// The time of a report, in order and not empty.
+struct ReportPeriod {
+    var range: Range<Instant>
+    /// The period before it.
+    var before: Range<Instant>
+    let words: CalendarWords
+
+    init(_ options: ReportOptions, now: Instant) throws(CommandFailure) {
+        let words = try options.calendar.words()
+        self.words = words
+        if let name = options.calendar.period {
+            guard options.from == nil, options.to == nil else {
+                throw CommandFailure(.usage, "say --period, or --from and --to, not both")
+            }
+            range = try words.period(name, "--period")
+            before = words.period(before: range, named: name)
+            return
+        }
+        guard options.from != nil || options.to != nil else {
+            let name = String(words.date(of: now).prefix(7))
+            range = try words.period(name, "--period")
+            before = words.period(before: range, named: name)
+            return
+        }
+        let from = try options.from.map { (text) throws(CommandFailure) in
+            try words.instant(text, "--from")
+        }
+        let to = try options.to.map { (text) throws(CommandFailure) in
+            try words.instant(text, "--to")
+        }
+        let first = from ?? Instant(nanoseconds: 0)
+        let end = to ?? now.later(bySeconds: 1)
+        guard first != end else {
+            throw CommandFailure(
+                .usage,
+                "--from and --to are one instant, \(end), and --to is left out: say a later --to")
+        }
+        guard first < end else {
+            throw CommandFailure(
+                .usage,
+                to == nil
+                    ? "--from \(options.from ?? "") has not come yet: say an earlier one"
+                    : "--from \(options.from ?? "") is after --to \(options.to ?? ""): exchange them"
+            )
+        }
+        range = first..<end
+        let length = end.nanoseconds - first.nanoseconds
+        before = Instant(nanoseconds: max(0, first.nanoseconds - length))..<first
+    }
+    var query: RollupQuery { query(of: range) }
+    func query(of range: Range<Instant>) -> RollupQuery {
+        var query = RollupQuery()
+        (query.from, query.to) = (range.lowerBound, range.upperBound)
+        return query
+    }
+    func text(_ range: Range<Instant>) -> String {
+        "\(range.lowerBound) to \(range.upperBound)"
+            + (words.zone == "UTC" ? "" : " (dates of \(words.zone))")
+    }
+}
+
+extension CalendarWords {
+    /// The date that the zone's clock shows.
+    func day(of instant: Instant) -> CivilDay {
+        let zone = TimeZone(identifier: zone) ?? TimeZone(secondsFromGMT: 0)!
+        let date = Date(timeIntervalSince1970: Double(instant.second))
+        let local = instant.second + Int64(zone.secondsFromGMT(for: date))
+        return CivilDay(
+            daysSince1970: local >= 0 ? local / 86_400 : (local - 86_399) / 86_400)
+    }
+    func date(of instant: Instant) -> String {
+        let day = day(of: instant)
+        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(day.year)-\(two(day.month))-\(two(day.day))"
+    }
+    /// The year, month, week or day before one that was named so.
+    func period(before range: Range<Instant>, named name: String) -> Range<Instant> {
+        let first = day(of: range.lowerBound)
+        let parts = name.split(separator: "-")
+        let earlier: CivilDay =
+            if parts.count == 1 {
+                CivilDay(year: first.year - 1, month: 1, day: 1)
+            } else if parts.count == 3 {
+                CivilDay(daysSince1970: first.daysSince1970 - 1)
+            } else if parts[1].hasPrefix("W") {
+                CivilDay(daysSince1970: first.daysSince1970 - 7)
+            } else if first.month == 1 {
+                CivilDay(year: first.year - 1, month: 12, day: 1)
+            } else {
+                CivilDay(year: first.year, month: first.month - 1, day: 1)
+            }
+        return start(of: earlier)..<range.lowerBound
+    }
+}

@@ -1,0 +1,118 @@
+import Audit
+import Events
+import Journal
+import Reports
+
+/// Where a report reads the roll-ups: from a running daemon, or from a directory as it lies there.
+protocol RollupSource: AnyObject {
+    /// What it takes for now.
+    var now: Instant { get }
+    /// One page. `account` is a path; nil for all that whoever asks may see.
+    func page(
+        _ query: RollupQuery, account: String?
+    ) throws(CommandFailure) -> RollupAnswer
+}
+
+/// A daemon's, through its socket.
+final class SocketRollups: RollupSource {
+    let client: Client
+    var now: Instant { .wallClock }
+
+    init(_ client: Client) { self.client = client }
+
+    func page(
+        _ query: RollupQuery, account: String?
+    ) throws(CommandFailure) -> RollupAnswer {
+        var words = ["ROLLUPS", "from=\(query.from)", "to=\(query.to)"]
+        if !query.by.isEmpty {
+            words.append("by=" + query.by.map { "\($0.name)" }.joined(separator: ","))
+        }
+        if let account { words.append("account=\(account)") }
+        if let after = query.after { words.append("after=\(after)") }
+        let json = try client.json(words)
+        do throws(Failure) { return try RollupAnswer(json, by: query.by) } catch {
+            throw CommandFailure(.protocolBroken, error.text)
+        }
+    }
+}
+
+/// Those of a data directory or a copy of one.
+final class DirectoryRollups: RollupSource {
+    let log: DirectoryLog
+    /// A copy may be old: its present is its last event.
+    var now: Instant { log.inspection.lastTime }
+    private var numbers: [String: AccountNumber]?
+
+    init(_ log: DirectoryLog) { self.log = log }
+
+    func page(
+        _ query: RollupQuery, account: String?
+    ) throws(CommandFailure) -> RollupAnswer {
+        var query = query
+        query.account = try account.map { (path) throws(CommandFailure) in try number(of: path) }
+        let result: Swift.Result<RollupAnswer, Failure>
+        do throws(JournalError) {
+            result = try log.inspection.readProjection(.rollups) {
+                (rows, last) throws(LMDBError) in
+                var reader = RollupReader()
+                return try reader.answer(query, rows, last: last)
+            }
+        } catch {
+            throw CommandFailure(AuditFailure(error))
+        }
+        do throws(Failure) { return try result.get() } catch {
+            throw CommandFailure(.data, error.text)
+        }
+    }
+    private func number(of path: String) throws(CommandFailure) -> AccountNumber {
+        if numbers == nil {
+            var found: [String: AccountNumber] = [:]
+            for (number, name) in try accounts() { found[name] = number }
+            numbers = found
+        }
+        guard let number = numbers?[path] else {
+            throw CommandFailure(
+                .failure,
+                "no account \"\(path)\" in that directory; 'report spend --by org' shows orgs")
+        }
+        return number
+    }
+    /// All that the log names.
+    func accounts() throws(CommandFailure) -> [(number: AccountNumber, name: String)] {
+        var all: [(number: AccountNumber, name: String)] = []
+        do throws(AuditFailure) {
+            while true {
+                let page = try log.names(.account, from: UInt32(all.count))
+                if page.isEmpty { return all }
+                all += page.map { (AccountNumber($0.number), $0.name) }
+            }
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+}
+
+extension RollupSource {
+    /// All pages of what is asked, summed as it is shown.
+    func groups(
+        _ query: RollupQuery, account: String?, by: [RollupQuery.Dimension], _ words: CalendarWords
+    ) throws(CommandFailure) -> RollupGroups {
+        var query = query
+        query.by = RollupGroups.asked(for: by)
+        var groups = RollupGroups(by: by)
+        var days: [Int64: String] = [:]
+        func day(_ instant: Instant) -> String {
+            let hour = instant.second / 900
+            if let known = days[hour] { return known }
+            let date = words.date(of: instant)
+            days[hour] = date
+            return date
+        }
+        repeat {
+            let page = try page(query, account: account)
+            groups.add(page, asked: query.by, day: day)
+            query.after = page.next
+        } while query.after != nil
+        return groups
+    }
+}
