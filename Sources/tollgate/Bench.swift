@@ -62,7 +62,8 @@ struct Bench: ParsableCommand {
         BenchRoundTrip(), BenchThroughput(), BenchHalfLoad(), BenchDatabase(), BenchDecide(),
         BenchPolicy(), BenchPairs(), BenchCommitter(), BenchGrowth(.keys), BenchGrowth(.holds),
         BenchGrowth(.connections),
-        BenchSpin(), BenchFold(), BenchReplay(), BenchAudited(), BenchRollups(), BenchDisk(),
+        BenchSpin(), BenchFold(), BenchReplay(), BenchExport(), BenchAudited(), BenchRollups(),
+        BenchDisk(),
         BenchRestart(), BenchMemory(),
     ]
     private static var listing: String {

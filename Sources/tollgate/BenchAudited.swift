@@ -18,7 +18,7 @@ struct BenchAudited: BenchTest {
         let loop = try BenchOpenLoop(
             daemon.socket, connections: Self.connections, words: BenchMessage.reserve(90),
             expected: "+ALLOW ")
-        let nanoseconds = Int64(context.count(4_000_000_000, smoke: 100_000_000))
+        let nanoseconds = Int64(context.count(3_000_000_000, smoke: 100_000_000))
         var quantiles = [[[Double]]](
             repeating: BenchQuantiles.names.map { _ in [] }, count: 2)
         for round in 0...context.rounds {
