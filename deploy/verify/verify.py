@@ -5,8 +5,7 @@ Every event is read once. Checked are: the checkpoint's signature; the numbers a
 and the root over all of it, and so that every event is in it; that each --old checkpoint is of a beginning of the log;
 and the sums: what each account has spent and holds, reckoned from the events, against summary.jsonl. With --event one
 event alone is shown to be in the log, by its path through the tiles. Exit code: 0 all holds, 1 not, 2 wrong usage.
-
-Needs Python 3.9 and 'cryptography'. schemas/proof.md and schemas/events.md describe the files and the events' bytes.
+Needs Python 3.9 and 'cryptography'; schemas/proof.md and schemas/events.md describe the files and the events' bytes.
 """
 import argparse, base64, hashlib, json, os, struct, sys
 from decimal import Decimal
@@ -14,11 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 def require(holds, what):
-    if not holds:
-        raise ValueError(what)
-
-def leaf(event):
-    return hashlib.sha256(b"\0" + event).digest()
+    if not holds: raise ValueError(what)
 
 def root_of(hashes):  # one or more nodes of one level; the last may be of fewer leaves than the others
     while len(hashes) > 1:
@@ -32,35 +27,42 @@ def root_over(levels):  # of a whole tree: what is left over at the right edge o
         carried = [root_of(hashes + carried)] if hashes or carried else []
     return carried[0] if carried else hashlib.sha256(b"").digest()
 
-def verifier(text):  # name+id+base64 → (name, id, kind, key); kind 1 is a log, 4 a witness
+def from_base64(text):  # in the one form that it has
+    data = base64.b64decode(text, validate=True)
+    require(base64.b64encode(data).decode() == text, f"{text} is no base 64")
+    return data
+
+def verifier(text, kind):  # name+id+base64 → (name, id, kind, key); kind 1 is a log, 4 a witness
     name, _, rest = text.strip().partition("+")
-    key_id, raw = rest[:8], base64.b64decode(rest[9:], validate=True)
+    key_id, raw = rest[:8], from_base64(rest[9:])
     digest = hashlib.sha256(name.encode() + b"\n" + raw).digest()
-    require(len(raw) == 33 and raw[0] in (1, 4) and digest[:4].hex() == key_id, f"{name}: no key, or misspelt")
-    return name, digest[:4], raw[0], Ed25519PublicKey.from_public_bytes(raw[1:])
+    require(len(raw) == 33 and digest[:4].hex() == key_id, f"{name}: no key, or misspelt")
+    require(raw[0] == kind, f"{name} is no key of a {'log' if kind == 1 else 'witness'}")
+    return name, digest[:4], kind, Ed25519PublicKey.from_public_bytes(raw[1:])
 
 def read_checkpoint(path, keys):  # (size, root), once every key has signed it
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         text, gap, lines = file.read().rpartition("\n\n")
     fields = text.split("\n")
-    require(gap and len(fields) >= 3, f"{path} is no checkpoint")
+    require(gap and len(fields) >= 3 and lines.endswith("\n"), f"{path} is no checkpoint")
     require(fields[0] == keys[0][0], f"{path} is of {fields[0]}, and the key of {keys[0][0]}: another log")
     for name, key_id, kind, key in keys:
         start = f"— {name} "
-        given = [base64.b64decode(line[len(start):]) for line in lines.splitlines() if line.startswith(start)]
+        given = (from_base64(line[len(start):]) for line in lines.split("\n") if line.startswith(start))
         given = [raw[4:] for raw in given if raw[:4] == key_id]
         require(given, f"{path} is not signed by {name} with that key")
         for signature in given:
-            message = text.encode() + b"\n"
-            if kind == 4:
-                time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
-                message = f"cosignature/v1\ntime {time}\n".encode() + message
-            key.verify(signature, message)
-    return int(fields[1]), base64.b64decode(fields[2], validate=True)
+            time, signature = (signature[:8], signature[8:]) if kind == 4 else (b"", signature)
+            head = f"cosignature/v1\ntime {int.from_bytes(time, 'big')}\n" if time else ""
+            try:
+                key.verify(signature, (head + text + "\n").encode())
+            except InvalidSignature:
+                raise ValueError(f"{path} is not what {name} has signed") from None
+    return int(fields[1]), from_base64(fields[2])
 
 def read_file(folder, level, index, width):
-    digits = f"{index:0{-(-len(str(index)) // 3) * 3}d}"
-    parts = [digits[i:i + 3] for i in range(0, len(digits), 3)]
+    parts = f"{index:,}".split(",")
+    parts[0] = parts[0].zfill(3)
     parts[-1] += "" if width == 256 else f".p/{width}"
     path = os.path.join(folder, "tile", str(level), *("x" + part for part in parts[:-1]), parts[-1])
     with open(path, "rb") as file:
@@ -72,12 +74,10 @@ def read_hashes(folder, level, index, width):
     return [data[i:i + 32] for i in range(0, len(data), 32)], path
 
 def read_entries(folder, index, width):
-    data, path = read_file(folder, "entries", index, width)
-    entries, at = [], 0
+    (data, path), entries, at = read_file(folder, "entries", index, width), [], 0
     while at < len(data):
-        end = at + 2 + int.from_bytes(data[at:at + 2], "big")
-        entries.append(data[at + 2:end])
-        at = end
+        entries.append(data[at + 2:at + 2 + int.from_bytes(data[at:at + 2], "big")])
+        at += 2 + len(entries[-1])
     require(at == len(data) and len(entries) == width, f"{path} does not hold {width} events")
     return entries
 
@@ -107,7 +107,7 @@ class Sums:  # of each account: [nano-dollars spent, nano-dollars held, requests
         elif kind == 33:  # charge.corrected
             fields = json.loads(data[36:])
             usd, charge = nano(fields["usd"]), int(fields["charge"].partition("-")[2])
-            self.ended.update({charge: usd} if charge in self.ended else {})
+            if charge in self.ended: self.ended[charge] = usd
             self.add(account, usd - nano(fields["was"]), 0, 0, 0)
         elif kind == 50:  # hold.placed
             self.open[hold] = usd
@@ -119,27 +119,28 @@ class Sums:  # of each account: [nano-dollars spent, nano-dollars held, requests
             self.add(account, usd - self.ended.pop(hold), 0, 0, 0)
         elif kind in (53, 54, 55):  # hold.settled, released, lapsed
             self.add(account, usd, -self.open.pop(hold), 0, -1)
-            self.ended.update({hold: usd} if kind != 53 else {})
+            if kind != 53: self.ended[hold] = usd
         elif kind == 56:  # charge.recorded
             self.add(account, usd, 0, 1, 0)
 
-    def compare(self, path, size):  # with what the ledger's own rules have made of the same events
+    def compare(self, path, origin, size, root):  # with what the ledger's own rules have made of the same events
+        usd = lambda nano: format(Decimal(nano).scaleb(-9).normalize(), "f")
+        ours = [{"origin": origin, "root": base64.b64encode(root).decode(), "size": size}]
+        ours += [dict(account=account, usd=usd(sums[0]), held=usd(sums[1]), requests=sums[2], open_holds=sums[3])
+                 for account in map(self.names.get, sorted(self.names)) if any(sums := self.sums.get(account, []))]
         with open(path, encoding="utf-8") as file:
-            require(json.loads(file.readline())["size"] == size, f"{path} is of another size")
-            said = {row["account"]: row for row in map(json.loads, file)}
-        for account in sorted(self.sums.keys() | said.keys()):
-            row, ours = said.get(account, {}), self.sums.get(account, [0, 0, 0, 0])
-            theirs = [nano(row.get("usd", 0)), nano(row.get("held", 0))]
-            theirs += [row.get("requests", 0), row.get("open_holds", 0)]
-            require(ours == theirs, f"the sums of {account} differ: {ours} by the events, {theirs} by {path}")
+            theirs = list(map(json.loads, file))
+        for row, said in zip(ours, theirs):
+            require(row == said, f"the sums differ: {row} by the events, {said} by {path}")
+        require(len(ours) == len(theirs), f"{path} has {len(theirs)} lines, not {len(ours)}")
 
-def check_all(folder, size, root, olds):
+def check_all(folder, origin, size, root, olds):
     levels, sums = [[]], Sums()
     for index in range(-(-size // 256)):
         entries = read_entries(folder, index, min(256, size - 256 * index))
         for i, entry in enumerate(entries):
             sums.event(entry, 256 * index + i + 1)
-        level, levels[0] = 0, list(map(leaf, entries))
+        level, levels[0] = 0, [hashlib.sha256(b"\0" + entry).digest() for entry in entries]
         for path, (old, old_root) in olds.items():
             if 256 * index < old <= 256 * index + len(entries):
                 holds = root_over([levels[0][:old - 256 * index]] + levels[1:]) == old_root
@@ -151,24 +152,22 @@ def check_all(folder, size, root, olds):
             levels[level + 1].append(root_of(hashes))
             levels[level], level = [], level + 1
     for level, hashes in enumerate(levels):
-        if hashes:
-            kept, path = read_hashes(folder, level, size >> 8 * (level + 1), len(hashes))
-            require(kept == hashes, f"{path} is not what the events make")
+        kept, path = read_hashes(folder, level, size >> 8 * (level + 1), len(hashes)) if hashes else ([], "")
+        require(kept == hashes, f"{path} is not what the events make")
     require(root_over(levels) == root, "the events make another root than the checkpoint's")
-    sums.compare(os.path.join(folder, "summary.jsonl"), size)
+    sums.compare(os.path.join(folder, "summary.jsonl"), origin, size, root)
     return f"{size} events, every tile, {len(olds)} older checkpoints and the sums of {len(sums.sums)} accounts hold"
 
 def check_one(folder, size, root, seq):
     require(1 <= seq <= size, f"event {seq} is not in this log of {size}")
-    levels = []
+    levels, index = [], seq - 1
     while size >> 8 * len(levels):  # The right edge, which is all that the root is made of.
         level, width = len(levels), (size >> 8 * len(levels)) % 256
         levels.append(read_hashes(folder, level, size >> 8 * (level + 1), width)[0] if width else [])
     require(root_over(levels) == root, "the tiles make another root than the checkpoint's")
-    index, level = seq - 1, 0
     event = read_entries(folder, index >> 8, min(256, size - (index >> 8 << 8)))[index & 255]
     require(struct.unpack_from("<Q", event, 8)[0] == seq, f"another event stands in the place of event {seq}")
-    found, is_edge = leaf(event), False
+    found, level, is_edge = hashlib.sha256(b"\0" + event).digest(), 0, False
     while not is_edge:
         tile = index >> 8 * (level + 1)
         is_edge = tile == size >> 8 * (level + 1)
@@ -185,15 +184,16 @@ def main():
     parser.add_argument("--witness", action="append", default=[], metavar="VKEY", help="must have signed, too")
     parser.add_argument("--event", type=int, metavar="SEQ", help="check only that this event is in the log")
     words = parser.parse_args()
+    if words.event is not None and words.old: parser.error("--event looks at one event alone: ask for --old without")
     try:
-        keys = [verifier(text) for text in [words.key, *words.witness]]
+        keys = [verifier(words.key, 1), *(verifier(text, 4) for text in words.witness)]
         size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), keys)
         olds = {path: read_checkpoint(path, keys[:1]) for path in words.old}
         for path, (old, _) in olds.items():
             require(old <= size, f"{path} is of {old} events, and the log has {size}: events are missing")
-        print("ok:", check_all(words.folder, size, root, olds) if words.event is None
+        print("ok:", check_all(words.folder, keys[0][0], size, root, olds) if words.event is None
               else check_one(words.folder, size, root, words.event))
-    except (InvalidSignature, OSError, ValueError, LookupError, ArithmeticError, struct.error) as error:
+    except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error) as error:
         sys.exit(f"WRONG: {error if isinstance(error, (OSError, ValueError)) else repr(error)}")
 
 if __name__ == "__main__":
