@@ -101,7 +101,8 @@ extension ThroughTheSocket {
         @Test func `top shows who asks how much, the busiest first`() throws {
             let daemon = try ThroughTheSocket.daemon()
             let client = try daemon.client()
-            _ = try client.append("limits.set", #"{"account":"acme/ml","limits":{"usd.day":"1000"}}"#)
+            _ = try client.append(
+                "limits.set", #"{"account":"acme/ml","limits":{"usd.day":"1000"}}"#)
             _ = try client.append("team.created", #"{"account":"acme/web"}"#)
             _ = try client.append("key.created", #"{"account":"acme/web/k"}"#)
             let child = try start(["top", "--interval", "1", "--count", "60"], daemon)
