@@ -25,6 +25,8 @@ package struct ExportFilter: Sendable {
 package struct ExportJob: Sendable {
     /// The events that are looked at.
     package var range: ClosedRange<UInt64>
+    /// The end as it was asked for; `range` has what the log had of it then.
+    package var end = "its end"
     package var format = ExportFormat.csv
     package var columns = ExportField.columns
     package var filter = ExportFilter()
@@ -69,19 +71,27 @@ package struct ExportNote {
     package var ledger: LedgerID
     package var job: String
     package var mark: ExportMark
+    /// As in the job.
+    package var end: String
+    /// Of the bytes that are whole, in hexadecimal digits: what goes on with them is signed with them.
+    package var sha256: String
 
     private static let title = "tollgate/unfinished-export/v1\n"
     private static let end = "end\n"
 
-    package init(ledger: LedgerID, job: ExportJob, mark: ExportMark) {
+    package init(ledger: LedgerID, job: ExportJob, mark: ExportMark, sha256: TreeHash) {
         self.ledger = ledger
         self.job = job.text
         self.mark = mark
+        end = job.end
+        self.sha256 = sha256.hex
     }
     package var text: String {
         """
         \(Self.title)\(job)ledger \(ledger)
+        asked-to \(end)
         bytes \(mark.bytes)
+        sha256 \(sha256)
         next \(mark.next)
         rows \(mark.rows)
         first-seq \(mark.firstSeq)
@@ -94,6 +104,7 @@ package struct ExportNote {
         guard text.hasPrefix(Self.title), text.hasSuffix(Self.end),
             let cut = text.firstRange(of: "\nledger "),
             let ledger = fields["ledger"].flatMap({ LedgerID(String($0)) }),
+            let asked = fields["asked-to"], let sha256 = fields["sha256"],
             let bytes = fields["bytes"].flatMap({ Int($0) }), bytes >= 0,
             let next = fields.number("next"), let rows = fields.number("rows"),
             let first = fields.number("first-seq"), let last = fields.number("last-seq")
@@ -105,6 +116,7 @@ package struct ExportNote {
         }
         self.ledger = ledger
         job = text[..<cut.lowerBound].dropFirst(Self.title.count) + "\n"
+        (end, self.sha256) = (String(asked), String(sha256))
         mark = ExportMark(next: next)
         (mark.bytes, mark.rows, mark.firstSeq, mark.lastSeq) = (bytes, rows, first, last)
     }

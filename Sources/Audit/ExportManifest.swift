@@ -49,6 +49,8 @@ package struct WrittenManifest {
     package let rows: UInt64
     /// The log's head that it names.
     package let head: TreeHead?
+    /// Why nobody has signed it, where it says that itself: it was made of a copy.
+    package let unsigned: String?
 
     package init(parsing text: String) throws(AuditFailure) {
         // A note ends its text with an empty line; a manifest that nobody has signed has none.
@@ -64,6 +66,7 @@ package struct WrittenManifest {
                     + "lines for log, bytes, sha256 and rows")
         }
         self.origin = String(origin)
+        unsigned = lines["unsigned"].map { String($0) }
         (self.bytes, self.sha256, self.rows) = (bytes, String(sha256), rows)
         let words = (lines["checkpoint"] ?? "").split(separator: " ")
         head =

@@ -59,12 +59,16 @@ struct AuditExport: ParsableCommand {
             "With --check: the key that must have signed; the running daemon's by default.",
             valueName: "name+id+key"))
     var verifier: String?
+    @Flag(help: "With --check: be content with what nobody has signed, as of a copy's export.")
+    var unsigned = false
 
     func run() throws {
-        if let check { return try ExportCheck(check, verifier: verifier, log).run() }
+        if let check {
+            return try ExportCheck(check, verifier: verifier, unsigned: unsigned, log).run()
+        }
         // What is wrong with the words is told before anything is opened.
         var job = try words()
-        _ = try range.range()
+        job.end = "\(try range.range().to)"
         try checkFlags(job)
         Interrupt.catchSignals()
         do throws(CommandFailure) {
@@ -93,11 +97,11 @@ struct AuditExport: ParsableCommand {
         let job = try rest(of: note, source, job)
         let progress = StepProgress("checking", of: note.mark.bytes)
         defer { progress.clear() }
-        let file = try ExportFile(resuming: out, note.mark, progress)
+        let file = try ExportFile(resuming: out, note, progress)
         return ExportRun(source, job, file, from: note.mark)
     }
     /// The job of an unfinished export, which must be this one. The log may have grown since, and what came
-    /// later was not asked for then.
+    /// later is no part of it, where the same end is asked for as then.
     private func rest(
         of note: ExportNote, _ source: any LogSource, _ wanted: ExportJob
     ) throws(CommandFailure) -> ExportJob {
@@ -109,7 +113,8 @@ struct AuditExport: ParsableCommand {
                     + "another --out, or --force")
         }
         var job = wanted
-        if let range = note.range, range.lowerBound == wanted.range.lowerBound,
+        if note.end == wanted.end, let range = note.range,
+            range.lowerBound == wanted.range.lowerBound,
             range.upperBound <= wanted.range.upperBound
         {
             job.range = range
@@ -179,7 +184,10 @@ struct AuditExport: ParsableCommand {
         return level
     }
     private func checkFlags(_ job: ExportJob) throws(CommandFailure) {
-        if verifier != nil { throw CommandFailure(.usage, "--verifier belongs to --check") }
+        for (flag, isGiven) in [("--verifier", verifier != nil), ("--unsigned", unsigned)]
+        where isGiven {
+            throw CommandFailure(.usage, "\(flag) belongs to --check")
+        }
         guard let out else {
             for (flag, isGiven) in [("--resume", resume), ("--force", force)] where isGiven {
                 throw CommandFailure(.usage, "\(flag) is about a file: say which with --out")

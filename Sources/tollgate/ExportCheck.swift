@@ -8,15 +8,25 @@ import Glibc
 struct ExportCheck {
     private let path: String
     private let verifier: String?
+    private let takesUnsigned: Bool
     private let log: LogOptions
 
-    init(_ path: String, verifier: String?, _ log: LogOptions) throws(CommandFailure) {
+    init(
+        _ path: String, verifier: String?, unsigned: Bool, _ log: LogOptions
+    ) throws(CommandFailure) {
+        guard verifier == nil || !unsigned else {
+            throw CommandFailure(
+                .usage,
+                "--verifier asks who has signed, --unsigned is content with nobody: say one of them"
+            )
+        }
         guard log.directory == nil else {
             throw CommandFailure(
                 .usage, "--check asks a daemon for its key, or takes one with --verifier, not --dir"
             )
         }
         (self.path, self.verifier, self.log) = (path, verifier, log)
+        takesUnsigned = unsigned
     }
 
     func run() throws(CommandFailure) {
@@ -30,6 +40,7 @@ struct ExportCheck {
         try compareBytes(manifest)
         let count = "\(LoadReport.grouped(Int(clamping: manifest.rows))) rows"
         guard manifest.isSigned else {
+            try checkUnsigned(manifest)
             Console.note("\(path) is what its manifest says (\(count)); nobody has signed that")
             return
         }
@@ -41,6 +52,23 @@ struct ExportCheck {
             )
         } catch {
             throw CommandFailure(error)
+        }
+    }
+    /// Without a signature a manifest proves nothing: who changes the file can write another one.
+    private func checkUnsigned(_ manifest: WrittenManifest) throws(CommandFailure) {
+        let name = path + ExportFile.manifestSuffix
+        guard let why = manifest.unsigned else {
+            throw CommandFailure(
+                .data,
+                "\(name) has no signature and does not say why: somebody took it away, so the export may "
+                    + "be forged; export it again")
+        }
+        guard takesUnsigned else {
+            throw CommandFailure(
+                .data,
+                "\(path) is what its manifest says, but nobody has signed that (\(why)): whoever changed "
+                    + "the one could change the other; export from the daemon, or say --unsigned if that "
+                    + "is enough")
         }
     }
     private static func text(_ name: String) throws(AuditFailure) -> String {

@@ -33,14 +33,23 @@ final class ExportFile {
     }
     /// Goes on with a file, behind what its note says is whole.
     init(
-        resuming path: String, _ mark: ExportMark, _ progress: StepProgress
+        resuming path: String, _ note: ExportNote, _ progress: StepProgress
     ) throws(CommandFailure) {
+        let mark = note.mark
         self.path = path
         part = try WholeWriter(path + Self.partSuffix, O_RDWR)
         try part.lock()
         try part.read(mark.bytes) { bytes in
             digest.add(bytes)
             progress.show(part.count)
+        }
+        // What is there will be signed, so it must be what was written.
+        guard digest.value.hex == note.sha256 else {
+            throw CommandFailure(
+                .data,
+                "\(path)\(Self.partSuffix) is not as it was left: the SHA-256 of its first \(mark.bytes) "
+                    + "bytes is \(digest.value.hex), and its note says \(note.sha256); say --force instead "
+                    + "of --resume, which begins anew")
         }
         try part.cut(to: mark.bytes)
         noted = mark.bytes

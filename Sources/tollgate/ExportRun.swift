@@ -62,7 +62,9 @@ struct ExportRun: ~Copyable {
         mark = exporter.mark
         mark.bytes = file.count
     }
-    private var note: ExportNote { ExportNote(ledger: source.ledgerID, job: job, mark: mark) }
+    private var note: ExportNote {
+        ExportNote(ledger: source.ledgerID, job: job, mark: mark, sha256: file.sha256)
+    }
 
     /// Leaves a file that is not whole as one that can go on, and says how; where there is nothing to go on
     /// with, it leaves none.

@@ -112,19 +112,22 @@ struct LogRange {
     var to: Place
 }
 
+extension LogRange.Place: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .start: "its start"
+        case .end: "its end"
+        case .event(let seq): "event \(seq)"
+        case .instant(let instant): "\(instant)"
+        }
+    }
+}
+
 extension CommandFailure {
     fileprivate static func noEvents(_ range: LogRange, _ last: UInt64) -> CommandFailure {
-        func text(_ place: LogRange.Place) -> String {
-            switch place {
-            case .start: "its start"
-            case .end: "its end"
-            case .event(let seq): "event \(seq)"
-            case .instant(let instant): "\(instant)"
-            }
-        }
-        return CommandFailure(
+        CommandFailure(
             .usage,
-            "the log has no event from \(text(range.from)) to \(text(range.to)); it ends with event "
+            "the log has no event from \(range.from) to \(range.to); it ends with event "
                 + "\(last): say another --from and --to")
     }
 }

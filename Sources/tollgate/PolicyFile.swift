@@ -51,10 +51,10 @@ struct PolicyFile {
             case "aliases": try take(aliases: section)
             case "operators":
                 for entry in try map(section.node, "operators", "relay-1:") {
-                    operators.append(
-                        Entry(
-                            name: entry.name, line: entry.line,
-                            fields: entry.node.json.members ?? []))
+                    let entry = Entry(
+                        name: entry.name, line: entry.line, fields: entry.node.json.members ?? [])
+                    try check(operator: entry)
+                    operators.append(entry)
                 }
             default:
                 throw failure(
@@ -92,6 +92,7 @@ struct PolicyFile {
                 children = field
                 continue
             }
+            if field.node.isNull, PolicyFile.saidOrNot.contains(field.name) { continue }
             let value =
                 switch field.name {
                 case "limits": try limits(field.node, account)
@@ -101,6 +102,7 @@ struct PolicyFile {
                     field.node.json
                 default: field.node.text.map { .string($0) } ?? field.node.json
                 }
+            try check(tier, account, field, value)
             entry.fields.append(JSON.Member(field.name, value))
         }
         accounts.append((tier, entry))
@@ -110,6 +112,9 @@ struct PolicyFile {
             try take(below, account, child)
         }
     }
+    /// Fields that say nothing where they are empty; others then take something away.
+    private static let saidOrNot = ["disabled", "revoked", "billing", "routing"]
+
     /// Labels and a rate of exchange are texts, also where they look like numbers.
     private static func texts(_ node: PolicyNode) -> JSON {
         guard let map = node.map else { return node.json }
@@ -135,13 +140,18 @@ struct PolicyFile {
             }
             if kind.isMoney {
                 members.append(JSON.Member(limit.name, .string(text)))
-            } else if let count = Int64(text), count >= 0 {
+            } else if let count = PolicyFile.count(text) {
                 members.append(JSON.Member(limit.name, .integer(count)))
             } else {
                 throw failure(limit.line, "\(limit.name): \(text) is no whole number, 0 or more")
             }
         }
         return .object(members)
+    }
+
+    /// Digits alone: nobody means to write a sign.
+    private static func count(_ text: String) -> Int64? {
+        text.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } ? Int64(text) : nil
     }
 
     // MARK: Prices and aliases
@@ -151,13 +161,14 @@ struct PolicyFile {
         for field in try map(node.node, node.name, "in: \"2\"") {
             fields.append(JSON.Member(field.name, PolicyFile.price(field.name, field.node)))
         }
+        try check(price: node, .object(fields))
         prices.append(Entry(name: node.name.lowercased(), line: node.line, fields: fields))
     }
     private static let counts = ["max_out", "context", "above"]
     /// Prices are strings in an event; in a file they may be written as numbers.
     private static func price(_ name: String, _ node: PolicyNode) -> JSON {
         switch node.value {
-        case .text(let text, _) where counts.contains(name): .number(text)
+        case .text(let text, _) where counts.contains(name) && count(text) != nil: .number(text)
         case .text(let text, _): .string(text)
         case .list(let items): .array(items.map { price(name, $0) })
         case .map(let entries):
@@ -193,6 +204,7 @@ struct PolicyFile {
                     "alias \(entry.name) stands for \"\(chain.last!)\", which is neither "
                         + "provider/model nor an alias in this file")
             }
+            try check(alias: chain[0], chain.last!, entry.line)
             aliases.append((chain[0], chain.last!, entry.line))
         }
     }
@@ -214,7 +226,7 @@ struct PolicyFile {
         try check(prices.map { ($0.name, $0.line) }, "price")
         try check(aliases.map { ($0.alias, $0.line) }, "alias")
     }
-    private func map(
+    func map(
         _ node: PolicyNode, _ what: String, _ example: String
     ) throws(CommandFailure) -> [PolicyNode.Entry] {
         guard let map = node.map else {

@@ -144,7 +144,7 @@ struct PolicyPlan {
         var words: [String] = []
         for limit in wanted {
             let old = has.first { $0.name == limit.name }
-            if limit.value.isNull ? old == nil : old.flatMap(amount) == amount(limit) { continue }
+            if limit.value.isNull ? old == nil : old.map(amount) == amount(limit) { continue }
             set.append(limit)
             let new = limit.value.isNull ? "none" : limit.value.plain
             words.append("\(limit.name)=\(new) (was \(old?.value.plain ?? "none"))")

@@ -345,9 +345,12 @@ private func columns(_ names: String) throws -> [ExportField.Column] {
         job.filter.accounts = ["acme"]
         var mark = ExportMark(next: 9)
         (mark.bytes, mark.rows, mark.firstSeq, mark.lastSeq) = (4_711, 5, 3, 8)
-        let text = ExportNote(ledger: log.ledgerID, job: job, mark: mark).text
+        job.end = "event 20"
+        let sha = "x".withBytes { TreeHash.sha256($0) }
+        let text = ExportNote(ledger: log.ledgerID, job: job, mark: mark, sha256: sha).text
         let note = try ExportNote(parsing: text, "x.part.note")
         #expect(note.mark == mark && note.ledger == log.ledgerID && note.range == 3...17)
+        #expect(note.end == "event 20" && note.sha256 == sha.hex)
         #expect(note.difference(from: job) == nil)
         job.format = .csv
         let difference = try #require(note.difference(from: job))

@@ -92,9 +92,54 @@ extension ThroughTheSocket {
             }
             #expect(manifests[0].count == 7 && manifests[0] == manifests[1])
             #expect(try Self.text(other + ".manifest").contains("\nunsigned a copy of a log has"))
-            let check = ["audit", "export", "--check", other, "--socket", daemon.socketPath]
-            let checked = try Self.run([DaemonProcess.binary] + check, daemon.scratch)
-            #expect(checked.status == 0 && checked.errors.contains("nobody has signed"))
+            func check(_ words: String...) throws -> (status: Int32, errors: String) {
+                let words = [DaemonProcess.binary, "audit", "export", "--check", other] + words
+                let run = try Self.run(words, daemon.scratch)
+                return (run.status, run.errors)
+            }
+            let unsaid = try check()
+            #expect(unsaid.status == 65 && unsaid.errors.contains("nobody has signed that (a copy"))
+            let content = try check("--unsigned")
+            #expect(content.status == 0 && content.errors.contains("nobody has signed that"))
+        }
+
+        @Test func `is nothing to believe once its signature is gone`() throws {
+            let daemon = try Self.daemon()
+            let file = daemon.scratch.file("export.csv")
+            #expect(try Self.export(daemon, "--out", file).status == 0)
+            let key = try #require(
+                try tollgate.Client(.unix(daemon.socketPath)).info()
+                    .first { $0.name == "tree_key" }?.value)
+            // Fewer rows, and a manifest that fits them.
+            let rows = try Self.text(file).split(separator: "\r\n").prefix(50)
+            let short = rows.map { $0 + "\r\n" }.joined()
+            let sha = short.withBytes { TreeHash.sha256($0) }.hex
+            try short.write(toFile: file, atomically: false, encoding: .utf8)
+            let signed = try Self.text(file + ".manifest")
+            let lines = try #require(signed.firstRange(of: "\n\n")).lowerBound
+            let forged = signed[..<lines].split(separator: "\n").map { line in
+                if line.hasPrefix("bytes ") { return "bytes \(short.utf8.count)" }
+                if line.hasPrefix("sha256 ") { return "sha256 \(sha)" }
+                return line.hasPrefix("rows ") ? "rows 49" : "\(line)"
+            }.joined(separator: "\n")
+            for (manifest, words, status, says) in [
+                (forged + "\n", [], 65, "has no signature and does not say why"),
+                (forged + "\n", ["--unsigned"], 65, "has no signature and does not say why"),
+                (forged + "\n", ["--verifier", key], 65, "has no signature and does not say why"),
+                (forged + "\nunsigned x\n", ["--verifier", key], 65, "nobody has signed that (x)"),
+                (forged + "\nunsigned x\n", [], 65, "nobody has signed that (x)"),
+                (forged + "\nunsigned x\n", ["--unsigned"], 0, "nobody has signed that"),
+                (forged + signed[lines...], [], 65, "the signature of"),
+            ] as [(String, [String], Int32, String)] {
+                try manifest.write(
+                    toFile: file + ".manifest", atomically: false, encoding: .utf8)
+                let run = try Self.run(
+                    [
+                        DaemonProcess.binary, "audit", "export", "--check", file, "--socket",
+                        daemon.socketPath,
+                    ] + words, daemon.scratch)
+                #expect(run.status == status && run.errors.contains(says), "\(words): \(run)")
+            }
         }
 
         @Test func `has a manifest that finds what was changed afterwards`() throws {
@@ -174,6 +219,8 @@ extension ThroughTheSocket {
             let again = try Self.export(daemon, "--out", file)
             #expect(again.status == 73 && again.errors.contains("--resume goes on with it"))
             for (flag, value, says) in [
+                // Later, and longer than what was asked for then.
+                ("--to", "\(last + 5)", "\"range 1 \(last)\", and this is one with \"range 1 "),
                 ("--format", "jsonl", "\"format csv\", and this is one with \"format jsonl\""),
                 ("--fields", "seq", "\"fields seq,timestamp,"), ("--from", "2", "\"range 1 "),
                 ("--team", "acme/ml", "\"accounts all\""),
@@ -233,7 +280,7 @@ extension ThroughTheSocket {
                 if let note { #expect(note.difference(from: job) == nil) }
                 let file =
                     if let note {
-                        try ExportFile(resuming: path, note.mark, StepProgress("", of: 0))
+                        try ExportFile(resuming: path, note, StepProgress("", of: 0))
                     } else { try ExportFile(creating: path, replaces: false) }
                 var run = ExportRun(Breaking(log, after: rounds), job, file, from: note?.mark)
                 rounds += 1
@@ -254,6 +301,34 @@ extension ThroughTheSocket {
             let whole = try Self.export(daemon, "--from", "3", "--to", "\(log.lastSeq)")
             #expect(try Self.text(path) == whole.output)
             #expect(try Self.export(daemon, "--check", path).status == 0)
+        }
+
+        @Test func `does not go on with what somebody has changed`() throws {
+            let daemon = try Self.daemon()
+            let log = try SocketLog(try tollgate.Client(.unix(daemon.socketPath)))
+            let path = daemon.scratch.file("file.csv")
+            var job = ExportJob(range: 1...log.lastSeq)
+            job.end = "event \(log.lastSeq)"
+            var run = ExportRun(
+                Breaking(log, after: 3), job, try ExportFile(creating: path, replaces: false))
+            #expect(throws: CommandFailure.self) { try run.write() }
+            let part = try Self.text(path + ".part")
+            let words = ["--to", "\(log.lastSeq)", "--out", path, "--resume"]
+            func resume() throws -> (status: Int32, output: String, errors: String) {
+                try Self.run(
+                    [DaemonProcess.binary, "audit", "export", "--socket", daemon.socketPath]
+                        + words, daemon.scratch)
+            }
+            // As long as before, so that only the digest tells.
+            try part.replacing("u3", with: "u4", maxReplacements: 1).write(
+                toFile: path + ".part", atomically: false, encoding: .utf8)
+            let changed = try resume()
+            #expect(changed.status == 65, "\(changed)")
+            #expect(changed.errors.contains("file.csv.part is not as it was left: the SHA-256"))
+            #expect(changed.errors.contains("say --force instead of --resume"))
+            try part.write(toFile: path + ".part", atomically: false, encoding: .utf8)
+            #expect(try resume().status == 0)
+            #expect(try Self.text(path) == (try Self.export(daemon, "--to", words[1]).output))
         }
 
         @Test func `does not touch what is there already`() throws {
@@ -420,7 +495,8 @@ extension ThroughTheSocket {
             ("--aggregate key --resume --out x", "nothing to --resume"),
             ("--resume", "say which with --out"), ("--force", "say which with --out"),
             ("--resume --force --out x", "say one of them"), ("--out x/", "is no name of a file"),
-            ("--verifier a", "belongs to --check"), ("--check x --dir y", "not --dir"),
+            ("--verifier a", "belongs to --check"), ("--unsigned", "belongs to --check"),
+            ("--check x --verifier a --unsigned", "say one of them"), ("--check x --dir y", "not --dir"),
         ] as [(String, String)])
     func `are refused with the fix`(words: String, says: String) throws {
         let run = try Program.run(

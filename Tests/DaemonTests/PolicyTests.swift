@@ -37,6 +37,76 @@ import Testing
             #expect(error.message.contains(says), "\(error.message)")
         }
     }
+    /// Everything in a policy file that is an amount, in its line 7, and an amount that is none there.
+    private static let amounts: [(section: String, amount: String)] = [
+        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   tokens.day: 1\n   usd.month: ", "1e3"),
+        ("orgs:\n acme:\n  teams:\n   ml:\n    limits:\n     usd.day: 1\n     usd.total: ", "5.0000000001"),
+        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   tokens.day: ", "1.5"),
+        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   concurrency: ", "many"),
+        ("orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   markup_ppm: 0\n   rate: ", "0"),
+        ("orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   rate: 7.3\n   markup_ppm: ", "1.5"),
+        ("orgs:\n acme:\n  teams:\n   ml:\n    keys:\n     a:\n      rotate_every: ", "1.5"),
+        ("orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {out: X}}", "1.5"),
+        ("orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {temperature: X}}", "101"),
+        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  out: 1\n  cached: 1\n  cache_write: 1\n  in: ", "0.0000001"),
+        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  reasoning: ", "1e3"),
+        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  request: ", "1e3"),
+        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  max_out: ", "0"),
+        ("prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {tier: flex, in: 1, out: X}", "1e3"),
+        ("prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {in: 1, out: 1, above: X}", "1.5"),
+    ]
+    @Test(arguments: amounts)
+    func `refuses each amount that cannot be read, where it stands`(
+        section: String, amount: String
+    ) throws {
+        func text(_ amount: String) -> String {
+            section.hasSuffix(" ") ? section + amount : section.replacing("X", with: amount)
+        }
+        _ = try PolicyFile(reading: text("1"), path: "policy.yaml")
+        let bad = [
+            amount, "banana", "-3", "+5", "\"5 \"", "true", "99999999999999999999", "0x5", "1,5",
+            "1_000", ".inf", "[1]", "{a: 1}",
+        ]
+        for amount in bad {
+            // In a flow a comma begins the next entry.
+            let amount = amount == "1,5" ? "\"1,5\"" : amount
+            let error = #expect(throws: CommandFailure.self, "\(amount)") {
+                try PolicyFile(reading: text(amount), path: "policy.yaml")
+            }
+            #expect(error?.status == .data)
+            #expect(error?.message.hasPrefix("policy.yaml:7: ") == true, "\(error?.message ?? "")")
+        }
+    }
+    @Test(
+        arguments: [
+            ("models: openai/x", "\"models\" must be a list"),
+            ("models: [1]", "\"models\" must be a list of texts"),
+            ("scopes: chat", "\"scopes\" must be a list"),
+            ("disabled: yes", "disabled wants true or false"),
+            ("disabled: \"true\"", "disabled wants true or false"),
+            ("privacy: user", "\"fields\" must be a list"),
+            ("privacy: [name]", "there are user, ip, ua"),
+            ("labels: blue", "\"labels\" must be an object"),
+            ("on_lapse: keep", "say release, charge_input or charge_hold"),
+            ("billing: {markup_ppm: 1, currency: yuan, rate: 1}", "three capital letters"),
+            ("billing: {markup_ppm: 1, rate: 1}", "needs \"currency\""),
+            ("routing: {rules: []}", "needs \"fallback\""),
+        ])
+    func `refuses what would pass for nothing`(field: String, says: String) {
+        let error = #expect(throws: CommandFailure.self) {
+            try PolicyFile(reading: "orgs:\n  acme:\n    \(field)\n", path: "policy.yaml")
+        }
+        #expect(error?.message.hasPrefix("policy.yaml:3: acme: ") == true)
+        #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
+    }
+    @Test func `does not tell a secret that stands where its digest belongs`() {
+        let text = "orgs: {a: {teams: {b: {keys: {c: {secret_sha256: tg_hidden}}}}}}"
+        let error = #expect(throws: CommandFailure.self) {
+            try PolicyFile(reading: text, path: "policy.yaml")
+        }
+        #expect(error?.message.contains("64 hexadecimal digits") == true)
+        #expect(error?.message.contains("hidden") == false)
+    }
     @Test func `does not unfold without end`() {
         var text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
         for (name, before) in zip("bcdefgh", "abcdefg") {
@@ -135,6 +205,30 @@ extension ThroughTheSocket {
             let exported = try Program.run(["export", "policy", "--socket", daemon.socketPath])
             #expect(exported.status == 0)
             #expect(try apply(exported.output, daemon, "--yes").errors.contains("nothing to do"))
+            #expect(try client.events().count == count)
+            #expect(try daemon.stop() == 0)
+        }
+
+        @Test func `with an amount that cannot be read sets none of them`() throws {
+            let daemon = try DaemonProcess(ThroughTheSocket.small)
+            let client = try daemon.client()
+            _ = try apply(Self.policy, daemon, "--yes")
+            let (count, from) = (try client.events().count, try #require(client.events().last).seq)
+            // A limit that the org does not have yet.
+            let wrong = Self.policy.replacing(
+                "{usd.month: 7500}", with: "{usd.month: 7600, usd.day: banana}")
+            for run in [
+                try apply(wrong, daemon, "--yes"),
+                try Program.run(
+                    [
+                        "audit", "whatif", "--policy", "-", "--from", "\(from)", "--socket",
+                        daemon.socketPath,
+                    ], input: wrong),
+            ] {
+                #expect(run.status == 65)
+                #expect(run.errors.contains("stdin:4: acme: \"usd.day\" must be a plain decimal"))
+                #expect(run.errors.contains("the file says banana"), "\(run.errors)")
+            }
             #expect(try client.events().count == count)
             #expect(try daemon.stop() == 0)
         }
