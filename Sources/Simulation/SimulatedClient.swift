@@ -96,7 +96,7 @@ final class SimulatedClient {
         ask.step = world.step
         ask.seq = world.checker.count
         ask.durable = world.durableSeq
-        if ask.words[0] == "ERASE" { world.checker.noteErasing() }
+        world.checker.persons.note(asking: &ask)
         world.story.tell("client \(number) asks \(ask.text)")
         unwritten += ask.encoded(asFrame: world.random.chance(300))
         asked.append(ask)
@@ -174,6 +174,7 @@ final class SimulatedClient {
             return world.fail("client \(number) hears \(reply.text) and asked nothing")
         }
         let ask = asked.removeFirst()
+        world.checker.persons.note(hearing: ask)
         if case .tree = ask.kind, case .bulk = reply {
             // The key, and with it what it signs, differs from run to run.
             world.story.tell("client \(number) hears of the tree")
