@@ -62,6 +62,7 @@ final class RollupLedger {
             all.groups += page.groups
             all.total.add(page.total)
             all.asOf = page.asOf
+            all.spans += page.spans
             query.after = page.next
         } while query.after != nil
         return all
@@ -181,6 +182,58 @@ final class RollupLedger {
             let all = history.hours.values.reduce(into: RollupCounts()) { $0.add($1) }
             #expect(sum.differences(from: all).isEmpty)
         }
+    }
+
+    @Test func `of dates are of each org's own days, and of the hours of these`() throws {
+        let history = History(seed: 4, events: 3_000)
+        let ledger = try ledger(history, seed: 4)
+        func offset(_ zone: String) -> Int64 { zone == "Asia/Kolkata" ? 19_800 : 0 }
+        var query = RollupQuery()
+        query.by = [.day, .org, .user]
+        query.dates = OrgDates(
+            date: { zone, at in
+                CivilDay(
+                    daysSince1970: (at.second + (zone == "Asia/Kolkata" ? 19_800 : 0)) / 86_400)
+            },
+            start: { zone, day in
+                Instant(
+                    seconds: day.daysSince1970 * 86_400 - (zone == "Asia/Kolkata" ? 19_800 : 0))
+            })
+        let days = Set(history.hours.keys.map { $0.hour / 86_400_000_000_000 }).sorted()
+        #expect(days.count > 1)
+        for day in days {
+            query.from = Instant(seconds: day * 86_400)
+            query.to = Instant(seconds: (day + 1) * 86_400)
+            let answer = try ledger.ask(query)
+            let date = CivilDay(daysSince1970: day).text
+            #expect(answer.groups.allSatisfy { $0.date == date })
+            var expected: [String: RollupCounts] = [:]
+            var all = RollupCounts()
+            for (row, counts) in history.tags where row.tag == .user {
+                let zone = row.team == 5 ? "Asia/Kolkata" : "UTC"
+                guard (row.day / 1_000_000_000 + offset(zone)) / 86_400 == day else { continue }
+                expected["\(path(row.team, 1)!) \(row.text)", default: RollupCounts()].add(counts)
+            }
+            for (key, counts) in history.hours {
+                let zone = key.account == 6 ? "Asia/Kolkata" : "UTC"
+                if (key.hour / 1_000_000_000 + offset(zone)) / 86_400 == day { all.add(counts) }
+            }
+            for group in answer.groups {
+                guard let user = group.labels[2] else { continue }
+                let found = expected.removeValue(forKey: "\(group.labels[1]!) \(user)")
+                #expect(group.counts.differences(from: found ?? RollupCounts()).isEmpty)
+            }
+            #expect(expected.values.allSatisfy { $0.isZero })
+            #expect(answer.total.differences(from: all).isEmpty)
+            #expect(answer.spans.allSatisfy { $0.isExact })
+            for span in answer.spans {
+                #expect(span.from == query.from.later(bySeconds: -offset(span.zone)))
+                #expect(span.to == query.to.later(bySeconds: -offset(span.zone)))
+            }
+        }
+        query.to = query.to.later(bySeconds: 3_600)
+        let failure = #expect(throws: Failure.self) { try ledger.ask(query) }
+        #expect(failure?.text.contains("whole days of each org's own calendar") == true)
     }
 
     @Test func `are the same rows however the log was cut, and made anew from it`() throws {
