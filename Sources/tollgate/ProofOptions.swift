@@ -55,14 +55,9 @@ enum ProofFile {
             Console.print(text.hasSuffix("\n") ? String(text.dropLast()) : text)
             return
         }
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CommandFailure(
-                .cannotCreate,
-                "\(path) cannot be written: \(error.localizedDescription); name another place with --out"
-            )
-        }
+        let file = try OutputPlace.file(path)
+        try WholeWriter.replace(file, with: text, mode: 0o644)
+        WholeWriter.flushDirectory(of: file)
     }
 }
 
