@@ -34,6 +34,7 @@ struct RollupScan: ~Copyable {
     mutating func run(
         _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) -> Failure? {
+        if let refusal = try refusal(&fold, rows) { return refusal }
         if let tag = query.tag {
             try scanDays(&fold, rows, in: query.minutes)
             try scanTags(tag, &fold, rows)
@@ -50,6 +51,28 @@ struct RollupScan: ~Copyable {
         return disagreement()
     }
 
+    /// Why that cannot be asked.
+    private func refusal(
+        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
+    ) throws(LMDBError) -> Failure? {
+        if query.depth == .key, !query.isByTime, let after = query.after,
+            after > RollupScan.noAccountRun
+        {
+            return Failure(
+                .error, "after=\(after) is no answer's next: leave it out for the first page")
+        }
+        if let tag = query.tag, let only {
+            let lineage = try fold.lineage(of: only, rows)
+            guard only == lineage.team || only == lineage.org else {
+                return Failure(
+                    .error,
+                    "\(tag.name) is counted by team, not by key: name the key's team as the account"
+                )
+            }
+        }
+        return nil
+    }
+
     // MARK: Hours
 
     /// All rows of a time; by time it may end early, with an hour.
@@ -59,7 +82,8 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         var end = range.upperBound
         var hour = range.lowerBound
-        try RollupScan.forEachRow(from: RollupScan.key(.hour, range.lowerBound), rows) {
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, range.lowerBound), rows)
+        {
             (reader, row) throws(LMDBError) in
             let start = reader.bigUInt32()
             guard start < range.upperBound else { return false }
@@ -74,6 +98,7 @@ struct RollupScan: ~Copyable {
             try take(start, account, model, tier, row, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         let taken = range.lowerBound..<end
         try addSegment(taken, &fold, rows)
         try addTotals(taken, rows, &fold)
@@ -89,7 +114,8 @@ struct RollupScan: ~Copyable {
         var hour: UInt32? = range.lowerBound
         while let start = hour, damage == nil {
             hour = nil
-            try RollupScan.forEachRow(from: RollupScan.key(.hour, start, first), rows) {
+            let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, start, first), rows)
+            {
                 (reader, row) throws(LMDBError) in
                 let found = reader.bigUInt32()
                 guard found < range.upperBound else { return false }
@@ -106,6 +132,7 @@ struct RollupScan: ~Copyable {
                 try take(found, account, model, tier, row, &fold, rows)
                 return damage == nil
             }
+            if let damaged { damage = damaged }
         }
         try addSegment(range, &fold, rows, accounts: first...last)
         try addTotals(range, rows, &fold, run: run)
@@ -200,7 +227,9 @@ struct RollupScan: ~Copyable {
         _ range: Range<UInt32>, _ rows: borrowing ProjectionRows, _ fold: inout RollupFold,
         run: UInt32? = nil
     ) throws(LMDBError) {
-        try RollupScan.forEachRow(from: RollupScan.key(.total, range.lowerBound), rows) {
+        let damaged = try RollupScan.forEachRow(
+            from: RollupScan.key(.total, range.lowerBound), rows
+        ) {
             (reader, row) throws(LMDBError) in
             guard reader.bigUInt32() < range.upperBound else { return false }
             let org = reader.bigUInt32()
@@ -209,6 +238,7 @@ struct RollupScan: ~Copyable {
             totals[org, default: RollupCounts()].add(row)
             return true
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard range.contains(key.start), key.isTotal, run == nil || key.middle == run else {
@@ -246,7 +276,8 @@ struct RollupScan: ~Copyable {
         let first = range.lowerBound > reach ? range.lowerBound - reach : 0
         let end = range.upperBound < .max - reach ? range.upperBound + reach : .max
         let wide = first..<end
-        try RollupScan.forEachRow(from: RollupScan.key(.hour, wide.lowerBound), rows) {
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, wide.lowerBound), rows)
+        {
             (reader, row) throws(LMDBError) in
             let start = reader.bigUInt32()
             guard start < wide.upperBound else { return false }
@@ -254,6 +285,7 @@ struct RollupScan: ~Copyable {
             try takeDay(start, account, row, range, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard wide.contains(key.start), key.tag == nil, !key.isTotal else { continue }
@@ -285,7 +317,7 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         let range = query.minutes
         let first = range.lowerBound > RollupScan.noon ? range.lowerBound - RollupScan.noon : 0
-        try RollupScan.forEachRow(from: RollupScan.key(.tag, first), rows) {
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.tag, first), rows) {
             (reader, row) throws(LMDBError) in
             let day = reader.bigUInt32()
             guard day + RollupScan.noon < range.upperBound else { return false }
@@ -295,6 +327,7 @@ struct RollupScan: ~Copyable {
             try takeTag(day, team, text, row, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard key.tag == tag, range.contains(key.start + RollupScan.noon) else { continue }
@@ -388,7 +421,13 @@ struct RollupScan: ~Copyable {
             // Of a request that was charged to no key there is no such name.
             return names.count < depth ? nil : names.prefix(depth).joined(separator: "/")
         case .model: return try RollupScan.name(ofModel: group.model, &fold, rows)
-        case .provider: return group.model == .max ? nil : providers[Int(group.model)]
+        case .provider:
+            // Beside models a group is of one model, and that has a name.
+            guard query.by.contains(.model) else {
+                return group.model == .max ? nil : providers[Int(group.model)]
+            }
+            let name = try RollupScan.name(ofModel: group.model, &fold, rows)
+            return name.map { String($0.prefix { $0 != "/" }) }
         case .tier: return "\((ServiceTier(rawValue: group.tier) ?? .standard).name)"
         case .user, .project, .env:
             return group.text == 0 ? nil : fold.texts.text(group.text).string
@@ -403,22 +442,26 @@ struct RollupScan: ~Copyable {
         SideRows.key(kind, start, account)
     }
     /// The rows of a kind from a key on: what follows the kind in their keys, and their counts.
+    /// - Returns: which row is not what was once written; nothing follows it.
     private static func forEachRow(
         from first: [UInt8], _ rows: borrowing ProjectionRows,
         _ body: (_ key: inout ByteReader, RollupCounts) throws(LMDBError) -> Bool
-    ) throws(LMDBError) {
+    ) throws(LMDBError) -> Failure? {
         var counts = RollupCounts()
+        var found: Failure?
         var start = ByteBuffer()
         first.withUnsafeBytes { start.append(Bytes($0)) }
         try rows.forEach(from: start.bytes) { (key, value) throws(LMDBError) in
             guard key[0] == first[0] else { return false }
             counts.removeAll()
             guard let row = RollupSeal.open(key, value), counts.add(stored: row) else {
-                throw .damagedRows("reading the roll-ups")
+                found = RollupReader.damaged(row: Array(key))
+                return false
             }
             var reader = ByteReader(key.slice(1, key.count))
             return try body(&reader, counts)
         }
+        return found
     }
 }
 

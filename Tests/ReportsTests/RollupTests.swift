@@ -238,9 +238,75 @@ final class RollupLedger {
             damaged.withUnsafeBytes { value.append(Bytes($0)) }
             try txn.rows(of: .rollups).put(name.bytes, value.bytes)
         }
-        #expect(throws: JournalError.self) { try ledger.ask(RollupQuery()) }
+        let failure = #expect(throws: Failure.self) { try ledger.ask(RollupQuery()) }
+        #expect(failure?.text.hasPrefix("of the roll-ups a row is damaged (hour 2026-") == true)
         try ledger.reopen(makesAnew: true)
         #expect(try ledger.rows() == before)
+    }
+
+    @Test(arguments: [true, false])
+    func `that do not say which events they hold are not folded upon`(isThere: Bool) throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 5, events: 1_000).events[...])
+        let key: [UInt8] = [RollupRowKind.meta.rawValue]
+        var meta = try #require(try ledger.rows()[key])
+        meta[6] ^= 1
+        try ledger.journal.log.environment.write { (txn) throws(LMDBError) in
+            var name = ByteBuffer()
+            var value = ByteBuffer()
+            key.withUnsafeBytes { name.append(Bytes($0)) }
+            meta.withUnsafeBytes { value.append(Bytes($0)) }
+            let rows = txn.rows(of: .rollups)
+            if isThere {
+                try rows.put(name.bytes, value.bytes)
+            } else {
+                try rows.remove(name.bytes)
+            }
+        }
+        let failure = #expect(throws: Failure.self) { try ledger.ask(RollupQuery()) }
+        #expect(failure?.text.contains("'tollgate serve --reindex' makes them anew") == true)
+        let verdict = try ledger.journal.readProjection(.rollups) { rows, _ throws(LMDBError) in
+            try RollupComparison(events: { _, _ in false }).compare(rows)
+        }
+        guard case .damaged = verdict else { throw Failure(.error, "\(verdict)") }
+    }
+    @Test func `are answered by every two dimensions that go together`() throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 6, events: 1_000).events[...])
+        let all = try ledger.ask(RollupQuery()).total
+        var asked = 0
+        for a in RollupQuery.Dimension.allCases {
+            for b in RollupQuery.Dimension.allCases where a != b {
+                var query = RollupQuery()
+                guard let by = try? RollupQuery.dimensions("\(a.name),\(b.name)") else { continue }
+                query.by = by
+                let answer = try ledger.ask(query)
+                #expect(answer.total.differences(from: all).isEmpty, "\(a), \(b)")
+                asked += 1
+                guard by == [.model, .provider] else { continue }
+                for labels in answer.groups.map(\.labels) {
+                    #expect(labels[0].map { String($0.prefix { $0 != "/" }) } == labels[1])
+                }
+            }
+        }
+        #expect(asked > 50)
+    }
+    @Test(
+        arguments: [
+            ([.key], 1 << 20, nil, "after=1048576 is no answer's next"),
+            ([.user], nil, 2, "user is counted by team, not by key"),
+        ] as [([RollupQuery.Dimension], UInt32?, UInt32?, String)])
+    func `refuse what they do not count`(
+        by: [RollupQuery.Dimension], after: UInt32?, account: UInt32?, why: String
+    ) throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 6, events: 100).events[...])
+        var query = RollupQuery()
+        query.by = by
+        query.after = after
+        query.account = account.map(AccountNumber.init)
+        let failure = #expect(throws: Failure.self) { try ledger.ask(query) }
+        #expect(failure?.text.contains(why) == true, "\(failure?.text ?? "")")
     }
 
     @Test(
