@@ -29,6 +29,7 @@ struct AuditCheckpoint: ParsableCommand {
 
     func run() throws {
         // A place that cannot be written says nothing of the log, so its exit code is another.
+        let out = out == "-" ? nil : out
         let file = try out.map { (path) throws(CommandFailure) in try OutputPlace.file(path) }
         let old = try file.flatMap { (path) throws(CommandFailure) in
             FileManager.default.fileExists(atPath: path) ? try ProofFile.read(path) : nil

@@ -81,7 +81,7 @@ struct LogVerification {
         facts.add("origin", signed.origin)
         facts.add("root", signed.root.base64)
         facts.add("names", LoadReport.grouped(names))
-        facts.add("epochs", LoadReport.grouped(Int(epoch)))
+        facts.add("last epoch", LoadReport.grouped(Int(epoch)))
         facts.print()
     }
 }

@@ -200,6 +200,14 @@ extension ThroughTheSocket {
                     #expect(run.errors.split(separator: "\n").count == 1, "\(run)")
                 }
             }
+            // A key that was mistaken for another is not shown to whoever looks on.
+            let secret = daemon.dataPath + "/signing.key"
+            for words in [["--key", secret], ["--witness", secret]] {
+                let run = try Program.run(
+                    ["audit", "checkpoint", "--socket", daemon.socketPath] + words)
+                #expect(run.status == 64 && !run.errors.contains("PRIVATE"), "\(run.status)")
+                #expect(run.errors.contains("nobody else may see"), "\(run.status)")
+            }
             for place in links {
                 let run = try Self.run("export", "--out", place, "--force", daemon: daemon)
                 #expect([64, 73].contains(run.status), "\(place): \(run)")
