@@ -179,7 +179,7 @@ final class SimulatedClient {
             // The key, and with it what it signs, differs from run to run.
             world.story.tell("client \(number) hears of the tree")
         } else {
-            world.story.tell("client \(number) hears \(reply.text)")
+            world.story.tell("client \(number) hears \(Story.withoutPaths(reply.text))")
         }
         world.check { try Judge(world: world, ask: ask, mark: mark).judge(reply) }
         if case .reserve(let key, _, _, _) = ask.kind, case .line(let line) = reply,
