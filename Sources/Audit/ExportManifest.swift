@@ -71,6 +71,8 @@ package struct WrittenManifest {
             { TreeHead(origin: self.origin, size: size, root: root) } else { nil }
     }
     package var isSigned: Bool { !note.signatures.isEmpty }
+    /// Whether it says itself that nobody signs it, as that of a copy of a log does.
+    package var isMeantUnsigned: Bool { NamedLines(note.text)["unsigned"] != nil }
 }
 
 /// SHA-256 of a file as it is written, or read.

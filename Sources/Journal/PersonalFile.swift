@@ -178,6 +178,30 @@ package final class PersonalFile: Sendable {
         }
         return at
     }
+    /// Where a record begins that cannot be read, though others stand behind it; nil where there is none. What
+    /// cannot be read at the end may be what a power cut has left.
+    package func firstUnreadable() throws(JournalError) -> Int? {
+        var next = Self.headerBytes
+        var found: Int?
+        try forEach { record in
+            if record.offset != next { found = next }
+            next = record.offset + Self.recordBytesMin + record.text.count
+            return found == nil
+        }
+        guard found == nil, next < end else { return found }
+        // With its length damaged, nothing behind it is in its place.
+        var rest = ByteBuffer(capacity: 256 << 10)
+        try file.read(into: &rest, count: min(end - next, 256 << 10), at: next)
+        for at in 1..<max(rest.count, 2) {
+            let bytes = rest.bytes.slice(min(at, rest.count), rest.count)
+            if let length = PersonalRecord.length(bytes),
+                PersonalRecord(bytes.slice(0, length), at: next + at) != nil
+            {
+                return next
+            }
+        }
+        return nil
+    }
     /// The record at an offset, which lives as long as `bytes`; nil when it cannot be read any more.
     package func read(
         at offset: Int, into bytes: inout ByteBuffer

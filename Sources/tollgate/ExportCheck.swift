@@ -30,6 +30,19 @@ struct ExportCheck {
         try compareBytes(manifest)
         let count = "\(LoadReport.grouped(Int(clamping: manifest.rows))) rows"
         guard manifest.isSigned else {
+            // Whoever cuts a signature off can have changed what it was of.
+            guard manifest.isMeantUnsigned else {
+                throw CommandFailure(
+                    .data,
+                    "\(name) has lost its signature, so the rows and the digest in it may have been changed: export "
+                        + "them again")
+            }
+            guard verifier == nil else {
+                throw CommandFailure(
+                    .data,
+                    "\(name) is not signed: it says that it is of a copy of a log, which has no key. Leave out "
+                        + "--verifier if that is so")
+            }
             Console.note("\(path) is what its manifest says (\(count)); nobody has signed that")
             return
         }

@@ -132,6 +132,17 @@ extension ThroughTheSocket {
             let foreign = try check("--verifier", key)
             #expect(foreign.status == 65 && foreign.errors.contains("not signed by tollgate/"))
             #expect(try check("--verifier", "nonsense").status == 64)
+            // Without the signature anything could stand above it.
+            let end = try #require(manifest.range(of: "\n\n")).lowerBound
+            try (manifest[..<end] + "\n").write(
+                toFile: file + ".manifest", atomically: false, encoding: .utf8)
+            let cut = try check()
+            #expect(cut.status == 65 && cut.errors.contains("lost its signature"), "\(cut)")
+            try manifest.replacingOccurrences(of: "\nsigned-for ", with: "\nunsigned ")
+                .split(separator: "\n\n")[0].appending("\n").write(
+                    toFile: file + ".manifest", atomically: false, encoding: .utf8)
+            #expect(try check("--verifier", key).status == 65)
+            try manifest.write(toFile: file + ".manifest", atomically: false, encoding: .utf8)
 
             try text.replacing("\"cost_usd\":\"", with: "\"cost_usd\":\"1", maxReplacements: 1)
                 .write(
