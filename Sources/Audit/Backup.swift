@@ -99,7 +99,9 @@ package enum Backup {
         let personal = "\(request.source)/\(BackupFiles.personal)"
         if BackupFiles.exists(personal) {
             hash = FileHash()
-            _ = try BackupFiles.copy(personal, to: "\(place)/\(BackupFiles.personal)") { bytes in
+            _ = try BackupFiles.copy(
+                personal, to: "\(place)/\(BackupFiles.personal)", mayEnd: true
+            ) { bytes in
                 hash.add(bytes)
                 return true
             }

@@ -8,7 +8,7 @@ package struct DirectoryCheck {
         package var directory: String
         /// Whether a daemon serves it.
         package var isServed: Bool
-        /// Of the log; empty where the signatures cannot be checked.
+        /// Whose signatures are believed, if not those of the directory's own key.
         package var keys: [VerifierKey]
         /// Checkpoints that somebody has saved, with what to call them.
         package var saved: [(name: String, head: TreeHead)]
@@ -41,6 +41,8 @@ package struct DirectoryCheck {
         /// The checkpoints whose roots are those of the events, by their names.
         package var agreed: [(name: String, size: UInt64)] = []
         package var isSignatureChecked = false
+        /// Of the checkpoint that was signed here; nil where none was.
+        package var origin: String?
         package var hasTree = true
         package var isBackup = false
         package var books = 0
@@ -68,7 +70,10 @@ package struct DirectoryCheck {
     private mutating func run(_ watch: (UInt64, UInt64) -> Bool) throws(AuditFailure) {
         // Before the log, which only grows meanwhile.
         var heads = request.saved
-        if let signed = signedHead() { heads.append(("tree.signed", signed)) }
+        let own = ownKey()
+        for name in ["tree.signed", "tree.cosigned"] {
+            if let head = signedHead(name, own) { heads.append((name, head)) }
+        }
         let log: DirectoryLog
         do throws(AuditFailure) {
             log = try DirectoryLog(request.directory, everyPage: true)
@@ -79,6 +84,8 @@ package struct DirectoryCheck {
         report.ledger = log.ledgerID.description
         try readEvents(log, heads, watch)
         lookAtMarker(log)
+        lookAtOrigins(log, own)
+        lookAtPersonal(log)
         lookAtNames(log)
         // They are held against the events, which must be whole for that.
         if report.root != nil { lookAtBooks(log) }
@@ -91,22 +98,75 @@ package struct DirectoryCheck {
 
     // MARK: What was signed
 
-    private mutating func signedHead() -> TreeHead? {
+    private mutating func ownKey() -> VerifierKey? {
         do throws(AuditFailure) {
-            guard let note = try DirectoryTree.signed(in: request.directory) else { return nil }
-            let head = try TreeHead(parsing: note.text)
-            if !request.keys.isEmpty {
-                _ = try TrustedKeys(logs: request.keys).head(of: note.note, "tree.signed")
-                report.isSignatureChecked = true
+            if let key = try DirectoryTree.verifierKey(in: request.directory) { return key }
+            guard try DirectoryTree.text("signing.key", in: request.directory) != nil else {
+                return nil
             }
+            foundKey("it holds no signing key")
+        } catch {
+            foundKey(error.message)
+        }
+        return nil
+    }
+    private mutating func foundKey(_ flaw: String) {
+        found(
+            "signing.key", flaw,
+            fix:
+                "put the key back that was there; or move it away, and the next start makes a new one, whose "
+                + "verifier key everybody must then be told")
+    }
+    private mutating func signedHead(_ name: String, _ own: VerifierKey?) -> TreeHead? {
+        do throws(AuditFailure) {
+            guard let text = try DirectoryTree.text(name, in: request.directory) else {
+                return nil
+            }
+            let note = try SignedNote(parsing: text)
+            let head = try TreeHead(parsing: note.text)
+            if name == "tree.signed" || report.origin == nil { report.origin = head.origin }
+            if request.keys.contains(where: { $0.name == head.origin }) {
+                _ = try TrustedKeys(logs: request.keys).head(of: text, name)
+                report.isSignatureChecked = true
+            } else if let own {
+                // What was said is the key of before a restore, say. No proof to others, but it must fit.
+                _ = try TrustedKeys(logs: [own]).head(of: text, name)
+                if request.keys.isEmpty { report.isSignatureChecked = true }
+            }
+            if name == "tree.cosigned" { try checkWitnesses(note) }
             return head
         } catch {
             found(
-                "tree.signed", error.message,
+                name, error.message,
                 fix:
                     "nothing was signed so, or the file was changed: get the last checkpoint from whoever saved "
                     + "it, and restore the directory from a backup")
             return nil
+        }
+    }
+    /// Some witness that this log knows has signed it, and none otherwise.
+    private func checkWitnesses(_ note: SignedNote) throws(AuditFailure) {
+        let known = try DirectoryTree.text("tree.witnesses", in: request.directory) ?? ""
+        var isSigned = false
+        for line in known.split(separator: "\n") {
+            if try VerifierKey(parsing: String(line)).hasSigned(note) { isSigned = true }
+        }
+        guard isSigned else {
+            throw AuditFailure(.damaged, "no witness of those in tree.witnesses has signed it")
+        }
+    }
+    /// What was signed here, and what signs, must be of this ledger.
+    private mutating func lookAtOrigins(_ log: DirectoryLog, _ own: VerifierKey?) {
+        let origin = Notary.origin(of: log.ledgerID)
+        func isOurs(_ name: String) -> Bool { name == origin || name.hasPrefix(origin + "/") }
+        if let own, !isOurs(own.name) {
+            foundKey("it is the key of \(own.name), and this ledger's log is \(origin)")
+        }
+        if let signed = report.origin, !isOurs(signed) {
+            found(
+                "tree.signed",
+                "it is a checkpoint of \(signed), and this ledger's log is \(origin)",
+                fix: "put this ledger's own back")
         }
     }
 
@@ -251,6 +311,23 @@ package struct DirectoryCheck {
         } catch {
             found(BackupMarker.fileName, error.message, fix: "use another backup")
         }
+    }
+    private mutating func lookAtPersonal(_ log: DirectoryLog) {
+        // What a daemon is just writing cannot be read yet.
+        guard !request.isServed else { return }
+        let flaw: String?
+        do throws(JournalError) {
+            flaw = try PersonalFile(reading: request.directory, ledger: log.ledgerID)?
+                .firstUnreadable().map { "the record at byte \($0) cannot be read" }
+        } catch {
+            flaw = error.message
+        }
+        guard let flaw else { return }
+        found(
+            "personal", flaw,
+            fix:
+                "the log is whole; but what its commitments stand for cannot be told without it: put it back from "
+                + "a backup, and check the disk (dmesg, smartctl)")
     }
     private mutating func lookAtNames(_ log: DirectoryLog) {
         do throws(JournalError) { _ = try log.inspection.checkNames() } catch {

@@ -14,7 +14,8 @@ extension Notary {
             guard let note = state.cosigned else {
                 throw AuditFailure(
                     .usage,
-                    "no witness has signed a checkpoint yet: TREE cosign takes one")
+                    "no witness has signed a checkpoint yet: 'tollgate audit cosign' (TREE cosign) takes one"
+                )
             }
             return note
         }

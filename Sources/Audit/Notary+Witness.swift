@@ -27,8 +27,8 @@ extension Notary {
             if let kept = state.cosigned, try TreeHead(parsing: kept.text).size > head.size {
                 throw AuditFailure(
                     .usage,
-                    "a later checkpoint has been cosigned already: TREE cosigned "
-                        + "shows it")
+                    "a later checkpoint has been cosigned already: 'tollgate audit checkpoint --cosigned' (TREE "
+                        + "cosigned) shows it")
             }
             let merged = SignedNote(
                 text: note.text, signatures: own + Notary.newest(kept + valid, witnesses))
@@ -85,7 +85,7 @@ extension Notary {
             throw AuditFailure(
                 .usage,
                 "none of these signatures is of a witness that this log knows: name its verifier key, "
-                    + "TREE cosign <note> <witness>")
+                    + "'tollgate audit cosign FILE --witness VKEY' (TREE cosign <note> <witness>)")
         }
         return valid
     }

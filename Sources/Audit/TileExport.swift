@@ -80,7 +80,15 @@ package struct TileExport: ~Copyable {
     private mutating func earlier() throws(AuditFailure) -> TreeHead? {
         bytes.removeAll()
         guard try files.read(Self.checkpointName, into: &bytes) else { return nil }
-        let old = try TreeHead(parsing: SignedNote(parsing: bytes.string).text)
+        let old: TreeHead
+        do throws(AuditFailure) {
+            old = try TreeHead(parsing: SignedNote(parsing: bytes.string).text)
+        } catch {
+            throw AuditFailure(
+                .damaged,
+                "\(files.root)/\(Self.checkpointName) is damaged (\(error.message)): put it back from a mirror, or "
+                    + "remove it and run the same command again, which checks all that is there")
+        }
         guard old.origin == head.origin else {
             throw AuditFailure(
                 .usage,
@@ -88,6 +96,13 @@ package struct TileExport: ~Copyable {
             )
         }
         guard old.size <= head.size else {
+            // An older checkpoint was named, and the log itself has lost nothing.
+            guard log.lastSeq < old.size else {
+                throw AuditFailure(
+                    .usage,
+                    "the checkpoint is of \(head.size) events, and \(files.root) has \(old.size) already: leave out "
+                        + "--checkpoint, or name another directory")
+            }
             throw AuditFailure(
                 .damaged,
                 "\(files.root) has \(old.size) events, and the log \(head.size): events are missing at its end, or "
@@ -238,16 +253,13 @@ package struct TileExport: ~Copyable {
             try writeTile(level, head.size >> UInt64(TreeTile.height * (level + 1)))
         }
     }
-    /// The partial files of an earlier checkpoint whose full ones are there now; others stay, as they must.
+    /// The partial files of earlier checkpoints whose full ones are there now; others stay, as they must.
     private mutating func removePartial(of size: UInt64) {
         for level in levels.indices {
-            let width = Int(size >> UInt64(TreeTile.height * level) % TreeTile.width)
             let index = size >> UInt64(TreeTile.height * (level + 1))
-            guard width > 0, index < head.size >> UInt64(TreeTile.height * (level + 1)) else {
-                continue
-            }
-            files.remove(TileFiles.path(level: level, index: index, width: width))
-            if level == 0 { files.remove(TileFiles.path(level: nil, index: index, width: width)) }
+            guard index < head.size >> UInt64(TreeTile.height * (level + 1)) else { continue }
+            files.removePartial(level: level, index: index)
+            if level == 0 { files.removePartial(level: nil, index: index) }
         }
     }
 

@@ -135,11 +135,12 @@ struct TileFiles: ~Copyable {
         }
         folder = wanted
     }
-    /// Removes a file and the folder of partial ones that it leaves empty.
-    mutating func remove(_ name: String) {
-        unlink("\(root)/\(name)")
-        guard let slash = name.lastIndex(of: "/") else { return }
-        rmdir("\(root)/\(name[..<slash])")
+    /// Removes every partial file of a tile or bundle, and their folder.
+    mutating func removePartial(level: Int?, index: UInt64) {
+        let full = TileFiles.path(level: level, index: index, width: Int(TreeTile.width))
+        let partial = "\(root)/\(full).p"
+        for width in 1..<TreeTile.width { unlink("\(partial)/\(width)") }
+        rmdir(partial)
         folder = ""
     }
     func exists(_ name: String) -> Bool { access("\(root)/\(name)", F_OK) == 0 }

@@ -39,26 +39,24 @@ package final class DirectoryTree: TreeSource {
 
     /// The last checkpoint that was signed here; nil where none was.
     package static func signed(in directory: String) throws(AuditFailure) -> SignedNote? {
-        let bytes: [UInt8]?
+        try text("tree.signed", in: directory).map { text throws(AuditFailure) in
+            try SignedNote(parsing: text)
+        }
+    }
+    /// One of the notary's files; nil where there is none.
+    static func text(_ name: String, in directory: String) throws(AuditFailure) -> String? {
         do throws(JournalError) {
-            bytes = try WholeFile(directory + "/tree.signed").read()
+            return try WholeFile(directory + "/" + name).read().map {
+                String(decoding: $0, as: UTF8.self)
+            }
         } catch {
             throw AuditFailure(error)
         }
-        guard let bytes else { return nil }
-        return try SignedNote(parsing: String(decoding: bytes, as: UTF8.self))
     }
 
     /// The public half of the key that signs here; nil where there is none, as in a backup.
     package static func verifierKey(in directory: String) throws(AuditFailure) -> VerifierKey? {
-        let bytes: [UInt8]?
-        do throws(JournalError) {
-            bytes = try WholeFile(directory + "/signing.key").read()
-        } catch {
-            throw AuditFailure(error)
-        }
-        guard let bytes else { return nil }
-        let text = String(decoding: bytes, as: UTF8.self)
+        guard let text = try text("signing.key", in: directory) else { return nil }
         return SigningKey(parsing: String(text.prefix { $0 != "\n" }))?.verifier
     }
 

@@ -29,7 +29,8 @@ package struct TrustedKeys: Sendable {
             throw AuditFailure(
                 .damaged,
                 "it is a checkpoint of \(head.origin), and the key at hand is of \(known): it is of another "
-                    + "ledger, or from before a restore; say that log's key with --key")
+                    + "ledger, or from before a restore; a log that was restored has several keys, so say all of "
+                    + "them: --key A --key B")
         }
         var isSigned = false
         for key in keys where try key.hasSigned(note) { isSigned = true }

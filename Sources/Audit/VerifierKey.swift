@@ -29,9 +29,16 @@ package struct VerifierKey: Hashable, Sendable, CustomStringConvertible {
             let id = UInt32(parts[1], radix: 16), let key = Base64.decode(parts[2]),
             let kind = key.first.flatMap({ Kind(rawValue: $0) }), key.count == 33
         else {
+            // It is not shown: it may be a secret.
+            guard !text.hasPrefix("PRIVATE+KEY+") else {
+                throw AuditFailure(
+                    .usage,
+                    "this is no verifier key but a signing key, which nobody else may see: say the verifier key that "
+                        + "'tollgate status' shows")
+            }
             throw AuditFailure(
                 .usage,
-                "\"\(text.prefix(200))\" is no verifier key: it is written name+8 hexadecimal digits+"
+                "this is no verifier key: it is written name+8 hexadecimal digits+"
                     + "base64, as 'tollgate status' shows the log's own (Ed25519 keys only)")
         }
         self.init(name: String(parts[0]), kind: kind, publicKey: Array(key.dropFirst()))

@@ -46,6 +46,16 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case logsAnotherReason
     /// A checkpoint is told before it is kept.
     case signsBeforeKeeping
+    /// Of what an org wants hidden only users are.
+    case hidesUsersOnly
+    /// An erasure is answered, and what it erased may still be on the disk.
+    case answersErasuresEarly
+    /// An erasure is told, and the text stays where it stands.
+    case erasesNothing
+    /// Texts of requests that came to nothing stay in the file.
+    case keepsUnkeptTexts
+    /// What events have only commitments of is not made durable before them.
+    case leavesPersonsUnsynced
 
     /// The one that is planted now. Set before anything runs.
     nonisolated(unsafe) package static var current: PlantedBug?

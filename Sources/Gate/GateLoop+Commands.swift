@@ -369,6 +369,7 @@ extension GateLoop {
         query.to = asked.to ?? query.to
         query.by = try RollupQuery.dimensions(asked.by.string)
         query.after = asked.after
+        query.dates = OrgDates(calendar)
         // Who sees only a part of the tree gets that part's sums.
         query.account =
             asked.account.isEmpty

@@ -207,6 +207,7 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     mutating func stageOutbox() -> Bool {
         let isAny = !machine.outbox.isEmpty
         if personal.isTentative { personal.settle(outbox: machine.outbox.count) }
+        personal.dropUnkept()
         journal.stage(machine.outbox.bytes, announcing: false)
         machine.outbox.removeAll()
         let address = machineAddress

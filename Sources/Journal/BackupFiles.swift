@@ -59,13 +59,15 @@ package enum BackupFiles {
         done = true
     }
     /// Copies a file to a new one, durably but for its name; false when `watch` has ended it.
+    ///
+    /// - Parameter mayEnd: whether whoever writes it may cut something off its end meanwhile.
     package static func copy(
-        _ source: String, to target: String, _ watch: (Bytes) -> Bool
+        _ source: String, to target: String, mayEnd: Bool = false, _ watch: (Bytes) -> Bool
     ) throws(JournalError) -> Bool {
         let from = try File(opening: source, O_RDONLY)
         let count = try from.size()
         let to = try SteadyFile(target, byteCount: count)
-        guard try to.take(from, from: 0, to: count, watch) else { return false }
+        guard try to.take(from, from: 0, to: count, mayEnd: mayEnd, watch) else { return false }
         try to.finish()
         return true
     }

@@ -104,6 +104,11 @@ final class Environment: @unchecked Sendable {
         if !readOnly {
             try File(opening: directory + "/lock.mdb", O_RDWR | O_CREAT).allocate(2 * 4096)
         }
+        // LMDB would take it for one that is still to be created, and cannot when it only reads.
+        if readOnly, fileSize(directory + "/data.mdb") == 0 {
+            throw JournalError(
+                .damaged, "\(directory)/data.mdb is empty; restore it from a backup")
+        }
         if code == 0 { code = mdb_env_open(fresh, directory, flags, 0o600) }
         guard code == 0 else { throw openError(code) }
         try refuseTruncated(fresh)
@@ -311,7 +316,7 @@ final class Environment: @unchecked Sendable {
             defer { mdb_txn_abort(txn) }
             var check: PageCheck
             do throws(JournalError) {
-                check = try PageCheck(path, transaction: UInt64(mdb_txn_id(txn)))
+                check = try PageCheck(path, transaction: Environment.number(of: txn))
             } catch {
                 failure = error
                 continue
@@ -321,6 +326,10 @@ final class Environment: @unchecked Sendable {
             return
         }
         if let failure { throw failure }
+    }
+    /// A damaged meta page may say any number, and Swift takes C's for a signed one.
+    fileprivate static func number(of txn: OpaquePointer) -> UInt64 {
+        UInt64(bitPattern: Int64(mdb_txn_id(txn)))
     }
     private func openError(_ code: Int32) -> JournalError {
         let path = directory + "/data.mdb"
@@ -377,7 +386,7 @@ struct ReadTransaction: ~Copyable {
         self.databases = databases
     }
     /// Of the newest commit that it sees.
-    var number: UInt64 { UInt64(mdb_txn_id(raw)) }
+    var number: UInt64 { Environment.number(of: raw) }
     func value(_ database: Database, key: Bytes) throws(JournalError) -> Bytes? {
         var key = MDB_val(key)
         var value = MDB_val()

@@ -1,3 +1,4 @@
+import CLMDB
 import Events
 import Glibc
 
@@ -46,6 +47,12 @@ struct PageCheck: ~Copyable {
             let tree = try Tree(row, file.path)
             used += tree.pages
             let name = String(decoding: row.key, as: UTF8.self)
+            // Of a table that a later version has added nothing is known.
+            if let database = Database.allCases.first(where: { "\($0.name)" == name }) {
+                guard tree.flags == database.flags else {
+                    throw damaged(file.path, tree.explainFlags(database.flags, of: name))
+                }
+            }
             if everyPage { _ = try walk(tree, name, keepsRows: false) }
         }
         guard used <= meta.lastPage + 1 else {
@@ -291,10 +298,17 @@ private struct Tree {
     let overflows: UInt64
     let entries: UInt64
     let root: UInt64?
-    let hasIntegerKeys: Bool
+    /// How its keys and values are kept. LMDB believes them, and would sort or link otherwise by one bit.
+    let flags: UInt32
+    var hasIntegerKeys: Bool { flags == Tree.integerKeys }
+    static let integerKeys = UInt32(MDB_INTEGERKEY)
+
+    func explainFlags(_ own: UInt32, of name: String) -> String {
+        "\(name) is of the kind \(flags), and was created as \(own)"
+    }
 
     init(_ page: Page, at offset: Int) {
-        hasIntegerKeys = page.u16(offset + 4) & 8 != 0
+        flags = UInt32(page.u16(offset + 4))
         depth = page.u16(offset + 6)
         branches = page.u64(offset + 8)
         leaves = page.u64(offset + 16)
@@ -344,9 +358,14 @@ private struct Meta {
         let (even, odd) = (Meta(first), Meta(second))
         for (page, meta) in [(first, even), (second, odd)] {
             guard page.isOwn, page.flags == Page.metaFlag, page.u32(16) == 0xBEEF_C0DE,
-                page.u32(20) == 1, meta.pageBytes == bytes, meta.free.hasIntegerKeys,
-                !meta.main.hasIntegerKeys
+                page.u32(20) == 1, meta.pageBytes == bytes
             else { throw page.damage("it is no meta page any more") }
+            for (tree, flags, name) in [
+                (meta.free, Tree.integerKeys, "the list of free pages"),
+                (meta.main, 0, "the list of databases"),
+            ] where tree.flags != flags {
+                throw page.damage(tree.explainFlags(flags, of: name))
+            }
         }
         // Written in turn, so they are neighbours; both are zero before the first transaction.
         guard even.transaction % 2 == 0, odd.transaction % 2 == 1 || odd.transaction == 0,
@@ -385,7 +404,7 @@ private struct Page {
 
     let number: UInt64
     let path: String
-    let bytes: [UInt8]
+    private(set) var bytes: [UInt8]
 
     init(number: UInt64, path: String, bytes: [UInt8]) {
         self.number = number
@@ -398,6 +417,9 @@ private struct Page {
     ) throws(JournalError) {
         self.number = number
         path = file.path
+        bytes = []
+        let place = Int(exactly: number)?.multipliedReportingOverflow(by: pageBytes)
+        guard let place, !place.overflow else { throw damage("there is no such page") }
         let count = count ?? pageBytes
         var buffer = [UInt8](repeating: 0, count: count)
         var failure: JournalError?
@@ -405,7 +427,7 @@ private struct Page {
         buffer.withUnsafeMutableBytes { target in
             do throws(JournalError) {
                 read = try file.read(
-                    into: target.baseAddress!, count: count, at: Int(number) * pageBytes)
+                    into: target.baseAddress!, count: count, at: place.partialValue)
             } catch {
                 failure = error
             }

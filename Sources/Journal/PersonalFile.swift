@@ -14,8 +14,8 @@ import Synchronization
 ///
 /// Records are appended and never move; erasing one overwrites its salt and text where they stand. The
 /// gate's thread alone writes, and does so before it decides what names a record, so that a killed process
-/// leaves at most records that nothing names. The committer makes the file durable before the events.
-/// Anybody may read up to `end`.
+/// leaves at most records that nothing names. What comes to nothing is cut off at the end of the turn.
+/// The committer makes the file durable before the events. Anybody may read up to `end`.
 package final class PersonalFile: Sendable {
     static let name = "personal"
     package static let headerBytes = 32
@@ -26,6 +26,11 @@ package final class PersonalFile: Sendable {
 
     private let file: File
     private let written: Atomic<Int>
+    /// Behind which nothing was put: more than `end` while something lies there that is nobody's. The
+    /// gate's thread alone looks at it.
+    private let reached: Atomic<Int>
+    /// Whether something was cut off that may not be durably gone. The gate's, too.
+    private let owesSync = Atomic<Bool>(false)
     /// Whether nobody else may be writing meanwhile.
     private let isOwn: Bool
     /// What an earlier process wrote may not be durable either.
@@ -45,10 +50,13 @@ package final class PersonalFile: Sendable {
             try file.write(header.bytes, at: 0)
             try file.sync()
             written = Atomic(Self.headerBytes)
+            reached = Atomic(Self.headerBytes)
             return
         }
         try Self.check(file, ledger)
-        written = Atomic(try Self.mend(file, size, &notes))
+        let end = try Self.mend(file, size, &notes)
+        written = Atomic(end)
+        reached = Atomic(end)
     }
     /// Opens it to read beside whoever writes it, or in a copy; nil where there is none.
     package init?(reading directory: String, ledger: LedgerID) throws(JournalError) {
@@ -57,7 +65,9 @@ package final class PersonalFile: Sendable {
         isOwn = false
         file = try File(opening: path, O_RDONLY)
         try Self.check(file, ledger)
-        written = Atomic(try file.size())
+        let size = try file.size()
+        written = Atomic(size)
+        reached = Atomic(size)
     }
 
     /// How far it can be read.
@@ -67,12 +77,38 @@ package final class PersonalFile: Sendable {
 
     /// Writes whole records behind `end`, where they outlive the process but are nobody's yet.
     package func put(_ records: Bytes) throws(JournalError) {
-        try file.write(records, at: written.load(ordering: .relaxed))
+        let end = written.load(ordering: .relaxed)
+        let next = end + records.count
+        // What reaches further would stand behind these records as if it had been kept.
+        if reached.load(ordering: .relaxed) > next { try dropUnkept() }
+        reached.store(max(reached.load(ordering: .relaxed), next), ordering: .relaxed)
+        try file.write(records, at: end)
         isDirty.store(true, ordering: .sequentiallyConsistent)
     }
     /// Moves `end` behind what was put last; without it, the next is put over it.
     package func keep(_ count: Int) {
         written.store(written.load(ordering: .relaxed) + count, ordering: .releasing)
+    }
+    /// Whether something lies behind `end`.
+    package var hasUnkept: Bool {
+        reached.load(ordering: .relaxed) > written.load(ordering: .relaxed)
+    }
+    /// Cuts off what was put and not kept: texts of requests that came to nothing.
+    package func dropUnkept() throws(JournalError) {
+        guard hasUnkept else { return }
+        let end = written.load(ordering: .relaxed)
+        // An earlier one may be on the disk already.
+        owesSync.store(true, ordering: .relaxed)
+        try file.truncate(to: end)
+        reached.store(end, ordering: .relaxed)
+        isDirty.store(true, ordering: .sequentiallyConsistent)
+    }
+    /// The same for good: what was ever cut off is gone from the disk, too, when this returns.
+    package func dropUnkeptDurably() throws(JournalError) {
+        try dropUnkept()
+        guard owesSync.load(ordering: .relaxed) else { return }
+        try file.sync()
+        owesSync.store(false, ordering: .relaxed)
     }
     /// Erases the text of the record at an offset, whatever can still be read of it; the event of that
     /// number will tell of it.
@@ -83,9 +119,10 @@ package final class PersonalFile: Sendable {
         precondition(offset >= Self.headerBytes && offset < end, "a record that was written")
         let blank = Self.erased(
             commitment, field, org, Self.recordBytesMin + textBytes, epoch, seq)
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .erasesNothing { return }
+        #endif
         try file.write(blank.bytes, at: offset)
-        // What was put there and not kept may be the same text.
-        try file.truncate(to: end)
         isDirty.store(true, ordering: .sequentiallyConsistent)
     }
 
@@ -131,6 +168,9 @@ package final class PersonalFile: Sendable {
 
     /// Makes durable what has been written, if anything has.
     func sync() throws(JournalError) {
+        #if TOLLGATE_PLANTED_BUGS
+        if PlantedBug.current == .leavesPersonsUnsynced { return }
+        #endif
         guard isDirty.exchange(false, ordering: .sequentiallyConsistent) else { return }
         do throws(JournalError) {
             try file.sync()
@@ -166,7 +206,7 @@ package final class PersonalFile: Sendable {
                 used += length
             }
             // Half a record at the chunk's end is read again; nothing at all is what a writer beside us is
-            // about to write.
+            // about to write, or has cut off.
             guard used > 0 else {
                 guard isOwn else { break }
                 throw JournalError(
@@ -177,6 +217,30 @@ package final class PersonalFile: Sendable {
             at += used
         }
         return at
+    }
+    /// Where a record begins that cannot be read, though others stand behind it; nil where there is none. What
+    /// cannot be read at the end may be what a power cut has left.
+    package func firstUnreadable() throws(JournalError) -> Int? {
+        var next = Self.headerBytes
+        var found: Int?
+        try forEach { record in
+            if record.offset != next { found = next }
+            next = record.offset + Self.recordBytesMin + record.text.count
+            return found == nil
+        }
+        guard found == nil, next < end else { return found }
+        // With its length damaged, nothing behind it is in its place.
+        var rest = ByteBuffer(capacity: 256 << 10)
+        try file.read(into: &rest, count: min(end - next, 256 << 10), at: next)
+        for at in 1..<max(rest.count, 2) {
+            let bytes = rest.bytes.slice(min(at, rest.count), rest.count)
+            if let length = PersonalRecord.length(bytes),
+                PersonalRecord(bytes.slice(0, length), at: next + at) != nil
+            {
+                return next
+            }
+        }
+        return nil
     }
     /// The record at an offset, which lives as long as `bytes`; nil when it cannot be read any more.
     package func read(
@@ -280,18 +344,24 @@ package final class PersonalFile: Sendable {
             bytes.bytes.slice(min(at - base, bytes.count), bytes.count)
         }
         while at < size {
-            if at - base + 2 * recordBytesMax > bytes.count, base + bytes.count < size {
+            if at - base + 3 * recordBytesMax > bytes.count, base + bytes.count < size {
                 base = at
                 bytes.removeAll()
                 try file.read(into: &bytes, count: min(size - at, 1 << 20), at: at)
             }
             guard let length = PersonalRecord.length(slice(at)) else { break }
             if PersonalRecord(slice(at).slice(0, length), at: at) == nil {
-                // Its length is right if another record follows it.
-                let next = slice(at + length)
-                guard let after = PersonalRecord.length(next),
-                    PersonalRecord(next.slice(0, after), at: at + length) != nil
-                else { break }
+                // Its length is right if another record follows it, be it one that cannot be read either:
+                // two that lay side by side may have been erased at once.
+                var next = at + length
+                var isFollowed = false
+                while !isFollowed, let after = PersonalRecord.length(slice(next)),
+                    next - at <= 2 * recordBytesMax
+                {
+                    isFollowed = PersonalRecord(slice(next).slice(0, after), at: next) != nil
+                    next += after
+                }
+                guard isFollowed else { break }
                 let blank = erased(
                     Commitment(low: 0, high: 0), .user, .none, length, 0, 0)
                 try file.write(blank.bytes, at: at)

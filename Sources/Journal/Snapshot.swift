@@ -95,16 +95,20 @@ struct SteadyFile: ~Copyable {
         try file.write(bytes, at: offset)
     }
     /// Takes the same range of another file; false when `watch` has ended it.
+    ///
+    /// - Parameter mayEnd: whether the other may have become shorter meanwhile, and this one is, too.
     func take(
-        _ source: borrowing File, from start: Int, to end: Int, _ watch: (Bytes) -> Bool
+        _ source: borrowing File, from start: Int, to end: Int, mayEnd: Bool = false,
+        _ watch: (Bytes) -> Bool
     ) throws(JournalError) -> Bool {
         let piece = UnsafeMutableRawPointer.allocate(
             byteCount: SteadyFile.pieceBytes, alignment: 4_096)
         defer { piece.deallocate() }
         var at = start
         while at < end {
-            let count = min(SteadyFile.pieceBytes, end - at)
-            guard try source.read(into: piece, count: count, at: at) == count else {
+            let wanted = min(SteadyFile.pieceBytes, end - at)
+            let count = try source.read(into: piece, count: wanted, at: at)
+            guard mayEnd || count == wanted else {
                 throw JournalError(.damaged, "\(source.path) is cut short; take another copy of it")
             }
             let bytes = Bytes(piece, count: count)
@@ -113,6 +117,10 @@ struct SteadyFile: ~Copyable {
             _ = tg_write_out(file.descriptor, Int64(at), Int64(count))
             posix_fadvise(file.descriptor, off_t(at), off_t(count), POSIX_FADV_DONTNEED)
             at += count
+            guard count == wanted else {
+                try file.truncate(to: at)
+                break
+            }
         }
         return true
     }

@@ -345,10 +345,22 @@ extension Book {
         _ org: UnsafeMutablePointer<OrgRow>, _ window: Window, at now: Instant,
         calendar: ZoneCalendar
     ) -> Instant? {
+        bounds(org, window, at: now, calendar: calendar)?.end
+    }
+    /// When the calendar window that holds the instant opened, and when it ends.
+    func bounds(
+        _ org: UnsafeMutablePointer<OrgRow>, _ window: Window, at now: Instant,
+        calendar: ZoneCalendar
+    ) -> (start: Instant, end: Instant)? {
         guard window != .total else { return nil }
         let cell = WindowCell.index(window)
-        if org.pointee.isOpen(cell, at: now) { return Instant(nanoseconds: org.pointee.end[cell]) }
+        if org.pointee.isOpen(cell, at: now) {
+            return (
+                Instant(nanoseconds: org.pointee.start[cell]),
+                Instant(nanoseconds: org.pointee.end[cell])
+            )
+        }
         let zone = accounts.zones[Int(accounts.rows.pointer(org.pointee.account).pointee.org)]
-        return calendar.bounds(zone, window, now).end
+        return calendar.bounds(zone, window, now)
     }
 }

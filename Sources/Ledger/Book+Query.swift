@@ -72,6 +72,7 @@ extension Book {
         object.field("account", path, into: &b)
         object.field("at", now, full: true, into: &b)
         object.field("seq", Int64(seq), into: &b)
+        object.field("zone", accounts.zones[Int(row.pointee.org)], into: &b)
         object.name("limits", into: &b)
         var limits = ObjectWriter(opening: &b)
         for kind in LimitKind.all {
@@ -94,9 +95,10 @@ extension Book {
                 entry.field("left", amount: max(0, limit - used - held), of: kind, into: &b)
             }
             if let window = kind.window, window != .minute,
-                let end = windowEnd(org, window, at: now, calendar: calendar)
+                let bounds = bounds(org, window, at: now, calendar: calendar)
             {
-                entry.field("resets_at", end, into: &b)
+                entry.field("resets_at", bounds.end, into: &b)
+                entry.field("opened_at", bounds.start, into: &b)
             }
             b.append(UInt8(ascii: "}"))
         }

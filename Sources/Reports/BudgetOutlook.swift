@@ -43,36 +43,3 @@ package struct BudgetOutlook: Sendable {
         return left / tenth + (left % tenth > 0 ? 1 : 0)
     }
 }
-
-extension Window {
-    /// The window that ends at an instant, for whoever knows no zone but that instant; an hour off where a
-    /// clock was changed in it. Nil for one that has no end, or slides.
-    package func ending(at end: Instant) -> Range<Instant>? {
-        func back(_ seconds: Int64) -> Range<Instant> { end.later(bySeconds: -seconds)..<end }
-        switch self {
-        case .minute, .total: return nil
-        case .hour: return back(3_600)
-        case .day: return back(86_400)
-        case .week: return back(7 * 86_400)
-        case .month:
-            // Its midnight is some hours before or after that of UTC, and so is the last month's.
-            let offset = end.monthOffset
-            var last = CivilDay(daysSince1970: (end.second + offset) / 86_400 - 1)
-            last.day = 1
-            return Instant(seconds: last.daysSince1970 * 86_400 - offset)..<end
-        }
-    }
-}
-
-extension Instant {
-    /// What a zone adds to UTC in which this is the beginning of a month.
-    package var monthOffset: Int64 {
-        let past = second % 86_400
-        return CivilDay(daysSince1970: second / 86_400).day == 1 ? -past : 86_400 - past
-    }
-    /// The date where so many seconds are added to UTC.
-    package func date(offset: Int64) -> String {
-        let local = later(bySeconds: offset)
-        return String(local.description.prefix(10))
-    }
-}

@@ -18,22 +18,27 @@ package struct BudgetReport: Sendable {
     /// - Parameters:
     ///   - usages: as USAGE answers, parents before their children.
     ///   - limits: of which a row is wanted; nil for all that are set.
-    package init(_ usages: [JSON], limits: [LimitKind]?) throws(Failure) {
+    ///   - date: the date that a zone's clock shows.
+    package init(
+        _ usages: [JSON], limits: [LimitKind]?, date: (_ zone: String, Instant) -> CivilDay
+    ) throws(Failure) {
         var seqs: [UInt64] = []
         for usage in usages {
             guard let account = usage["account"]?.string, let seq = usage["seq"]?.integer,
+                let zone = usage["zone"]?.string,
                 let now = usage["at"]?.string.flatMap({ $0.withBytes { Instant(parsing: $0) } })
             else {
                 throw Failure(
                     .error,
-                    "USAGE names no account, at or seq: the daemon is an older one, so restart it")
+                    "USAGE names no account, at, seq or zone: the daemon is an older one, so restart it"
+                )
             }
             seqs.append(UInt64(clamping: seq))
             at = max(at, now)
             for kind in limits ?? LimitKind.all {
                 guard let line = Line(usage, account, kind, now), limits != nil || line.isSet
                 else { continue }
-                table.add(line.cells)
+                table.add(line.cells { date(zone, $0).text })
             }
         }
         if let first = seqs.min(), let last = seqs.max() { asOf = first...last }
@@ -78,9 +83,7 @@ extension BudgetReport {
         let now: Instant
         let entry: JSON
         /// Of this month; a limit for all time is reckoned at its pace.
-        let month: (spent: Int64, end: Instant)?
-        /// USAGE's own, of the money of a month.
-        let projectedMonth: Int64?
+        let month: (spent: Int64, window: Range<Instant>)?
 
         /// Nil where USAGE says nothing of that limit.
         init?(_ usage: JSON, _ account: String, _ kind: LimitKind, _ now: Instant) {
@@ -91,16 +94,15 @@ extension BudgetReport {
             self.entry = entry
             let own = usage["limits"]?["usd.month"]
             month =
-                if let end = own?.time("resets_at"), let spent = own?.amount("used") {
-                    (spent, end)
+                if let window = own?.window, let spent = own?.amount("used") {
+                    (spent, window)
                 } else {
                     nil
                 }
-            projectedMonth = usage.amount("projected_month_end")
         }
         var isSet: Bool { entry.amount("limit") != nil }
 
-        var cells: [ReportCell] {
+        func cells(date: (Instant) -> String) -> [ReportCell] {
             let used = entry.amount("used") ?? 0
             let held = entry.amount("held") ?? 0
             let limit = entry.amount("limit")
@@ -111,7 +113,7 @@ extension BudgetReport {
                 .text(account), .text("\(kind.name)"), cell(limit), cell(used),
                 cell(entry.amount("held")), cell(entry.amount("left")),
                 limit.map { .share(used + held, of: $0) } ?? .none,
-                outlook.map { .tenths($0.daysLeft) } ?? .none, cell(projected(used)),
+                outlook.map { .tenths($0.daysLeft) } ?? .none, cell(outlook?.projected(used)),
                 limit.flatMap { runsOut(used, held, $0) }.map { .text(date($0)) } ?? .none,
                 entry.time("resets_at").map { .instant($0) } ?? .none,
                 entry["override"] == nil
@@ -119,23 +121,15 @@ extension BudgetReport {
             ]
         }
         private var outlook: BudgetOutlook? {
-            guard let window = kind.window, let end = entry.time("resets_at") else { return nil }
-            return window.ending(at: end).map { BudgetOutlook(window: $0, now: now) }
-        }
-        private func projected(_ used: Int64) -> Int64? {
-            if kind == LimitKind(.usd, .month) { return projectedMonth }
-            return outlook?.projected(used)
+            entry.window.map { BudgetOutlook(window: $0, now: now) }
         }
         private func runsOut(_ used: Int64, _ held: Int64, _ limit: Int64) -> Instant? {
             if let outlook { return outlook.runsOut(used: used, held: held, limit: limit) }
             guard kind == LimitKind(.usd, .total) else { return nil }
             guard used + held < limit else { return now }
-            guard let month, let window = Window.month.ending(at: month.end) else { return nil }
-            return BudgetOutlook(window: window, now: now).reached(limit - used, pace: month.spent)
-        }
-        /// Where the org's month ends, there its days begin.
-        private func date(_ instant: Instant) -> String {
-            instant.date(offset: month?.end.monthOffset ?? 0)
+            guard let month else { return nil }
+            return BudgetOutlook(window: month.window, now: now)
+                .reached(limit - used, pace: month.spent)
         }
     }
 }
@@ -148,5 +142,12 @@ extension JSON {
     }
     fileprivate func time(_ name: String) -> Instant? {
         self[name]?.string.flatMap { text in text.withBytes { Instant(parsing: $0) } }
+    }
+    /// From when on a limit counts until it begins anew.
+    fileprivate var window: Range<Instant>? {
+        guard let opened = time("opened_at"), let end = time("resets_at"), opened < end else {
+            return nil
+        }
+        return opened..<end
     }
 }

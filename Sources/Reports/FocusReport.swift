@@ -53,8 +53,9 @@ package struct FocusReport: Sendable {
         var currency: Currency
         var amount: Int64
         var list: Int64
-        /// What it is in US dollars, in which everything is priced.
-        var usd: Int64
+        /// What it is in US dollars, in which everything is priced; nil where no row says at which rate and
+        /// markup it was billed.
+        var usd: Int64?
         /// Tokens and requests stand in one row only, wherever there are several currencies.
         var hasQuantity: Bool
     }
@@ -76,15 +77,11 @@ package struct FocusReport: Sendable {
             bills.append(
                 Bill(currency: .usd, amount: billed, list: billed, usd: billed, hasQuantity: true))
         }
-        // No row keeps the rate at which a single charge was exchanged; what is priced in dollars and was
-        // not billed in them was billed in the others.
-        var rest = usd - counts[.billedUSD]
         for item in foreign {
             bills.append(
                 Bill(
-                    currency: item.currency, amount: item.amount, list: item.amount, usd: rest,
+                    currency: item.currency, amount: item.amount, list: item.amount, usd: nil,
                     hasQuantity: bills.isEmpty))
-            rest = 0
         }
         return bills
     }
@@ -110,7 +107,8 @@ package struct FocusReport: Sendable {
                 .text("Usage-Based"), .instant(time.upperBound), .instant(time.lowerBound),
                 quantity(counts.tokens), .text("Tokens"), .money(bill.amount),
                 .money(bill.amount), .text(provider), .money(bill.list), .text("Standard"),
-                .text("USD"), .money(bill.usd), quantity(counts.tokens), .text("Tokens"),
+                .text("USD"), bill.usd.map { .money($0) } ?? .none, quantity(counts.tokens),
+                .text("Tokens"),
                 .text(provider), .text(provider), .text(key), .text(names.last ?? key),
                 .text("API key"), .text("AI and Machine Learning"), .text(provider),
                 .text("Generative AI"), .text(model), .text("Tokens"),

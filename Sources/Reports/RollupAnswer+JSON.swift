@@ -20,6 +20,7 @@ extension RollupAnswer {
                     row.null(dimension.name, into: &json)
                 }
             }
+            if let date = group.date { row.field("date", date, into: &json) }
             group.counts.write(&row, into: &json)
             json.append(UInt8(ascii: "}"))
         }
@@ -33,7 +34,34 @@ extension RollupAnswer {
         } else {
             object.null("next", into: &json)
         }
+        if by.contains(where: { $0.tag != nil }) { writeSpans(&object, into: &json) }
         json.append(UInt8(ascii: "}"))
+    }
+
+    /// `"orgs":[{"org":"acme","zone":"Europe/Berlin","from":…,"to":…,"exact":true}]`
+    private func writeSpans(_ object: inout ObjectWriter, into json: inout ByteBuffer) {
+        object.name("orgs", into: &json)
+        json.append(UInt8(ascii: "["))
+        for (i, span) in spans.enumerated() {
+            if i > 0 { json.append(UInt8(ascii: ",")) }
+            var entry = ObjectWriter(opening: &json)
+            if let org = span.org {
+                entry.field("org", org, into: &json)
+            } else {
+                entry.null("org", into: &json)
+            }
+            entry.field("zone", span.zone, into: &json)
+            entry.field("from", span.from, into: &json)
+            // An open end is none.
+            if span.to == .distantFuture {
+                entry.null("to", into: &json)
+            } else {
+                entry.field("to", span.to, into: &json)
+            }
+            entry.field("exact", span.isExact, into: &json)
+            json.append(UInt8(ascii: "}"))
+        }
+        json.append(UInt8(ascii: "]"))
     }
 }
 

@@ -24,11 +24,31 @@ extension RollupAnswer {
                 else { throw RollupAnswer.isNone("a row has no \(dimension.name)") }
                 labels.append(label.string)
             }
-            groups.append(Group(labels: labels, counts: try RollupCounts(row)))
+            groups.append(
+                Group(
+                    labels: labels, counts: try RollupCounts(row), date: row["date"]?.string))
         }
+        guard by.contains(where: { $0.tag != nil }) else { return }
+        guard let orgs = json["orgs"]?.array else {
+            throw RollupAnswer.isNone("it does not say what the dates are for which org")
+        }
+        for org in orgs { spans.append(try Span(org)) }
     }
     fileprivate static func isNone(_ why: String) -> Failure {
         Failure(.error, "this is no answer to ROLLUPS: \(why)")
+    }
+}
+
+extension RollupAnswer.Span {
+    fileprivate init(_ json: JSON) throws(Failure) {
+        func time(_ name: String) -> Instant? {
+            json[name]?.string.flatMap { text in text.withBytes { Instant(parsing: $0) } }
+        }
+        guard let zone = json["zone"]?.string, let from = time("from"),
+            let to = json["to"]?.isNull == true ? .distantFuture : time("to"),
+            case .bool(let isExact)? = json["exact"]
+        else { throw RollupAnswer.isNone("of an org it names no zone, from, to or exact") }
+        self.init(org: json["org"]?.string, zone: zone, from: from, to: to, isExact: isExact)
     }
 }
 

@@ -28,8 +28,10 @@ package struct RollupComparison: ~Copyable {
         case areOf(UInt64)
         case same(Counts)
         case differs(Difference)
-        /// The daemon itself has found out that they are not to be believed.
+        /// They say themselves that they are not to be believed, or not of which events they are.
         case damaged
+        /// Another version of the program has written them, so there is nothing to compare with.
+        case otherLayout(UInt32)
     }
     package struct Counts: Sendable, Equatable {
         package var rows = 0
@@ -44,14 +46,15 @@ package struct RollupComparison: ~Copyable {
         package var derived: String
     }
 
-    /// The event that the stored rows end with; 0 while none is written.
-    package static func end(of rows: borrowing ProjectionRows) throws(LMDBError) -> UInt64 {
-        try RollupMeta(rows)?.seq ?? 0
-    }
     package func compare(_ rows: borrowing ProjectionRows) throws(LMDBError) -> Verdict {
-        let meta = try RollupMeta(rows)
-        guard meta?.isDamaged != true else { return .damaged }
-        guard (meta?.seq ?? 0) == fold.seq else { return .areOf(meta?.seq ?? 0) }
+        let last: UInt64
+        switch try RollupMeta.find(in: rows) {
+        case .nothing: last = 0
+        case .rows(let through): last = through
+        case .damaged: return .damaged
+        case .otherLayout(let version): return .otherLayout(version)
+        }
+        guard last == fold.seq else { return .areOf(last) }
         let derived = table.rows.keys.sorted { $0.lexicographicallyPrecedes($1) }
         var next = 0
         var counts = Counts()

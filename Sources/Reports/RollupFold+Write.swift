@@ -112,17 +112,33 @@ package struct RollupMeta: Sendable {
         buffer.append(uint64: seq)
         buffer.append(isDamaged ? 1 : 0 as UInt8)
     }
-    /// Nil for an empty table, or one of another layout.
-    init?<Table: RollupTable & ~Copyable>(_ table: borrowing Table) throws(LMDBError) {
+
+    /// What a table says of itself.
+    enum Found {
+        /// Nothing was folded into it yet.
+        case nothing
+        case rows(through: UInt64)
+        /// It says that it is damaged, or has rows and nothing whole that says which events they hold.
+        case damaged
+        /// Another version of the program has written it.
+        case otherLayout(UInt32)
+    }
+    static func find(in rows: borrowing ProjectionRows) throws(LMDBError) -> Found {
         var key = ByteBuffer()
         key.append(RollupRowKind.meta)
-        guard let stored = try table.value(key.bytes),
-            let row = RollupSeal.open(key.bytes, stored)
-        else { return nil }
+        guard let stored = try rows.value(key.bytes) else {
+            var isEmpty = true
+            try rows.forEach { _, _ throws(LMDBError) in
+                isEmpty = false
+                return false
+            }
+            return isEmpty ? .nothing : .damaged
+        }
+        guard let row = RollupSeal.open(key.bytes, stored) else { return .damaged }
         var reader = ByteReader(row)
-        guard reader.uint32() == RollupBounds.version else { return nil }
-        seq = reader.uint64()
-        isDamaged = reader.uint8() == 1
-        guard !reader.failed else { return nil }
+        let version = reader.uint32()
+        guard version == RollupBounds.version else { return .otherLayout(version) }
+        let meta = RollupMeta(seq: reader.uint64(), isDamaged: reader.uint8() == 1)
+        return reader.failed || meta.isDamaged ? .damaged : .rows(through: meta.seq)
     }
 }

@@ -11,6 +11,8 @@ package struct RollupGroups: Sendable {
     package private(set) var total = RollupCounts()
     /// The last events of the first and the last page: the same, unless the log went on in between.
     package private(set) var asOf: ClosedRange<UInt64> = 0...0
+    /// With a tag: what its dates are for which org.
+    package private(set) var spans: [RollupAnswer.Span] = []
     private var isEmpty = true
 
     package init(by: [Dimension]) { self.by = by }
@@ -33,14 +35,44 @@ package struct RollupGroups: Sendable {
                 guard dimension == .day, let label = group.labels[from],
                     let start = label.withBytes({ Instant(parsing: $0) })
                 else { return group.labels[from] }
-                // A day of a tag is the org's: it is the date at its noon, wherever one looks from.
-                return day(asked[from] == .day ? start.later(bySeconds: 12 * 3_600) : start)
+                // A day of a tag is the org's own, wherever one looks from.
+                return group.date ?? day(start)
             }
             rows[labels, default: RollupCounts()].add(group.counts)
         }
         total.add(page.total)
+        spans += page.spans
         asOf = isEmpty ? page.asOf...page.asOf : asOf.lowerBound...max(asOf.upperBound, page.asOf)
         isEmpty = false
+    }
+
+    /// Adds the rows of a page by hour and org, and what else, that begin in their org's own part of the time,
+    /// without their hours.
+    package mutating func add(_ page: RollupAnswer, within spans: [RollupAnswer.Span]) {
+        let parts = Dictionary(
+            spans.map { ($0.org ?? "", $0.from..<max($0.from, $0.to)) },
+            uniquingKeysWith: { first, _ in first })
+        var taken = page
+        taken.total = RollupCounts()
+        taken.groups = page.groups.compactMap { group in
+            guard let hour = group.labels[0].flatMap({ $0.withBytes { Instant(parsing: $0) } }),
+                parts[group.labels[1] ?? ""]?.contains(hour) == true
+            else { return nil }
+            taken.total.add(group.counts)
+            return RollupAnswer.Group(
+                labels: Array(group.labels.dropFirst()), counts: group.counts)
+        }
+        add(taken, asked: by, day: { _ in "" })
+    }
+    /// The same by some of the labels only.
+    package func summed(by fewer: [Dimension]) -> RollupGroups {
+        var groups = RollupGroups(by: fewer)
+        let places = fewer.compactMap { by.firstIndex(of: $0) }
+        for (labels, counts) in rows {
+            groups.rows[places.map { labels[$0] }, default: RollupCounts()].add(counts)
+        }
+        (groups.total, groups.asOf, groups.isEmpty) = (total, asOf, isEmpty)
+        return groups
     }
 
     /// The rows' own sum.
@@ -68,7 +100,21 @@ package struct RollupGroups: Sendable {
     }
     /// The same of another way to add up the same time: by org instead of by key.
     package func disagreement(with other: RollupGroups) -> String? {
-        let found = sum.differences(from: other.sum)
+        var found = sum.differences(from: other.sum)
+        // Label by label, where both have the same ones.
+        let shared = by.filter {
+            other.by.contains($0) && $0.tag == nil && $0 != .day && $0 != .hour
+        }
+        if found.isEmpty, !shared.isEmpty {
+            let (own, others) = (summed(by: shared).rows, other.summed(by: shared).rows)
+            for labels in Set(own.keys).union(others.keys) {
+                let (a, b) = (own[labels] ?? RollupCounts(), others[labels] ?? RollupCounts())
+                found = a.differences(from: b).map {
+                    "of \(labels.map { $0 ?? "none" }.joined(separator: ", ")) \($0)"
+                }
+                if !found.isEmpty { break }
+            }
+        }
         guard !found.isEmpty else { return nil }
         func name(_ by: [Dimension]) -> String {
             by.isEmpty ? "all" : by.map { "\($0.name)" }.joined(separator: ",")

@@ -29,7 +29,8 @@ package struct RollupQuery: Sendable {
             }
         }
     }
-    /// Hours that begin from here on; of tags, days whose noon lies from here on.
+    /// Hours that begin from here on. Tags are counted by whole days of each org's own calendar: with them
+    /// it is a date, as its midnight in UTC, and so is `to`.
     package var from = Instant(nanoseconds: 0)
     /// … and before this.
     package var to = Instant.distantFuture
@@ -38,6 +39,8 @@ package struct RollupQuery: Sendable {
     package var account: AccountNumber?
     /// Where a page left off: its `next`.
     package var after: UInt32?
+    /// When dates begin in the zones of orgs.
+    package var dates = OrgDates.utc
 
     package init() {}
 
@@ -101,6 +104,25 @@ package struct RollupAnswer: Sendable {
         /// In the order of the question's dimensions; nil for requests that said nothing of it.
         package var labels: [String?]
         package var counts: RollupCounts
+        /// Of a tag's day: which of its org's it is, `2026-11-22`.
+        package var date: String?
+
+        package init(labels: [String?], counts: RollupCounts, date: String? = nil) {
+            self.labels = labels
+            self.counts = counts
+            self.date = date
+        }
+    }
+    /// What the asked dates are for an org, so that they can be compared with its hours.
+    package struct Span: Sendable {
+        /// Nil for requests of no account, whose days are UTC's.
+        package var org: String?
+        package var zone: String
+        package var from: Instant
+        package var to: Instant
+        /// False where a day was opened by other rules than the zone has now, so that it crosses an end of
+        /// the time: it is in it as a whole, or not at all.
+        package var isExact: Bool
     }
     /// The last event that is in it, and that event's time.
     package var asOf: UInt64 = 0
@@ -109,4 +131,6 @@ package struct RollupAnswer: Sendable {
     package var total = RollupCounts()
     /// Where the next page begins.
     package var next: UInt32?
+    /// With a tag: of every org of which there is anything near the time.
+    package var spans: [Span] = []
 }

@@ -13,16 +13,24 @@ package struct RollupReader: ~Copyable {
     package mutating func answer(
         _ query: RollupQuery, _ rows: borrowing ProjectionRows, last: UInt64
     ) throws(LMDBError) -> Result<RollupAnswer, Failure> {
-        do {
-            let meta = try RollupMeta(rows)
-            if meta?.isDamaged == true { return .failure(RollupReader.damaged) }
-            fold.resume(at: meta?.seq ?? 0)
+        switch try RollupMeta.find(in: rows) {
+        case .nothing: fold.resume(at: 0)
+        case .rows(let through): fold.resume(at: through)
+        case .damaged: return .failure(RollupReader.damaged)
+        case .otherLayout(let version):
+            return .failure(
+                Failure(
+                    .error,
+                    "the roll-ups have layout \(version), this program reads \(RollupBounds.version): "
+                        + "'tollgate serve' makes them anew from the log"))
         }
         // Rows are written a segment at a time; what came since is folded here.
         try foldTail(rows, through: last)
         var scan = RollupScan(query)
         if let failure = try scan.run(&fold, rows) { return .failure(failure) }
         var answer = try scan.answer(&fold, rows)
+        // By what was read on the way: of a day, a tier, a standing charge.
+        if fold.foundDamage { return .failure(RollupReader.damaged) }
         answer.asOf = last
         return .success(answer)
     }
@@ -38,8 +46,14 @@ package struct RollupReader: ~Copyable {
     }
     static let damaged = Failure(
         .error,
-        "the roll-ups are damaged: restart the daemon with --reindex, which makes them anew from the log"
+        "the roll-ups are damaged, the log is not: 'tollgate serve --reindex' makes them anew from it"
     )
+    static func damaged(row key: [UInt8]) -> Failure {
+        Failure(
+            .error,
+            "of the roll-ups a row is damaged (\(RollupRowText.name(of: key))), the log is not: "
+                + "'tollgate serve --reindex' makes them anew from it")
+    }
 }
 
 extension RollupFold {

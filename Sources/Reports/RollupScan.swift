@@ -11,6 +11,8 @@ struct RollupScan: ~Copyable {
         var account: UInt32 = .max
         var model: UInt32 = .max
         var tier: UInt8 = 0
+        /// Of a tag's day, in days since 1970: what its org calls it.
+        var date: Int32 = 0
         /// Handle of a tag's text in the fold's pool.
         var text: UInt32 = 0
     }
@@ -24,6 +26,7 @@ struct RollupScan: ~Copyable {
     private var total = RollupCounts()
     private var next: UInt32?
     private var damage: Failure?
+    private var calendars: [UInt32: OrgSpan] = [:]  // sorted before they are answered
 
     init(_ query: RollupQuery) {
         self.query = query
@@ -34,9 +37,11 @@ struct RollupScan: ~Copyable {
     mutating func run(
         _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) -> Failure? {
+        if let refusal = try refusal(&fold, rows) { return refusal }
         if let tag = query.tag {
-            try scanDays(&fold, rows, in: query.minutes)
+            try scanDays(&fold, rows)
             try scanTags(tag, &fold, rows)
+            if damage == nil { damage = negative(tag) }
         } else if query.depth == .key, !query.isByTime {
             try scanRun(query.after ?? 0, &fold, rows)
         } else {
@@ -50,6 +55,38 @@ struct RollupScan: ~Copyable {
         return disagreement()
     }
 
+    /// Why that cannot be asked.
+    private func refusal(
+        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
+    ) throws(LMDBError) -> Failure? {
+        if query.depth == .key, !query.isByTime, let after = query.after,
+            after > RollupScan.noAccountRun
+        {
+            return Failure(
+                .error, "after=\(after) is no answer's next: leave it out for the first page")
+        }
+        if let tag = query.tag, ![query.from, query.to].allSatisfy(RollupScan.isDate) {
+            return Failure(
+                .error,
+                "\(tag.name) is counted by whole days of each org's own calendar: from= and to= are dates "
+                    + "there, each as its midnight in UTC, such as 2026-11-22T00:00:00Z")
+        }
+        if let tag = query.tag, let only {
+            let lineage = try fold.lineage(of: only, rows)
+            guard only == lineage.team || only == lineage.org else {
+                return Failure(
+                    .error,
+                    "\(tag.name) is counted by team, not by key: name the key's team as the account"
+                )
+            }
+        }
+        return nil
+    }
+
+    private static func isDate(_ instant: Instant) -> Bool {
+        instant == .distantFuture || instant.nanoseconds % OrgPlace.dayNanoseconds == 0
+    }
+
     // MARK: Hours
 
     /// All rows of a time; by time it may end early, with an hour.
@@ -59,7 +96,8 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         var end = range.upperBound
         var hour = range.lowerBound
-        try RollupScan.forEachRow(from: RollupScan.key(.hour, range.lowerBound), rows) {
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, range.lowerBound), rows)
+        {
             (reader, row) throws(LMDBError) in
             let start = reader.bigUInt32()
             guard start < range.upperBound else { return false }
@@ -74,6 +112,7 @@ struct RollupScan: ~Copyable {
             try take(start, account, model, tier, row, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         let taken = range.lowerBound..<end
         try addSegment(taken, &fold, rows)
         try addTotals(taken, rows, &fold)
@@ -89,7 +128,8 @@ struct RollupScan: ~Copyable {
         var hour: UInt32? = range.lowerBound
         while let start = hour, damage == nil {
             hour = nil
-            try RollupScan.forEachRow(from: RollupScan.key(.hour, start, first), rows) {
+            let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, start, first), rows)
+            {
                 (reader, row) throws(LMDBError) in
                 let found = reader.bigUInt32()
                 guard found < range.upperBound else { return false }
@@ -106,6 +146,7 @@ struct RollupScan: ~Copyable {
                 try take(found, account, model, tier, row, &fold, rows)
                 return damage == nil
             }
+            if let damaged { damage = damaged }
         }
         try addSegment(range, &fold, rows, accounts: first...last)
         try addTotals(range, rows, &fold, run: run)
@@ -200,7 +241,9 @@ struct RollupScan: ~Copyable {
         _ range: Range<UInt32>, _ rows: borrowing ProjectionRows, _ fold: inout RollupFold,
         run: UInt32? = nil
     ) throws(LMDBError) {
-        try RollupScan.forEachRow(from: RollupScan.key(.total, range.lowerBound), rows) {
+        let damaged = try RollupScan.forEachRow(
+            from: RollupScan.key(.total, range.lowerBound), rows
+        ) {
             (reader, row) throws(LMDBError) in
             guard reader.bigUInt32() < range.upperBound else { return false }
             let org = reader.bigUInt32()
@@ -209,6 +252,7 @@ struct RollupScan: ~Copyable {
             totals[org, default: RollupCounts()].add(row)
             return true
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard range.contains(key.start), key.isTotal, run == nil || key.middle == run else {
@@ -236,68 +280,137 @@ struct RollupScan: ~Copyable {
 
     // MARK: Tags
 
+    /// An org's zone, and which of its days are in the time.
+    private struct OrgSpan {
+        var zone: String
+        /// In minutes since 1970.
+        var minutes: Range<UInt32>
+        var isExact = true
+        /// Of days by their start.
+        var dates: [UInt32: Int32] = [:]
+    }
+    /// From an org's day: the zone stands in the event that opened it. An org without one has none of UTC.
+    private mutating func span(
+        of org: UInt32, near minute: UInt32, _ fold: inout RollupFold,
+        _ rows: borrowing ProjectionRows
+    ) throws(LMDBError) -> OrgSpan {
+        if let known = calendars[org] { return known }
+        var opened: UInt64 = 0
+        try fold.sides.value(SideRows.key(.day, org, minute / (24 * 60)), rows, &fold.foundDamage) {
+            var reader = ByteReader($0)
+            while reader.remaining >= 16 {
+                _ = reader.uint64()
+                opened = reader.uint64()
+            }
+        }
+        var zone = "UTC"
+        if opened > 0 {
+            var event = ByteBuffer(capacity: 512)
+            if try rows.event(opened, into: &event), let stored = try? StoredEvent(event.bytes),
+                let json = (try? DocumentEvent(stored))?.json,
+                let parsed = try? JSON(parsing: json),
+                let name = parsed["zone"]?.string
+            {
+                zone = name
+            } else {
+                fold.foundDamage = true
+            }
+        }
+        func begin(_ date: Instant) -> UInt32 {
+            guard date.nanoseconds > 0 else { return 0 }
+            guard date != .distantFuture else { return .max }
+            let day = CivilDay(daysSince1970: date.nanoseconds / OrgPlace.dayNanoseconds)
+            return UInt32(clamping: query.dates.start(zone, day).second / 60)
+        }
+        let (from, to) = (begin(query.from), begin(query.to))
+        let span = OrgSpan(zone: zone, minutes: from..<max(from, to))
+        calendars[org] = span
+        return span
+    }
+    /// What an org calls the day that begins then.
+    private mutating func date(of day: UInt32, _ org: UInt32) -> Int32 {
+        guard let span = calendars[org] else { return 0 }
+        if let known = span.dates[day] { return known }
+        let date = query.dates.date(span.zone, Instant(seconds: Int64(day) * 60))
+        let number = Int32(clamping: date.daysSince1970)
+        calendars[org]!.dates[day] = number
+        return number
+    }
+    /// An org's day is at most so far outside of UTC's of that date, its last hour included.
+    private static let reach: UInt32 = 26 * 60
+    private var wide: Range<UInt32> {
+        let range = query.minutes
+        let first = range.lowerBound > RollupScan.reach ? range.lowerBound - RollupScan.reach : 0
+        let end =
+            range.upperBound < .max - RollupScan.reach
+            ? range.upperBound + RollupScan.reach : .max
+        return first..<end
+    }
+
     /// Requests by org and team in the days of the time: what tags leave over said nothing. One walk, to
     /// its end: what it meets outside of the time is held against the totals and grouped nowhere.
     private mutating func scanDays(
-        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows, in range: Range<UInt32>
+        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) {
-        // An org's day reaches into the time from at most this far outside.
-        let reach: UInt32 = 26 * 60
-        let first = range.lowerBound > reach ? range.lowerBound - reach : 0
-        let end = range.upperBound < .max - reach ? range.upperBound + reach : .max
-        let wide = first..<end
-        try RollupScan.forEachRow(from: RollupScan.key(.hour, wide.lowerBound), rows) {
+        let wide = wide
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.hour, wide.lowerBound), rows)
+        {
             (reader, row) throws(LMDBError) in
             let start = reader.bigUInt32()
             guard start < wide.upperBound else { return false }
             let account = reader.bigUInt32()
-            try takeDay(start, account, row, range, &fold, rows)
+            try takeDay(start, account, row, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
             guard wide.contains(key.start), key.tag == nil, !key.isTotal else { continue }
             let row = fold.gathered(UInt32(i))
-            try takeDay(key.start, key.account, row, range, &fold, rows)
+            try takeDay(key.start, key.account, row, &fold, rows)
         }
         try addTotals(wide, rows, &fold)
     }
     private mutating func takeDay(
-        _ hour: UInt32, _ account: UInt32, _ row: RollupCounts, _ range: Range<UInt32>,
-        _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
+        _ hour: UInt32, _ account: UInt32, _ row: RollupCounts, _ fold: inout RollupFold,
+        _ rows: borrowing ProjectionRows
     ) throws(LMDBError) {
         let lineage = try fold.lineage(of: account, rows)
         byOrg[lineage.org, default: RollupCounts()].add(row)
-        let day = try fold.day(of: account, hour: hour, rows)
-        guard range.contains(day + RollupScan.noon) else { return }
         if let only, account != only, lineage.team != only, lineage.org != only { return }
+        let day = try fold.day(of: account, hour: hour, rows)
+        let span = try span(of: lineage.org, near: hour, &fold, rows)
+        let isIn = span.minutes.contains(day)
+        if isIn != span.minutes.contains(hour) { calendars[lineage.org]!.isExact = false }
+        guard isIn else { return }
         var group = Group()
-        if query.by.contains(.day) { group.start = day }
+        if query.by.contains(.day) {
+            group.start = day
+            group.date = date(of: day, lineage.org)
+        }
         group.account = label(account, lineage)
         add(row, to: group)
         total.add(row)
     }
-    /// A day belongs to the time that holds its noon, whatever the zones of the two.
-    private static let noon: UInt32 = 12 * 60
 
     private mutating func scanTags(
         _ tag: TagKind, _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) {
-        let range = query.minutes
-        let first = range.lowerBound > RollupScan.noon ? range.lowerBound - RollupScan.noon : 0
-        try RollupScan.forEachRow(from: RollupScan.key(.tag, first), rows) {
+        let wide = wide
+        let damaged = try RollupScan.forEachRow(from: RollupScan.key(.tag, wide.lowerBound), rows) {
             (reader, row) throws(LMDBError) in
             let day = reader.bigUInt32()
-            guard day + RollupScan.noon < range.upperBound else { return false }
+            guard day < wide.upperBound else { return false }
             let team = reader.bigUInt32()
             guard reader.uint8() == tag.rawValue else { return true }
             let text = fold.texts.handle(reader.bytes(reader.remaining))
             try takeTag(day, team, text, row, &fold, rows)
             return damage == nil
         }
+        if let damaged { damage = damaged }
         for i in 0..<fold.segment.count {
             let key = fold.segment.key(i)
-            guard key.tag == tag, range.contains(key.start + RollupScan.noon) else { continue }
+            guard key.tag == tag, wide.contains(key.start) else { continue }
             let row = fold.gathered(UInt32(i))
             try takeTag(key.start, key.account, key.middle, row, &fold, rows)
         }
@@ -308,8 +421,13 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         let lineage = try fold.lineage(of: team, rows)
         if let only, team != only, lineage.org != only { return }
+        let span = try span(of: lineage.org, near: day, &fold, rows)
+        guard span.minutes.contains(day) else { return }
         var group = Group()
-        if query.by.contains(.day) { group.start = day }
+        if query.by.contains(.day) {
+            group.start = day
+            group.date = date(of: day, lineage.org)
+        }
         group.account = label(team, lineage)
         // What said something is no longer what said nothing.
         var rest = RollupCounts()
@@ -317,6 +435,19 @@ struct RollupScan: ~Copyable {
         add(rest, to: group)
         group.text = text
         add(row, to: group)
+    }
+    /// Where a tag's rows count more than the hours of the same days: then what said nothing is less than
+    /// nothing. Money apart, which a correction may have made so.
+    private func negative(_ tag: TagKind) -> Failure? {
+        for (group, i) in groups where group.text == 0 {
+            for field in RollupField.allCases where !field.isMoney && sums[i][field] < 0 {
+                return Failure(
+                    .error,
+                    "the roll-ups do not add up: by \(tag.name) there are more \(field.name) than in the "
+                        + "hours of the same days; 'serve --reindex' makes them anew from the log")
+            }
+        }
+        return nil
     }
 
     // MARK: Names
@@ -358,6 +489,7 @@ struct RollupScan: ~Copyable {
         answer.next = next
         let order = groups.keys.sorted {
             if $0.start != $1.start { return $0.start < $1.start }
+            if $0.date != $1.date { return $0.date < $1.date }
             if $0.account != $1.account { return $0.account < $1.account }
             if $0.model != $1.model { return $0.model < $1.model }
             return $0.tier != $1.tier ? $0.tier < $1.tier : $0.text < $1.text
@@ -369,7 +501,21 @@ struct RollupScan: ~Copyable {
             for dimension in query.by {
                 labels.append(try label(dimension, group, &fold, rows))
             }
-            answer.groups.append(RollupAnswer.Group(labels: labels, counts: counts))
+            var answered = RollupAnswer.Group(labels: labels, counts: counts)
+            if query.tag != nil, query.by.contains(.day) {
+                answered.date = CivilDay(daysSince1970: Int64(group.date)).text
+            }
+            answer.groups.append(answered)
+        }
+        for (org, span) in calendars.sorted(by: { $0.key < $1.key }) {
+            func instant(_ minute: UInt32) -> Instant {
+                minute == .max ? .distantFuture : Instant(seconds: Int64(minute) * 60)
+            }
+            answer.spans.append(
+                RollupAnswer.Span(
+                    org: org == .max ? nil : try rows.name(.account, org), zone: span.zone,
+                    from: instant(span.minutes.lowerBound), to: instant(span.minutes.upperBound),
+                    isExact: span.isExact))
         }
         return answer
     }
@@ -388,7 +534,13 @@ struct RollupScan: ~Copyable {
             // Of a request that was charged to no key there is no such name.
             return names.count < depth ? nil : names.prefix(depth).joined(separator: "/")
         case .model: return try RollupScan.name(ofModel: group.model, &fold, rows)
-        case .provider: return group.model == .max ? nil : providers[Int(group.model)]
+        case .provider:
+            // Beside models a group is of one model, and that has a name.
+            guard query.by.contains(.model) else {
+                return group.model == .max ? nil : providers[Int(group.model)]
+            }
+            let name = try RollupScan.name(ofModel: group.model, &fold, rows)
+            return name.map { String($0.prefix { $0 != "/" }) }
         case .tier: return "\((ServiceTier(rawValue: group.tier) ?? .standard).name)"
         case .user, .project, .env:
             return group.text == 0 ? nil : fold.texts.text(group.text).string
@@ -403,22 +555,26 @@ struct RollupScan: ~Copyable {
         SideRows.key(kind, start, account)
     }
     /// The rows of a kind from a key on: what follows the kind in their keys, and their counts.
+    /// - Returns: which row is not what was once written; nothing follows it.
     private static func forEachRow(
         from first: [UInt8], _ rows: borrowing ProjectionRows,
         _ body: (_ key: inout ByteReader, RollupCounts) throws(LMDBError) -> Bool
-    ) throws(LMDBError) {
+    ) throws(LMDBError) -> Failure? {
         var counts = RollupCounts()
+        var found: Failure?
         var start = ByteBuffer()
         first.withUnsafeBytes { start.append(Bytes($0)) }
         try rows.forEach(from: start.bytes) { (key, value) throws(LMDBError) in
             guard key[0] == first[0] else { return false }
             counts.removeAll()
             guard let row = RollupSeal.open(key, value), counts.add(stored: row) else {
-                throw .damagedRows("reading the roll-ups")
+                found = RollupReader.damaged(row: Array(key))
+                return false
             }
             var reader = ByteReader(key.slice(1, key.count))
             return try body(&reader, counts)
         }
+        return found
     }
 }
 

@@ -20,8 +20,8 @@ package final class Rollups: Projection, @unchecked Sendable {
 
     package func resume(_ rows: borrowing ProjectionRows) throws(LMDBError) -> UInt64 {
         var seq: UInt64 = 0
-        if let meta = try RollupMeta(rows), !meta.isDamaged, !makesAnew {
-            seq = meta.seq
+        if case .rows(let last) = try RollupMeta.find(in: rows), !makesAnew {
+            seq = last
         } else {
             // Of another layout, or not to be believed: the log has everything.
             #if TOLLGATE_PLANTED_BUGS

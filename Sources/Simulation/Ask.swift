@@ -13,6 +13,8 @@ struct Ask {
         case append(EventType, creates: String?)
         case events(from: UInt64)
         case tree(TreeAsk)
+        /// Of one org's people, or of all.
+        case erase(Person, org: String?)
         /// Whose answer says nothing that could be wrong.
         case other
     }
@@ -28,11 +30,18 @@ struct Ask {
     var mayFail = false
     /// Whether the sender had been told that the key exists.
     var keyIsKnown = false
+    /// What it says of people.
+    var persons: [Person] = []
 
     // As of sending.
     var step = 0
     var seq: UInt64 = 0
     var durable: UInt64 = 0
+    var life = 0
+    /// Of an erasure: which one it is, and how many requests had brought the text when all of them were
+    /// answered; nil while some were not.
+    var erasure = 0
+    var sent: Int?
 
     /// Plain lines, or a frame as Redis clients send it.
     func encoded(asFrame: Bool) -> [UInt8] {

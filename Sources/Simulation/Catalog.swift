@@ -11,6 +11,8 @@ final class Catalog {
     /// What somebody has been told is there.
     private var there: Set<String> = []
     private var serial = 0
+    /// Whom few have named.
+    private var strangers: [Person] = []
     /// The newest secrets that keys were given, as far as it was asked for.
     private var secrets: [String: [String]] = [:]
     /// What somebody asked to be disabled, and nobody yet to be enabled.
@@ -47,8 +49,8 @@ final class Catalog {
         (3, { $0.life(&$2) }),
         (3, { $0.credit(&$2) }),
         (1, { $0.billing(&$2) }),
-        (1, { $0.privacy(&$2) }),
-        (1, { $0.erase(&$2) }),
+        (2, { $0.privacy(&$2) }),
+        (3, { $0.erase(&$2) }),
         (2, { $0.price($1, &$2) }),
         (3, { $0.correction($1, &$2) }),
         (1, { $0.alias(&$2) }),
@@ -239,17 +241,49 @@ final class Catalog {
     }
     /// Which texts are stored as commitments, and a person whose text is to go.
     private func privacy(_ random: inout SeededRandom) -> Ask? {
-        let fields = random.pick(["", "\"user\"", "\"user\",\"ip\"", "\"ip\""])
+        let fields = random.pick([
+            "", "\"user\"", "\"user\",\"ip\"", "\"ip\"", "\"user\",\"ip\",\"ua\"",
+        ])
         return append(
             .privacySet, id: newID("privacy"),
             ["\"account\":\"\(random.pick(orgs))\"", "\"fields\":[\(fields)]"], mayFail: true)
     }
     private func erase(_ random: inout SeededRandom) -> Ask? {
-        var words = ["ERASE", "user", person(&random)]
-        if random.chance(500) { words.append("account=\(random.pick(orgs))") }
-        return Ask(words: words, kind: .other, mayFail: true)
+        var person = person(&random)
+        // Mostly one whom nobody names again meanwhile.
+        if !strangers.isEmpty, random.chance(600) {
+            person = strangers.remove(at: random.below(strangers.count))
+        }
+        let org = random.chance(300) ? random.pick(orgs) : nil
+        let words = ["ERASE", "\(person.field.name)", person.text]
+        return Ask(
+            words: words + (org.map { ["account=\($0)"] } ?? []), kind: .erase(person, org: org),
+            mayFail: true)
     }
-    private func person(_ random: inout SeededRandom) -> String { "u\(random.below(9))" }
+    private func person(
+        _ random: inout SeededRandom, _ field: PersonalField? = nil
+    ) -> Person {
+        let field = field ?? random.pick(PersonalField.allCases)
+        return Person(field: field, text: Person.text(field, random.below(9)))
+    }
+    /// What a request says of people; now and then one of whom nobody has heard.
+    private func persons(_ random: inout SeededRandom) -> [Person] {
+        var persons: [Person] = []
+        for field in PersonalField.allCases where random.chance(200) {
+            var person = person(&random, field)
+            if field != .address, random.chance(400) {
+                serial += 1
+                person.text = Person.text(field, 100 + serial)
+                strangers.append(person)
+                if strangers.count > 20 { strangers.removeFirst() }
+            }
+            persons.append(person)
+        }
+        return persons
+    }
+    private func words(_ persons: [Person]) -> [String] {
+        persons.map { "\($0.field.name)=\($0.text)" }
+    }
     /// Rules that look at the tokens and at the tier; now and then none any more.
     private func routing(_ random: inout SeededRandom) -> Ask? {
         let account = "\"account\":\"\(random.pick(orgs + teams))\""
@@ -366,7 +400,8 @@ final class Catalog {
             words += ["wait=\(wait)", "project=wait\(wait)"]
             if random.chance(700) { words.append("prio=\(random.between(1...10))") }
         }
-        if random.chance(200) { words.append("user=\(person(&random))") }
+        let persons = persons(&random)
+        words += self.words(persons)
         if random.chance(100) { words.append("tier=batch") }
         let onDisk = random.chance(250)
         if onDisk { words.append("ack=disk") }
@@ -379,6 +414,7 @@ final class Catalog {
             words: words, kind: .reserve(key: key, input: input, output: output, id: id),
             onDisk: onDisk)
         ask.keyIsKnown = isKnown
+        ask.persons = persons
         // Nobody may have set rules, and who repeats it may have been answered by others.
         ask.mayFail = isAuto
         return ask
@@ -461,11 +497,13 @@ final class Catalog {
         let (usage, words) = usage(&random)
         let id = newID("c")
         let onDisk = !random.chance(200)
-        return Ask(
+        let persons = persons(&random)
+        var ask = Ask(
             words: ["CHARGE", key, random.pick(models)] + words + ["id=\(id)"]
-                + (random.chance(200) ? ["user=\(person(&random))"] : [])
-                + (onDisk ? [] : ["ack=ring"]),
+                + self.words(persons) + (onDisk ? [] : ["ack=ring"]),
             kind: .charge(key: key, usage, id: id), onDisk: onDisk)
+        ask.persons = persons
+        return ask
     }
     /// What was asked before, word for word or with other numbers.
     private func repeated(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {

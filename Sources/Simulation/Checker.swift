@@ -1,6 +1,7 @@
 import Audit
 import Events
 import Gate
+import Journal
 import Ledger
 
 /// Watches a daemon from outside: keeps every event that was ever staged, folds it twice more (the
@@ -10,6 +11,7 @@ final class Checker {
     let hurry = Oracle.Hurry()
     private(set) var oracle: Oracle
     let readSide: ReadSide
+    let persons = Persons()
     private let story: Story
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
@@ -29,7 +31,6 @@ final class Checker {
     private var watched: UInt64 = 0
     /// Commitments whose texts went with a power cut.
     private var forgotten: Set<Commitment> = []
-    private var isErasing = false
     private var isTorn = false
     /// By whom something was signed that somebody was told.
     private var signer: String?
@@ -63,6 +64,7 @@ final class Checker {
             do { try append(event) } catch { failure = error }
         }
         if let failure { throw failure }
+        try persons.learn(daemon.journal.personal)
         guard daemon.stagedSeq == count else {
             throw Violation(text: "staged up to \(daemon.stagedSeq), seen up to \(count)")
         }
@@ -167,12 +169,15 @@ final class Checker {
     }
 
     /// What events name can be told, and what was erased cannot. With a power cut goes what was not yet on
-    /// disk, and what was being erased may be torn.
+    /// disk, and what somebody had asked to be erased, and was not told is, may be torn.
     private func checkPersons(_ daemon: SteppedDaemon) throws {
         let kept = try daemon.keptCommitments()
         for (commitment, seq) in oracle.commitments.sorted(by: { $0.value < $1.value })
         where !kept.contains(commitment) && !forgotten.contains(commitment) {
-            guard hadPowerCut && seq > mustSurvive || isErasing && (hadPowerCut || isTorn) else {
+            guard
+                hadPowerCut && seq > mustSurvive
+                    || (hadPowerCut || isTorn) && persons.mayBeErased(commitment, oracle.accounts)
+            else {
                 throw Violation(
                     text: "event \(seq) names \(commitment.text), and nobody can tell whom it means"
                 )
@@ -182,10 +187,9 @@ final class Checker {
         for commitment in oracle.erased where kept.contains(commitment) {
             throw Violation(text: "\(commitment.text) was erased and is still there")
         }
-        (isErasing, isTorn) = (false, false)
+        isTorn = false
+        persons.noteStart()
     }
-    /// Somebody asks for an erasure, which a power cut or a failing disk may catch half done.
-    func noteErasing() { isErasing = true }
     func noteTornPersons() { isTorn = true }
 
     // MARK: Promises

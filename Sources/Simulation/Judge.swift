@@ -21,6 +21,7 @@ struct Judge {
         case (.other, _), (.check, _): return
         case (.events(let from), .bulk(let text)): return try events(from, text)
         case (.tree(let what), .bulk(let text)): return try proven(what, text)
+        case (.erase(let person, _), .bulk(let text)): return try erased(person, text)
         case (.append(let type, let creates), .bulk(let text)):
             return try appended(type, creates, text)
         case (_, .bulk): throw wrong(reply)
@@ -165,6 +166,29 @@ struct Judge {
         else { throw Violation(text: "\(ask.text) → \(text.prefix(200)): no such event") }
         try checker.promise(seq, onDisk: true, mark, ask.text)
         if let creates { world.catalog.created(creates) }
+    }
+    /// What is said to be erased is, by events that are on disk; and then it stands nowhere any more.
+    private func erased(_ person: Person, _ text: String) throws {
+        guard let json = try? JSON(text: text), let isMore = json["more"],
+            let seqs = json["events"]?.array?.compactMap({ $0.integer.map(UInt64.init) }),
+            let told = json["commitments"]?.array?.compactMap({
+                $0.string?.withBytes { Commitment($0) }
+            }), json["erased"]?.integer == Int64(seqs.count), told.count >= seqs.count
+        else { throw wrong(.bulk(text)) }
+        for seq in seqs {
+            guard oracle.documents[seq] == .personalErased else {
+                throw Violation(text: "\(ask.text) → event \(seq), which erases nothing")
+            }
+            try checker.promise(seq, onDisk: true, mark, ask.text)
+        }
+        for commitment in told {
+            guard oracle.erased.contains(commitment),
+                checker.persons.text(of: commitment) ?? person == person
+            else { throw Violation(text: "\(ask.text) → \(commitment.text), which is another's") }
+        }
+        guard isMore == .bool(false) else { return }
+        checker.persons.note(erased: person, ask)
+        try world.requireErased()
     }
     private func events(_ from: UInt64, _ text: String) throws {
         guard let events = try? JSON(text: text).array else {

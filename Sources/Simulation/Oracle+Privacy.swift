@@ -25,24 +25,32 @@ extension Oracle {
     func requirePrivate(
         _ text: RequestText, _ header: EventHeader, _ asked: Bytes = .empty
     ) throws(Fault) {
-        guard !text.user.isEmpty else { return }
-        let isPrivate: Bool
+        let chosen: PersonalFields
         if header.account != .none {
             let org = accounts[Int(header.account.raw)].chain.last!
-            isPrivate = accounts[Int(org)].personal.contains(.user)
+            chosen = accounts[Int(org)].personal
         } else {
             // Of a key that nobody knows: its path's org's choice, else anybody's.
             let name = asked.string.split(separator: "/").first.map(String.init) ?? ""
             let orgs = accounts.filter { $0.chain.count == 1 }
             let own = orgs.filter { $0.path == name }
-            isPrivate = (own.isEmpty ? orgs : own).contains { $0.personal.contains(.user) }
+            chosen = (own.isEmpty ? orgs : own).reduce(into: []) { $0.formUnion($1.personal) }
         }
+        for (field, text) in [
+            (PersonalField.user, text.user), (.address, text.address), (.userAgent, text.userAgent),
+        ] where !text.isEmpty {
+            try requirePrivate(text, field, isPrivate: chosen.contains(field))
+        }
+    }
+    private func requirePrivate(
+        _ text: Bytes, _ field: PersonalField, isPrivate: Bool
+    ) throws(Fault) {
         guard isPrivate else {
             return try require(
-                text.user.hasPrefix("u"), "event \(seq) hides \(text.user.string) for nobody")
+                Person.isPlain(field, text.string), "event \(seq) hides \(text.string) for nobody")
         }
-        guard let commitment = Commitment(text.user) else {
-            throw Fault(text: "event \(seq) says that it was \(text.user.string)")
+        guard let commitment = Commitment(text) else {
+            throw Fault(text: "event \(seq) says that it was \(text.string)")
         }
         try require(
             !erased.contains(commitment), "event \(seq) names the erased \(commitment.text)")

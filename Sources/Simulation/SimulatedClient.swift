@@ -96,7 +96,7 @@ final class SimulatedClient {
         ask.step = world.step
         ask.seq = world.checker.count
         ask.durable = world.durableSeq
-        if ask.words[0] == "ERASE" { world.checker.noteErasing() }
+        world.checker.persons.note(asking: &ask)
         world.story.tell("client \(number) asks \(ask.text)")
         unwritten += ask.encoded(asFrame: world.random.chance(300))
         asked.append(ask)
@@ -174,11 +174,12 @@ final class SimulatedClient {
             return world.fail("client \(number) hears \(reply.text) and asked nothing")
         }
         let ask = asked.removeFirst()
+        world.checker.persons.note(hearing: ask)
         if case .tree = ask.kind, case .bulk = reply {
             // The key, and with it what it signs, differs from run to run.
             world.story.tell("client \(number) hears of the tree")
         } else {
-            world.story.tell("client \(number) hears \(reply.text)")
+            world.story.tell("client \(number) hears \(Story.withoutPaths(reply.text))")
         }
         world.check { try Judge(world: world, ask: ask, mark: mark).judge(reply) }
         if case .reserve(let key, _, _, _) = ask.kind, case .line(let line) = reply,

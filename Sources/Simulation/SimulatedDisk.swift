@@ -80,6 +80,10 @@ final class SimulatedDisk: DiskRig, @unchecked Sendable {
         if case .remove = operation { keepContent(of: path) }
         return .happens
     }
+    var personalBytes: Int {
+        var status = stat()
+        return stat(directory + "/personal", &status) == 0 ? Int(status.st_size) : 0
+    }
     private func noteTorn(_ path: String) {
         if path == directory + "/personal" { world.checker.noteTornPersons() }
     }

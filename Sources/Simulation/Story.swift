@@ -15,6 +15,12 @@ package final class Story {
         self.keeps = keeps
         self.listener = listener
     }
+    /// A directory's path differs from run to run.
+    static func withoutPaths(_ text: String) -> String {
+        text.split(separator: " ").map { word in
+            word.hasPrefix("/") ? "…" + (word.split(separator: "/").last ?? "") : word
+        }.joined(separator: " ")
+    }
     func tell(_ what: String) {
         for byte in what.utf8 { digest = (digest ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         guard keeps || listener != nil else { return }
@@ -39,10 +45,6 @@ struct StoryLog: LogHandler {
         set { metadata[key] = newValue }
     }
     func log(event: LogEvent) {
-        // A directory's path differs from run to run.
-        let text = "\(event.message)".split(separator: " ").map { word in
-            word.hasPrefix("/") ? "…" + (word.split(separator: "/").last ?? "") : word
-        }.joined(separator: " ")
-        held.story.tell("daemon: \(text)")
+        held.story.tell("daemon: \(Story.withoutPaths("\(event.message)"))")
     }
 }

@@ -208,6 +208,7 @@ final class World {
         if isDead { bury() }
         guard violation == nil, let daemon, !isDead else { return }
         check { try checker.watch(daemon, isThorough: step % 97 == 0, random: &random) }
+        if step % 97 == 0 { check { try requireErased() } }
     }
 
     // MARK: What moves the daemon
@@ -219,6 +220,7 @@ final class World {
         isInsideTurn = false
         guard !isDead else { return }
         absorb()
+        requireNothingUnkept()
         let sleep = daemon.sleep
         kernel.wakesAt = sleep < 0 ? nil : monotonic + Int64(sleep) * 1_000_000
     }
@@ -226,6 +228,17 @@ final class World {
     private var mayTurn: Bool {
         if let wakesAt = kernel.wakesAt, wakesAt <= monotonic { return true }
         return !kernel.ready.isEmpty
+    }
+    /// What no event came of leaves nothing behind.
+    private func requireNothingUnkept() {
+        guard let daemon, disk.failure == 0 else { return }
+        let (size, end) = (disk.personalBytes, daemon.journal.personal.end)
+        if size > end { fail("\(size - end) bytes of requests that came to nothing are kept") }
+    }
+    /// What was erased stands nowhere in the file, whatever crash came since.
+    func requireErased() throws {
+        guard !isDead, !checker.persons.gone.isEmpty else { return }
+        try checker.persons.requireGone(from: File.bytes(directory + "/personal") ?? [])
     }
     private func commit() {
         guard let daemon, !isInsideCommit else { return }
@@ -344,6 +357,7 @@ final class World {
             kernel.wakesAt = monotonic
             isSigning = started.signing.problem == nil
             check { try checker.checkStart(started) }
+            check { try requireErased() }
             checker.hurry.isForAll = false
         } catch {
             disk.dieIfTorn()

@@ -28,15 +28,23 @@ struct AuditCheckpoint: ParsableCommand {
     var cosigned = false
 
     func run() throws {
+        // A place that cannot be written says nothing of the log, so its exit code is another.
+        let out = out == "-" ? nil : out
+        let file = try out.map { (path) throws(CommandFailure) in try OutputPlace.file(path) }
+        let old = try file.flatMap { (path) throws(CommandFailure) in
+            FileManager.default.fileExists(atPath: path) ? try ProofFile.read(path) : nil
+        }
         let proven = try ProvenLog(log, keys)
+        let (note, head): (SignedNote, TreeHead)
         do throws(AuditFailure) {
-            let (note, head) = try checkpoint(proven)
-            guard let out else { return try print(note) }
-            try replace(out, head, proven)
-            try write(note, to: out)
-            Console.note("\(out) is of \(LoadReport.grouped(Int(clamping: head.size))) events")
+            (note, head) = try checkpoint(proven)
+            if let out, let old { try replace(out, old, head, proven) }
         } catch {
             throw CommandFailure(error)
+        }
+        try ProofFile.write(note.note, to: out)
+        if let out {
+            Console.note("\(out) is of \(LoadReport.grouped(Int(clamping: head.size))) events")
         }
     }
     private func checkpoint(
@@ -51,13 +59,8 @@ struct AuditCheckpoint: ParsableCommand {
     }
     /// What the file holds by now must be the beginning of the log.
     private func replace(
-        _ path: String, _ head: TreeHead, _ proven: ProvenLog
+        _ path: String, _ text: String, _ head: TreeHead, _ proven: ProvenLog
     ) throws(AuditFailure) {
-        guard FileManager.default.fileExists(atPath: path) else { return }
-        let text: String
-        do throws(CommandFailure) { text = try ProofFile.read(path) } catch {
-            throw AuditFailure(error)
-        }
         let old = try proven.trusted.head(of: text, path)
         guard old.size <= head.size else {
             throw AuditFailure(
@@ -66,11 +69,5 @@ struct AuditCheckpoint: ParsableCommand {
                     + "end, or this is an older copy of it. Keep the file; it is evidence")
         }
         try proven.prove(from: old, to: head)
-    }
-    private func print(_ note: SignedNote) throws(AuditFailure) { try write(note, to: nil) }
-    private func write(_ note: SignedNote, to path: String?) throws(AuditFailure) {
-        do throws(CommandFailure) { try ProofFile.write(note.note, to: path) } catch {
-            throw AuditFailure(error)
-        }
     }
 }

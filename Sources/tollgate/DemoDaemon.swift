@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The daemon of a demo: one that runs already, or a child process of our own.

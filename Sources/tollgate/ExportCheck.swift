@@ -60,8 +60,8 @@ struct ExportCheck {
         guard let why = manifest.unsigned else {
             throw CommandFailure(
                 .data,
-                "\(name) has no signature and does not say why: somebody took it away, so the export may "
-                    + "be forged; export it again")
+                "\(name) has lost its signature, so the rows and the digest in it may have been changed: export "
+                    + "them again")
         }
         guard takesUnsigned else {
             throw CommandFailure(

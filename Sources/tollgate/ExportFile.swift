@@ -112,12 +112,9 @@ final class ExportFile {
     }
 
     private static func check(_ path: String, replaces: Bool) throws(CommandFailure) {
-        var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            throw CommandFailure(
-                .usage,
-                "--out \(path) is no ordinary file: leave out --out and redirect the output instead"
-            )
+        // Its note and its manifest stand beside it, so behind a symlink nobody would find them.
+        guard try OutputPlace.file(path) == path else {
+            throw CommandFailure(.usage, "--out \(path) is a symbolic link: name the file itself")
         }
         guard !replaces else { return }
         for there in [path, path + manifestSuffix] where access(there, F_OK) == 0 {
@@ -133,6 +130,40 @@ final class ExportFile {
     }
 }
 
+/// Where something may be written that comes in the place of what was there.
+enum OutputPlace {
+    /// The file that a path names, through symbolic links: its name is given to another file then, so it must
+    /// be no device, pipe or directory, and root would replace even those.
+    static func file(_ path: String) throws(CommandFailure) -> String {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return path }
+        // What stands there leads to what the process has open, whatever that is.
+        let isOpen = path.hasPrefix("/dev/") || path.hasPrefix("/proc/")
+        guard status.st_mode & S_IFMT == S_IFLNK, !isOpen else {
+            guard status.st_mode & S_IFMT == S_IFREG, !isOpen else { throw noFile(path) }
+            return path
+        }
+        guard let found = realpath(path, nil) else {
+            guard errno == ENOENT else { throw noFile(path) }
+            throw CommandFailure(
+                .cannotCreate,
+                "--out \(path) is a symbolic link to nothing: name the file itself, or remove the link"
+            )
+        }
+        defer { free(found) }
+        let real = String(cString: found)
+        guard stat(real, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw noFile(path)
+        }
+        return real
+    }
+    private static func noFile(_ path: String) -> CommandFailure {
+        CommandFailure(
+            .usage,
+            "--out \(path) is no ordinary file: leave out --out and redirect the output instead")
+    }
+}
+
 /// A file that is written from front to end; every failure says which and what to do.
 final class WholeWriter {
     private let descriptor: Int32
@@ -144,9 +175,9 @@ final class WholeWriter {
         self.descriptor = descriptor
         self.name = name
     }
-    init(_ path: String, _ flags: Int32) throws(CommandFailure) {
+    init(_ path: String, _ flags: Int32, mode: mode_t = 0o600) throws(CommandFailure) {
         name = path
-        descriptor = open(path, flags | O_CLOEXEC, 0o600)
+        descriptor = open(path, flags | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw Self.failure("cannot create", path, .cannotCreate) }
     }
     deinit { if descriptor > STDERR_FILENO { close(descriptor) } }
@@ -200,8 +231,11 @@ final class WholeWriter {
     }
 
     /// Writes a small file whole, in the place of what it was.
-    static func replace(_ path: String, with text: String) throws(CommandFailure) {
-        let fresh = try WholeWriter(path + ".new", O_WRONLY | O_CREAT | O_TRUNC)
+    static func replace(
+        _ path: String, with text: String, mode: mode_t = 0o600
+    ) throws(CommandFailure) {
+        let fresh = try WholeWriter(
+            path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
         do throws(CommandFailure) {
             try text.withBytes { (bytes) throws(CommandFailure) in try fresh.write(bytes) }
             try fresh.flush()

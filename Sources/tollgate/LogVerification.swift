@@ -81,7 +81,7 @@ struct LogVerification {
         facts.add("origin", signed.origin)
         facts.add("root", signed.root.base64)
         facts.add("names", LoadReport.grouped(names))
-        facts.add("epochs", LoadReport.grouped(Int(epoch)))
+        facts.add("last epoch", LoadReport.grouped(Int(epoch)))
         facts.print()
     }
 }
@@ -106,6 +106,7 @@ enum SavedCheckpoints {
 /// `audit verify --dir`: files as they lie there.
 struct DirectoryVerification {
     private let request: DirectoryCheck.Request
+    private var saved: Bool { !request.saved.isEmpty }
     private let format: FormatOptions
 
     init(
@@ -136,7 +137,7 @@ struct DirectoryVerification {
             }
             request = DirectoryCheck.Request(
                 directory: directory, isServed: Examination.isServed(directory),
-                keys: trusted.logs, saved: saved)
+                keys: keys.key.isEmpty ? [] : trusted.logs, saved: saved)
         } catch {
             throw CommandFailure(error)
         }
@@ -211,7 +212,7 @@ struct DirectoryVerification {
                 : "none is kept: an older tollgate wrote last")
         facts.add("checkpoints", "\(report.books) read")
         if !report.isSignatureChecked {
-            facts.add("signature", "not checked: say the log's key with --key")
+            facts.add("signature", unchecked(report))
         }
         if report.waiting > 0 {
             facts.add(
@@ -220,6 +221,14 @@ struct DirectoryVerification {
                     + "are in no tree yet")
         }
         facts.print()
+    }
+    private func unchecked(_ report: DirectoryCheck.Report) -> String {
+        guard let origin = report.origin else {
+            return saved
+                ? "those of the saved checkpoints"
+                : "nothing signed is kept here: say --checkpoint with a saved one"
+        }
+        return "not checked: say the key of \(origin), too, with --key"
     }
     private func json(_ report: DirectoryCheck.Report) -> JSON {
         func number(_ value: UInt64) -> JSON { .integer(Int64(clamping: value)) }

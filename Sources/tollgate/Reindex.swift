@@ -51,8 +51,13 @@ struct Reindex: ParsableCommand {
             case .damaged:
                 throw AuditFailure(
                     .damaged,
-                    "the roll-ups say of themselves that they are damaged: 'tollgate serve --reindex' "
-                        + "makes them anew from the log")
+                    "the roll-ups are damaged, so that they do not say of which events they are: 'tollgate "
+                        + "serve --reindex' makes them anew from the log")
+            case .otherLayout(let version):
+                throw AuditFailure(
+                    .damaged,
+                    "the roll-ups have layout \(version), which another version of the program wrote: "
+                        + "'tollgate serve' makes them anew from the log")
             }
         }
     }

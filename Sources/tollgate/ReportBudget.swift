@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import Events
+import Gate
 import Ledger
 import Reports
 
@@ -12,7 +13,7 @@ struct ReportBudget: ParsableCommand {
         discussion: """
             PROJECTED is what will have been used at the end of the limit's window at its pace
             so far, RUNS OUT the org's day on which that pace reaches the limit. Held money is
-            not spent yet and runs out with it.
+            not spent yet and runs out with it; USED % counts it, too.
 
             --at folds the log up to that instant, deriving every answer anew on the way, and
             so is exact; --dir does the same for a copy, to its end. Both need to read the log:
@@ -49,15 +50,19 @@ struct ReportBudget: ParsableCommand {
         }
         let tiers = try self.tiers()
         let limits = try self.limits()
+        let words = try CalendarWords(zone: zone ?? "UTC")
         let instant = try at.map { (text) throws(CommandFailure) in
-            try CalendarWords(zone: zone ?? "UTC").instant(text, "--at")
+            try words.instant(text, "--at")
         }
         let isFolded = instant != nil || log.directory != nil
         let usages =
             isFolded
             ? try fold(tiers, before: instant) : try ask(try log.connection.connect(), tiers)
         let report: BudgetReport
-        do throws(Failure) { report = try BudgetReport(usages, limits: limits) } catch {
+        let dates = OrgDates(ZoneCalendar.foundation)
+        do throws(Failure) {
+            report = try BudgetReport(usages, limits: limits, date: dates.date)
+        } catch {
             throw CommandFailure(.protocolBroken, error.text)
         }
         if let disagreement = report.disagreement {
@@ -69,7 +74,7 @@ struct ReportBudget: ParsableCommand {
 
     private func tiers() throws(CommandFailure) -> [Int] {
         let names = ["org", "team", "key"]
-        return try by.split(separator: ",", omittingEmptySubsequences: false).map {
+        let tiers = try by.split(separator: ",", omittingEmptySubsequences: false).map {
             (word) throws(CommandFailure) in
             guard let tier = names.firstIndex(of: String(word)) else {
                 throw CommandFailure(
@@ -77,10 +82,20 @@ struct ReportBudget: ParsableCommand {
             }
             return tier + 1
         }
+        guard Set(tiers).count == tiers.count else {
+            throw CommandFailure(.usage, "--by \(by) names one of them twice")
+        }
+        let depth = account?.split(separator: "/").count ?? 0
+        guard let account, depth <= 3, tiers.allSatisfy({ $0 < depth }) else { return tiers }
+        let below = names.dropFirst(depth - 1).joined(separator: " or ")
+        throw CommandFailure(
+            .usage,
+            "\(account) is of tier \(names[depth - 1]), nothing above it is shown: say --by \(below)"
+        )
     }
     private func limits() throws(CommandFailure) -> [LimitKind]? {
         guard limit != "all" else { return nil }
-        return try limit.split(separator: ",", omittingEmptySubsequences: false).map {
+        let limits = try limit.split(separator: ",", omittingEmptySubsequences: false).map {
             (word) throws(CommandFailure) in
             guard let kind = String(word).withBytes({ LimitKind($0) }) else {
                 throw CommandFailure(
@@ -90,6 +105,10 @@ struct ReportBudget: ParsableCommand {
             }
             return kind
         }
+        guard Set(limits.map { "\($0.name)" }).count == limits.count else {
+            throw CommandFailure(.usage, "--limit \(limit) names one of them twice")
+        }
+        return limits
     }
 
     // MARK: The daemon's own balances

@@ -37,7 +37,7 @@ struct ReportPage {
     /// The period before, where it was asked for.
     var isCompared = false
     /// Whether everything that was added up in two ways came to the same; nil where the log went on
-    /// between the two.
+    /// between the two, or they cannot be compared.
     var agrees: Bool?
 
     func print(_ format: ReportFormat) {
@@ -63,6 +63,9 @@ struct ReportPage {
     }
     private var sums: String {
         let usd = Money.rounded(.money(Nanodollars(groups.sum[.usd])))
+        guard groups.spans.allSatisfy(\.isExact) else {
+            return "not compared with hours: a day was opened by other rules than its zone has now"
+        }
         return agrees == true
             ? "keys = teams = orgs = log: \(usd) USD"
             : "keys = org = log in each page; the log went on between two pages"
@@ -70,9 +73,10 @@ struct ReportPage {
     private var json: JSON {
         var members = [
             JSON.Member("report", .string(name)),
-            JSON.Member("from", .string("\(period.range.lowerBound)")),
-            JSON.Member("to", .string("\(period.range.upperBound)")),
-            JSON.Member("zone", .string(period.words.zone)),
+            JSON.Member("from", .string(period.name(period.range.lowerBound))),
+            JSON.Member(
+                "to", period.isOpen ? .null : .string(period.name(period.range.upperBound))),
+            JSON.Member("zone", period.isOfDates ? .null : .string(period.words.zone)),
             JSON.Member("by", .strings(groups.by.map { "\($0.name)" })),
             JSON.Member("as_of", .integer(Int64(clamping: groups.asOf.upperBound))),
             JSON.Member("sums_agree", agrees.map { .bool($0) } ?? .null),
@@ -84,8 +88,8 @@ struct ReportPage {
                 JSON.Member(
                     "before",
                     .object([
-                        JSON.Member("from", .string("\(period.before.lowerBound)")),
-                        JSON.Member("to", .string("\(period.before.upperBound)")),
+                        JSON.Member("from", .string(period.name(period.before.lowerBound))),
+                        JSON.Member("to", .string(period.name(period.before.upperBound))),
                     ])), at: 3)
         }
         return .object(members)
@@ -100,7 +104,9 @@ extension ReportOptions {
     ) throws(CommandFailure) {
         let by = try dimensions(text)
         let source = try source()
-        let period = try ReportPeriod(self, now: source.now)
+        let tag = by.first { $0.tag != nil }
+        try checkAccount(of: tag)
+        let period = try ReportPeriod(self, now: source.now, of: tag)
         let (groups, agrees) = try source.checked(
             period.query, account: account, by: by, period.words)
         var before: RollupGroups?
@@ -118,6 +124,9 @@ extension ReportOptions {
 extension RollupSource {
     /// The sums of a time, added up in the way that is asked for and, to be compared, by team and by org.
     ///
+    /// Days of a tag are whole days of each org's own; they are held against the hours of those instants,
+    /// which rows of keys are counted by.
+    ///
     /// On a busy ledger the log goes on between two questions. Then it is asked again, and in the end the
     /// daemon's own comparison must do, which holds the keys' rows of each page against what it kept of
     /// the orgs.
@@ -129,9 +138,15 @@ extension RollupSource {
             let groups = try groups(query, account: account, by: by, words)
             var disagreement = groups.disagreement
             var isOneMoment = groups.asOf.count == 1
-            let tags = by.filter { $0.tag != nil }
+            let isOfTag = by.contains { $0.tag != nil }
+            if isOfTag, disagreement == nil, !groups.spans.allSatisfy(\.isExact) {
+                return (groups, nil)
+            }
             for other in [RollupQuery.Dimension.team, .org] where disagreement == nil {
-                let sums = try self.groups(query, account: account, by: [other] + tags, words)
+                let sums =
+                    isOfTag
+                    ? try hours(of: groups.spans, in: query, account: account, by: other)
+                    : try self.groups(query, account: account, by: [other], words)
                 disagreement = groups.disagreement(with: sums)
                 isOneMoment = isOneMoment && sums.asOf == groups.asOf
             }

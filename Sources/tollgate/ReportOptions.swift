@@ -36,6 +36,15 @@ struct ReportOptions: ParsableArguments {
         return SocketRollups(try log.connection.connect())
     }
 
+    /// Tags are counted by team.
+    func checkAccount(of tag: RollupQuery.Dimension?) throws(CommandFailure) {
+        guard let tag, let names = account?.split(separator: "/"), names.count == 3 else { return }
+        throw CommandFailure(
+            .usage,
+            "\(tag.name) is counted by team, not by key: say --account "
+                + names.prefix(2).joined(separator: "/"))
+    }
+
     /// - Parameter text: what `--by` says.
     func dimensions(
         _ text: String, may allowed: [RollupQuery.Dimension] = RollupQuery.Dimension.allCases
@@ -77,32 +86,64 @@ struct ReportPeriod {
     /// The period before it.
     var before: Range<Instant>
     let words: CalendarWords
+    /// Of a tag: it goes from date to date, each org's own, as their midnights in UTC.
+    let isOfDates: Bool
+    /// Whether today, wherever that is, and all that follows is in it.
+    private(set) var isOpen = false
 
-    init(_ options: ReportOptions, now: Instant) throws(CommandFailure) {
-        let words = try options.calendar.words()
+    /// - Parameter tag: what is counted by whole days, if anything is.
+    init(
+        _ options: ReportOptions, now: Instant, of tag: RollupQuery.Dimension? = nil
+    ) throws(CommandFailure) {
+        let zoned = try options.calendar.words()
+        let words = tag == nil ? zoned : try CalendarWords(zone: "UTC")
         self.words = words
+        isOfDates = tag != nil
+        func instant(_ text: String, _ flag: String) throws(CommandFailure) -> Instant {
+            let instant = try words.instant(text, flag)
+            if let tag, text.utf8.count != 10 {
+                throw CommandFailure(
+                    .usage,
+                    "\(tag.name) is counted by whole days of each org's own calendar: with it \(flag) is a "
+                        + "date, such as \(words.date(of: instant))")
+            }
+            guard instant.nanoseconds % 900_000_000_000 == 0 else {
+                throw CommandFailure(
+                    .usage,
+                    "\(flag) \(text) lies inside of an hour, and hours are counted as a whole: say the "
+                        + "instant at which one begins")
+            }
+            return instant
+        }
         if let name = options.calendar.period {
             guard options.from == nil, options.to == nil else {
                 throw CommandFailure(.usage, "say --period, or --from and --to, not both")
             }
             range = try words.period(name, "--period")
             before = words.period(before: range, named: name)
+            try checkBefore(options)
             return
         }
         guard options.from != nil || options.to != nil else {
-            let name = String(words.date(of: now).prefix(7))
+            let name = String(zoned.date(of: now).prefix(7))
             range = try words.period(name, "--period")
             before = words.period(before: range, named: name)
             return
         }
         let from = try options.from.map { (text) throws(CommandFailure) in
-            try words.instant(text, "--from")
+            try instant(text, "--from")
         }
         let to = try options.to.map { (text) throws(CommandFailure) in
-            try words.instant(text, "--to")
+            try instant(text, "--to")
         }
         let first = from ?? Instant(nanoseconds: 0)
-        let end = to ?? now.later(bySeconds: 1)
+        // Of dates all that there is, and at least all of today, wherever that is.
+        let end =
+            to
+            ?? (isOfDates
+                ? words.start(of: words.day(of: now.later(bySeconds: 38 * 3_600)))
+                : now.later(bySeconds: 1))
+        isOpen = isOfDates && to == nil
         guard first != end else {
             throw CommandFailure(
                 .usage,
@@ -119,16 +160,33 @@ struct ReportPeriod {
         range = first..<end
         let length = end.nanoseconds - first.nanoseconds
         before = Instant(nanoseconds: max(0, first.nanoseconds - length))..<first
+        try checkBefore(options)
+    }
+    private func checkBefore(_ options: ReportOptions) throws(CommandFailure) {
+        guard options.compare, before.isEmpty || before.lowerBound.nanoseconds < 0 else { return }
+        throw CommandFailure(
+            .usage, "before \(name(range.lowerBound)) there is no period to --compare with")
     }
     var query: RollupQuery { query(of: range) }
     func query(of range: Range<Instant>) -> RollupQuery {
         var query = RollupQuery()
         (query.from, query.to) = (range.lowerBound, range.upperBound)
+        if isOpen, range == self.range { query.to = .distantFuture }
         return query
     }
+    /// An end of it: an instant, or a date.
+    func name(_ end: Instant) -> String {
+        isOfDates ? String(end.description.prefix(10)) : "\(end)"
+    }
     func text(_ range: Range<Instant>) -> String {
-        "\(range.lowerBound) to \(range.upperBound)"
-            + (words.zone == "UTC" ? "" : " (dates of \(words.zone))")
+        guard isOfDates else {
+            return "hours that begin from \(range.lowerBound) to \(range.upperBound)"
+                + (words.zone == "UTC" ? "" : " (dates of \(words.zone))")
+        }
+        let first = "days from \(name(range.lowerBound)) "
+        return isOpen && range == self.range
+            ? first + "on, each org's own"
+            : first + "to \(name(range.upperBound.later(bySeconds: -86_400))), each org's own"
     }
 }
 

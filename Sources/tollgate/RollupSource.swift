@@ -1,6 +1,8 @@
 import Audit
 import Events
+import Gate
 import Journal
+import Ledger
 import Reports
 
 /// Where a report reads the roll-ups: from a running daemon, or from a directory as it lies there.
@@ -23,7 +25,8 @@ final class SocketRollups: RollupSource {
     func page(
         _ query: RollupQuery, account: String?
     ) throws(CommandFailure) -> RollupAnswer {
-        var words = ["ROLLUPS", "from=\(query.from)", "to=\(query.to)"]
+        var words = ["ROLLUPS", "from=\(query.from)"]
+        if query.to != .distantFuture { words.append("to=\(query.to)") }
         if !query.by.isEmpty {
             words.append("by=" + query.by.map { "\($0.name)" }.joined(separator: ","))
         }
@@ -49,6 +52,7 @@ final class DirectoryRollups: RollupSource {
         _ query: RollupQuery, account: String?
     ) throws(CommandFailure) -> RollupAnswer {
         var query = query
+        query.dates = OrgDates(ZoneCalendar.foundation)
         query.account = try account.map { (path) throws(CommandFailure) in try number(of: path) }
         let result: Swift.Result<RollupAnswer, Failure>
         do throws(JournalError) {
@@ -93,6 +97,41 @@ final class DirectoryRollups: RollupSource {
 }
 
 extension RollupSource {
+    /// The hours of the very instants that dates are for each org, by org and one thing more: what days of a
+    /// tag are held against.
+    func hours(
+        of spans: [RollupAnswer.Span], in query: RollupQuery, account: String?,
+        by other: RollupQuery.Dimension
+    ) throws(CommandFailure) -> RollupGroups {
+        let by: [RollupQuery.Dimension] = other == .org ? [.org] : [.org, other]
+        var groups = RollupGroups(by: by)
+        guard let first = spans.map(\.from).min(), let last = spans.map(\.to).max() else {
+            return groups
+        }
+        var query = query
+        func ask(
+            _ from: Instant, _ to: Instant, _ asked: [RollupQuery.Dimension]
+        ) throws(CommandFailure) {
+            guard from < to else { return }
+            (query.from, query.to, query.by, query.after) = (from, to, asked, nil)
+            repeat {
+                let page = try page(query, account: account)
+                if asked == by {
+                    groups.add(page, asked: by, day: { _ in "" })
+                } else {
+                    groups.add(page, within: spans)
+                }
+                query.after = page.next
+            } while query.after != nil
+        }
+        // Where all orgs' dates are over the hours need not be told apart.
+        let inner = spans.map(\.from).max()!
+        let outer = max(inner, spans.map(\.to).min()!)
+        try ask(first, inner, [.hour] + by)
+        try ask(inner, outer, by)
+        try ask(outer, last, [.hour] + by)
+        return groups
+    }
     /// All pages of what is asked, summed as it is shown.
     func groups(
         _ query: RollupQuery, account: String?, by: [RollupQuery.Dimension], _ words: CalendarWords

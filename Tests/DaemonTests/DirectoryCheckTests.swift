@@ -191,6 +191,66 @@ extension ThroughTheSocket {
             #expect(try copy.verify().status == 0)
         }
 
+        @Test func `what is damaged beside the log is found, too`() throws {
+            let scratch = try Scratch()
+            let daemon = try DaemonProcess(ThroughTheSocket.small, in: scratch)
+            try daemon.client().furnish()
+            _ = try daemon.client().append(
+                "privacy.set", #"{"account":"acme","fields":["user"]}"#)
+            let (path, older) = (daemon.dataPath, scratch.file("older"))
+            for n in 0..<5 {
+                let line = "CHARGE \(key) \(model) in=1 out=1 id=p\(n) user=someone-\(n)"
+                #expect(try daemon.client().ask(line).words.first == "CHARGED")
+            }
+            #expect(try Program.run(["backup", older, "--data", path]).status == 0)
+            try ProofCommands.charge(daemon, 0..<20)
+            let note = scratch.file("note")
+            _ = try ProofCommands.works("checkpoint", "--out", note, daemon: daemon)
+            let text = try String(contentsOfFile: note, encoding: .utf8)
+            let witness = SigningKey(name: "witness.example/w", kind: .witness)
+            let line = try witness.sign(SignedNote(parsing: text).text, at: 1_800_000_000).line
+            _ = try ProofCommands.works(
+                "cosign", scratch.file("note", holding: text + line + "\n"), "--witness",
+                "\(witness.verifier)", daemon: daemon)
+            #expect(try daemon.stop() == 0)
+            let whole = try ProofCommands.works("verify", "--dir", path)
+            #expect(whole.contains("tree.cosigned, of "), "\(whole)")
+
+            func finds(_ file: String, _ change: (inout [UInt8]) -> Void) throws {
+                let url = URL(fileURLWithPath: path + "/" + file)
+                let whole = try Data(contentsOf: url)
+                var bytes = Array(whole)
+                change(&bytes)
+                try Data(bytes).write(to: url)
+                defer { try? whole.write(to: url) }
+                expect(try ProofCommands.run("verify", "--dir", path), "wrong  \(file): ")
+            }
+            let garbage = Array("garbage\n".utf8)
+            for file in ["tree.signed", "tree.cosigned", "signing.key", "personal"] {
+                try finds(file) { $0.replaceSubrange(0..<min($0.count, 8), with: garbage) }
+            }
+            for file in ["tree.signed", "tree.cosigned", "signing.key"] {
+                try finds(file) { $0[$0.count - 12] ^= 1 }
+            }
+            // The size that was signed, and what the witness has signed.
+            let size = try #require(text.split(separator: "\n").first).utf8.count + 1
+            try finds("tree.cosigned") { $0[size] ^= 1 }
+            // A record's text, its length, and the last byte of the front.
+            for at in [32 + 46, 32 + 4, 31] { try finds("personal") { $0[at] ^= 1 } }
+            #expect(try ProofCommands.run("verify", "--dir", path).status == 0)
+
+            // Where the last checkpoint is lost, the cosigned one still tells that events are missing.
+            try FileManager.default.removeItem(atPath: path + "/tree.signed")
+            for name in ["journal/data.mdb", "checkpoints"] {
+                try FileManager.default.removeItem(atPath: path + "/" + name)
+                try FileManager.default.copyItem(
+                    atPath: older + "/" + name, toPath: path + "/" + name)
+            }
+            expect(
+                try ProofCommands.run("verify", "--dir", path),
+                "wrong  tree.cosigned: it was signed of")
+        }
+
         @Test func `no flipped bit in any page makes the check fail otherwise`() throws {
             let copy = try Copy(events: 300)
             var seed = ThroughTheSocket.seed()

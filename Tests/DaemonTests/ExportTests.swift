@@ -17,12 +17,14 @@ extension ThroughTheSocket {
             try fill(daemon, requests: 400)
             return daemon
         }
-        private static func fill(_ daemon: DaemonProcess, requests: Int) throws {
+        private static func fill(
+            _ daemon: DaemonProcess, requests: Int, from first: Int = 0
+        ) throws {
             let client = try daemon.client()
             let ua = String(repeating: "x", count: 200)
             // So many at a time that neither side waits for the other to read.
-            for start in stride(from: 0, to: requests, by: 200) {
-                let numbers = start..<min(start + 200, requests)
+            for start in stride(from: first, to: first + requests, by: 200) {
+                let numbers = start..<min(start + 200, first + requests)
                 for number in numbers {
                     try client.send(
                         "RESERVE \(key) \(model) in=10 out=10 id=r-\(number) user=u\(number % 7) "
@@ -123,9 +125,9 @@ extension ThroughTheSocket {
                 return line.hasPrefix("rows ") ? "rows 49" : "\(line)"
             }.joined(separator: "\n")
             for (manifest, words, status, says) in [
-                (forged + "\n", [], 65, "has no signature and does not say why"),
-                (forged + "\n", ["--unsigned"], 65, "has no signature and does not say why"),
-                (forged + "\n", ["--verifier", key], 65, "has no signature and does not say why"),
+                (forged + "\n", [], 65, "lost its signature"),
+                (forged + "\n", ["--unsigned"], 65, "lost its signature"),
+                (forged + "\n", ["--verifier", key], 65, "lost its signature"),
                 (forged + "\nunsigned x\n", ["--verifier", key], 65, "nobody has signed that (x)"),
                 (forged + "\nunsigned x\n", [], 65, "nobody has signed that (x)"),
                 (forged + "\nunsigned x\n", ["--unsigned"], 0, "nobody has signed that"),
@@ -177,6 +179,17 @@ extension ThroughTheSocket {
             let foreign = try check("--verifier", key)
             #expect(foreign.status == 65 && foreign.errors.contains("not signed by tollgate/"))
             #expect(try check("--verifier", "nonsense").status == 64)
+            // Without the signature anything could stand above it.
+            let end = try #require(manifest.range(of: "\n\n")).lowerBound
+            try (manifest[..<end] + "\n").write(
+                toFile: file + ".manifest", atomically: false, encoding: .utf8)
+            let cut = try check()
+            #expect(cut.status == 65 && cut.errors.contains("lost its signature"), "\(cut)")
+            try manifest.replacingOccurrences(of: "\nsigned-for ", with: "\nunsigned ")
+                .split(separator: "\n\n")[0].appending("\n").write(
+                    toFile: file + ".manifest", atomically: false, encoding: .utf8)
+            #expect(try check("--verifier", key).status == 65)
+            try manifest.write(toFile: file + ".manifest", atomically: false, encoding: .utf8)
 
             try text.replacing("\"cost_usd\":\"", with: "\"cost_usd\":\"1", maxReplacements: 1)
                 .write(
@@ -215,7 +228,8 @@ extension ThroughTheSocket {
             // It may have been killed between two rows; so another half.
             try Self.tear(file)
             // The log has grown meanwhile, and is exported as far as it was then.
-            try Self.fill(daemon, requests: 10)
+            try Self.fill(daemon, requests: 10, from: 400)
+            #expect(try daemon.client().number("durable_seq") >= last + 15)
             let again = try Self.export(daemon, "--out", file)
             #expect(again.status == 73 && again.errors.contains("--resume goes on with it"))
             for (flag, value, says) in [
@@ -309,9 +323,11 @@ extension ThroughTheSocket {
             let path = daemon.scratch.file("file.csv")
             var job = ExportJob(range: 1...log.lastSeq)
             job.end = "event \(log.lastSeq)"
-            var run = ExportRun(
-                Breaking(log, after: 3), job, try ExportFile(creating: path, replaces: false))
-            #expect(throws: CommandFailure.self) { try run.write() }
+            do {
+                var run = ExportRun(
+                    Breaking(log, after: 3), job, try ExportFile(creating: path, replaces: false))
+                #expect(throws: CommandFailure.self) { try run.write() }
+            }
             let part = try Self.text(path + ".part")
             let words = ["--to", "\(log.lastSeq)", "--out", path, "--resume"]
             func resume() throws -> (status: Int32, output: String, errors: String) {
@@ -496,7 +512,8 @@ extension ThroughTheSocket {
             ("--resume", "say which with --out"), ("--force", "say which with --out"),
             ("--resume --force --out x", "say one of them"), ("--out x/", "is no name of a file"),
             ("--verifier a", "belongs to --check"), ("--unsigned", "belongs to --check"),
-            ("--check x --verifier a --unsigned", "say one of them"), ("--check x --dir y", "not --dir"),
+            ("--check x --verifier a --unsigned", "say one of them"),
+            ("--check x --dir y", "not --dir"),
         ] as [(String, String)])
     func `are refused with the fix`(words: String, says: String) throws {
         let run = try Program.run(

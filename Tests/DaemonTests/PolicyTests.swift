@@ -21,7 +21,7 @@ import Testing
             ),
             ("aliases: {a: b, b: c, c: a}", "aliases in a circle: a → b → c → a"),
             ("aliases: {fast: quick}", "neither provider/model nor an alias in this file"),
-            ("prices:\n  OpenAI/x: {in: 1}\n  openai/x: {in: 2}", "stands in line 2, too"),
+            ("prices:\n  OpenAI/x: {in: 1, out: 1}\n  openai/x: {in: 2, out: 2}", "line 2, too"),
             (
                 "orgs:\n  acme: {limits: {usd.day: 1}",
                 "policy.yaml:3:1: did not find expected ',' or '}'"
@@ -39,21 +39,60 @@ import Testing
     }
     /// Everything in a policy file that is an amount, in its line 7, and an amount that is none there.
     private static let amounts: [(section: String, amount: String)] = [
-        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   tokens.day: 1\n   usd.month: ", "1e3"),
-        ("orgs:\n acme:\n  teams:\n   ml:\n    limits:\n     usd.day: 1\n     usd.total: ", "5.0000000001"),
-        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   tokens.day: ", "1.5"),
-        ("orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   concurrency: ", "many"),
-        ("orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   markup_ppm: 0\n   rate: ", "0"),
-        ("orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   rate: 7.3\n   markup_ppm: ", "1.5"),
+        (
+            "orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   tokens.day: 1\n   usd.month: ",
+            "1e3"
+        ),
+        (
+            "orgs:\n acme:\n  teams:\n   ml:\n    limits:\n     usd.day: 1\n     usd.total: ",
+            "5.0000000001"
+        ),
+        (
+            "orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   tokens.day: ",
+            "1.5"
+        ),
+        (
+            "orgs:\n acme:\n  zone: UTC\n  limits:\n   usd.day: 1\n   usd.week: 1\n   concurrency: ",
+            "many"
+        ),
+        (
+            "orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   markup_ppm: 0\n   rate: ",
+            "0"
+        ),
+        (
+            "orgs:\n acme:\n  zone: UTC\n  billing:\n   currency: CNY\n   rate: 7.3\n   markup_ppm: ",
+            "1.5"
+        ),
         ("orgs:\n acme:\n  teams:\n   ml:\n    keys:\n     a:\n      rotate_every: ", "1.5"),
-        ("orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {out: X}}", "1.5"),
-        ("orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {temperature: X}}", "101"),
-        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  out: 1\n  cached: 1\n  cache_write: 1\n  in: ", "0.0000001"),
-        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  reasoning: ", "1e3"),
-        ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  request: ", "1e3"),
+        (
+            "orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {out: X}}",
+            "1.5"
+        ),
+        (
+            "orgs:\n acme:\n  routing:\n   fallback: a/b\n   rules:\n    - {name: x, model: a/b, match: {in: 1}}\n    - {name: y, model: a/b, match: {temperature: X}}",
+            "101"
+        ),
+        (
+            "prices:\n a/a: {in: 1, out: 1}\n a/b:\n  out: 1\n  cached: 1\n  cache_write: 1\n  in: ",
+            "0.0000001"
+        ),
+        (
+            "prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  reasoning: ",
+            "1e3"
+        ),
+        (
+            "prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  request: ",
+            "1e3"
+        ),
         ("prices:\n a/a: {in: 1, out: 1}\n a/b:\n  in: 1\n  out: 1\n  cached: 1\n  max_out: ", "0"),
-        ("prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {tier: flex, in: 1, out: X}", "1e3"),
-        ("prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {in: 1, out: 1, above: X}", "1.5"),
+        (
+            "prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {tier: flex, in: 1, out: X}",
+            "1e3"
+        ),
+        (
+            "prices:\n a/b:\n  in: 1\n  out: 1\n  variants:\n   - {tier: batch, in: 1, out: 1}\n   - {in: 1, out: 1, above: X}",
+            "1.5"
+        ),
     ]
     @Test(arguments: amounts)
     func `refuses each amount that cannot be read, where it stands`(

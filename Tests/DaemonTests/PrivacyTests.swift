@@ -175,7 +175,46 @@ extension ThroughTheSocket {
             #expect(
                 try values(client, limit: 7).map { $0.text("text") }
                     == written.map { $0.text("user") })
+            // Nor do a repeated id, a conflict, and a request that waits, each with names of its own.
+            _ = try client.reserve("in=1 id=x user=bo")
+            _ = try client.ask("RESERVE \(key) \(model) in=1 id=x user=CANARY-same ip=192.0.2.8")
+            #expect(
+                try client.ask("RESERVE \(key) \(model) in=2 id=x user=CANARY-other").text
+                    .hasPrefix("-CONFLICT"))
+            _ = try client.append(
+                "limits.set", #"{"account":"acme/ml","limits":{"concurrency":1}}"#)
+            let patient = try daemon.client()
+            try patient.send(
+                "RESERVE \(key) \(model) in=1 id=w wait=120000 user=CANARY-patient\r\n")
+            _ = try poll(seconds: 30, "a request to wait") {
+                try client.number("blocked_clients") == 1 ? true : nil
+            }
+            let canaries = ["CANARY-", "192.0.2.8"]
+            #expect(try files(of: daemon, with: canaries, but: []) == [])
+            #expect(try erase(client, "user", "CANARY-same").number("erased") == 0)
+            let kept = try client.number("personal_texts")
+            patient.close()
             #expect(try daemon.stop() == 0)
+            let next = try DaemonProcess(ThroughTheSocket.small, in: daemon.scratch)
+            #expect(try next.client().number("personal_texts") == kept)
+            #expect(try files(of: next, with: canaries, but: []) == [])
+            #expect(try next.stop() == 0)
+        }
+        @Test func `a text that stands twice is erased twice`() throws {
+            let daemon = try privateDaemon()
+            _ = try daemon.client().reserve("in=1 user=CANARY-ada")
+            try daemon.kill()
+            // As a process that was killed may have left it.
+            let path = URL(fileURLWithPath: daemon.dataPath + "/personal")
+            var bytes = try Data(contentsOf: path)
+            bytes += bytes.suffix(44 + "CANARY-ada".utf8.count)
+            try bytes.write(to: path)
+            let next = try DaemonProcess(ThroughTheSocket.small, in: daemon.scratch)
+            let erased = try erase(next.client(), "user", "CANARY-ada")
+            #expect(erased.number("erased") == 1, "one event")
+            #expect((erased["commitments"] as? [String])?.count == 2)
+            #expect(try files(of: next, with: ["CANARY-ada"], but: []) == [])
+            #expect(try next.stop() == 0)
         }
 
         @Test func `what is erased is gone from every file and every answer`() throws {

@@ -1,5 +1,6 @@
 import Audit
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -170,6 +171,56 @@ extension ThroughTheSocket {
             let run = try Self.run("verify", "--dir", copy, "--checkpoint", kept)
             #expect(run.status == 65 && run.output.contains("wrong  \(kept): "), "\(run)")
             #expect(try Self.works("verify", "--dir", daemon.dataPath).contains("agrees"))
+        }
+
+        /// As root a rename would replace even /dev/null.
+        @Test func `what is written to a file replaces nothing that is no file`() throws {
+            let daemon = try Self.charged(20)
+            let scratch = daemon.scratch
+            let file = try scratch.file("file", holding: "")
+            let pipe = scratch.file("pipe")
+            #expect(mkfifo(pipe, 0o600) == 0)
+            func link(_ name: String, to target: String) throws -> String {
+                try FileManager.default.createSymbolicLink(
+                    atPath: scratch.file(name), withDestinationPath: target)
+                return scratch.file(name)
+            }
+            let links = [
+                try link("device", to: "/dev/null"), try link("piped", to: pipe),
+                try link("nothing", to: scratch.file("none")), try link("linked", to: file),
+            ]
+            for (place, status) in [
+                (pipe, 64), (scratch.path, 64), (links[0], 64), (links[1], 64), ("/dev/stdout", 64),
+                (links[2], 73), (scratch.file("none/x"), 73),
+            ] as [(String, Int32)] {
+                for words in [["checkpoint"], ["prove", "5"], ["consistency", "3"]] {
+                    let run = try Program.run(
+                        ["audit"] + words + ["--out", place, "--socket", daemon.socketPath])
+                    #expect(run.status == status, "\(words) --out \(place): \(run)")
+                    #expect(run.errors.split(separator: "\n").count == 1, "\(run)")
+                }
+            }
+            // A key that was mistaken for another is not shown to whoever looks on.
+            let secret = daemon.dataPath + "/signing.key"
+            for words in [["--key", secret], ["--witness", secret]] {
+                let run = try Program.run(
+                    ["audit", "checkpoint", "--socket", daemon.socketPath] + words)
+                #expect(run.status == 64 && !run.errors.contains("PRIVATE"), "\(run.status)")
+                #expect(run.errors.contains("nobody else may see"), "\(run.status)")
+            }
+            for place in links {
+                let run = try Self.run("export", "--out", place, "--force", daemon: daemon)
+                #expect([64, 73].contains(run.status), "\(place): \(run)")
+            }
+            _ = try Self.works("prove", "5", "--out", links[3], daemon: daemon)
+            #expect(try String(contentsOfFile: file, encoding: .utf8).hasPrefix("c2sp.org/"))
+            for place in links {
+                #expect(
+                    (try? FileManager.default.destinationOfSymbolicLink(atPath: place)) != nil,
+                    "\(place)")
+            }
+            var status = stat()
+            #expect(stat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
         }
 
         @Test func `a witness's signature is checked, kept and shown`() throws {

@@ -81,6 +81,31 @@ import Testing
                 "acme/ml/prod 1.2", "acme/ml/test 0.5", "acme/web/site 0",
             ])
     }
+    @Test(arguments: ["UTC", "America/Los_Angeles", "Pacific/Kiritimati"])
+    func `of users are of the org's own days, wherever one looks from`(zone: String) throws {
+        try spend()
+        // Another org's days begin at other instants.
+        try daemon.ok("org", "create", "far", "--zone", "Pacific/Auckland")
+        try daemon.ok("team", "create", "far/a")
+        try daemon.ok("key", "create", "far/a/k")
+        try daemon.ok("call", "CHARGE far/a/k google/gemini in=250000 out=0 id=f user=ada")
+        func dates(_ account: String, _ zone: String, _ by: String) throws -> Set<String> {
+            Set(rows(try json("spend", "--account", account, "--by", by, "--zone", zone), "day"))
+        }
+        for (account, own) in [("acme", "Europe/Berlin"), ("far", "Pacific/Auckland")] {
+            let days = try dates(account, own, "day")
+            let named = try dates(account, zone, "day,user")
+            #expect(named == days)
+            // An open end has all of today in it.
+            let report = try json(
+                "spend", "--account", account, "--by", "user", "--from", try #require(days.min()))
+            #expect(report["to"]?.isNull == true && report["sums_agree"] == .bool(true))
+            #expect(report["total"]?["usd"] == .string(account == "far" ? "0.25" : "1.7"))
+        }
+        let all = try json("spend", "--by", "org,user", "--period", "2026")
+        #expect(all["total"]?["usd"] == .string("1.95"))
+        #expect(all["sums_agree"] == .bool(true) || all["sums_agree"]?.isNull == true)
+    }
     @Test func `of a copy are those of the daemon`() throws {
         try spend()
         try daemon.ok("key", "create", "acme/web/idle")
@@ -172,6 +197,17 @@ import Testing
         (["refusals", "--format", "focus"], "with 'report spend'"),
         (["latency", "--by", "mood"], "--by knows no \"mood\""),
         (["keys", "--compare"], "report spend --by key --compare"),
+        (
+            ["spend", "--by", "user", "--from", "2026-11-01T10:00:00Z"],
+            "with it --from is a date, such as 2026-11-01"
+        ),
+        (["spend", "--by", "env", "--account", "acme/ml/prod"], "say --account acme/ml"),
+        (["spend", "--to", "2026-11-01T10:07:00Z"], "lies inside of an hour"),
+        (["spend", "--period", "1970", "--compare"], "no period to --compare with"),
+        (["budget", "--by", "team", "--account", "acme/ml/prod"], "say --by key"),
+        (["budget", "--by", "team,team"], "names one of them twice"),
+        (["budget", "--limit", "usd.day,usd.day"], "names one of them twice"),
+        (["budget", "--zone", "Mars"], "no IANA time zone"),
         (["budget", "--by", "model"], "say some of org, team and key"),
         (["budget", "--limit", "usd.decade"], "there is no limit \"usd.decade\""),
         (["budget", "--at", "1971-01-01"], "no event before --at"),

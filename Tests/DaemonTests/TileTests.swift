@@ -134,6 +134,79 @@ extension ThroughTheSocket {
             }
         }
 
+        @Test func `no partial file is left of what is full by now`() throws {
+            let daemon = try ThroughTheSocket.daemon()
+            let scratch = daemon.scratch
+            let (out, kept) = (scratch.file("out"), scratch.file("kept"))
+            for round in 0..<3 {
+                try ProofCommands.charge(daemon, round * 10..<(round + 1) * 10)
+                #expect(try Self.export(out, daemon: daemon).status == 0)
+            }
+            #expect(try Self.files(out).filter { $0.contains("entries/000.p/") }.count == 3)
+            _ = try ProofCommands.works("checkpoint", "--out", kept, daemon: daemon)
+            try ProofCommands.charge(daemon, 30..<300)
+            #expect(try Self.export(out, daemon: daemon).status == 0)
+            let files = try Self.files(out)
+            #expect(files.contains("tile/0/000") && files.contains("tile/entries/000"))
+            #expect(
+                !files.contains { $0.contains("000.p/") && !$0.contains("tile/1/") }, "\(files)")
+
+            // An older checkpoint is no sign that events are missing.
+            let key = try #require(daemon.client().info()["tree_key"])
+            let older = try Self.export(out, "--checkpoint", kept, "--key", key, daemon: daemon)
+            #expect(
+                older.status == 64 && older.errors.contains("leave out --checkpoint"), "\(older)")
+            let signed = out + "/checkpoint"
+            try "".write(toFile: signed, atomically: false, encoding: .utf8)
+            let damaged = try Self.export(out, daemon: daemon)
+            #expect(damaged.status == 65, "\(damaged)")
+            #expect(damaged.errors.contains("\(signed) is damaged"), "\(damaged)")
+            try FileManager.default.removeItem(atPath: signed)
+            #expect(try Self.export(out, daemon: daemon).status == 0)
+        }
+
+        /// The tree goes on from a backup under a new key, and what was kept of before is of its beginning.
+        @Test func `a checkpoint from before a restore is proven with both keys`() throws {
+            let daemon = try ThroughTheSocket.daemon()
+            let scratch = daemon.scratch
+            let (kept, copy, out) = (
+                scratch.file("kept"), scratch.file("copy"), scratch.file("out")
+            )
+            let old = try #require(daemon.client().info()["tree_key"])
+            _ = try ProofCommands.works("checkpoint", "--out", kept, daemon: daemon)
+            let backup = scratch.file("backup")
+            #expect(try Program.run(["backup", backup, "--data", daemon.dataPath]).status == 0)
+            let bare = try ProofCommands.works("verify", "--dir", backup, "--key", old)
+            #expect(bare.contains("nothing signed is kept here"), "\(bare)")
+            #expect(try daemon.stop() == 0)
+            #expect(try Program.run(["restore", backup, copy]).status == 0)
+            let next = try DaemonProcess(
+                ThroughTheSocket.small + ["--from-backup"], in: scratch, data: copy)
+            let new = try #require(next.client().info()["tree_key"])
+            #expect(old != new)
+            try ProofCommands.charge(next, 0..<20)
+            #expect(try Self.export(out, daemon: next).status == 0)
+            for one in [old, new] {
+                try ProofCommands.fails(
+                    65, "--key A --key B", "consistency", kept, "--key", one, daemon: next)
+            }
+            _ = try ProofCommands.works(
+                "consistency", kept, "--key", old, "--key", new, daemon: next)
+            #expect(try next.stop() == 0)
+            let words = ["verify", "--dir", copy, "--checkpoint", kept, "--key", old]
+            let half = try Program.run(["audit"] + words)
+            #expect(
+                half.status == 0 && half.output.contains("not checked: say the key of"), "\(half)")
+            let both = try Program.run(["audit"] + words + ["--key", new])
+            #expect(both.status == 0 && !both.output.contains("not checked"), "\(both)")
+            guard Self.python != nil else { return }
+            let one = try Self.verify(out, ["--key", new, "--old", kept], in: scratch)
+            #expect(one.status == 1 && one.output.contains("before a restore"), "\(one)")
+            let two = try Self.verify(
+                out, ["--key", new, "--key", old, "--old", kept], in: scratch)
+            #expect(two.status == 0 && two.output.contains("1 older"), "\(two)")
+        }
+
         @Test func `an export goes nowhere else, and only forward`() throws {
             let daemon = try ThroughTheSocket.daemon()
             let other = try ThroughTheSocket.daemon()

@@ -131,6 +131,8 @@ extension ThroughTheSocket {
                 }
             #expect(told.hasPrefix("-ERR ") && told.contains(says), "\(told)")
             #expect(try client.info()["tree_problem"]?.contains(says) == true)
+            let run = try Program.run(["audit", "checkpoint", "--socket", daemon.socketPath])
+            #expect(run.status == (says.hasPrefix("the log contradicts") ? 65 : 1), "\(run)")
             #expect(try client.ask("TREE inclusion 1").isError)
             #expect(try client.reserve().contains("-"))
             // What needs no signature can be had.

@@ -95,6 +95,53 @@ import Testing
         #expect(try scratch.open().lastSeq == 2_400)
     }
 
+    /// What LMDB believes of a whole table at once: one bit, and it sorts and links in another way. And
+    /// the number of the transaction, of which it asks us before anything is looked at.
+    @Test func `tell of every bit that says how a table is kept`() throws {
+        let scratch = Scratch()
+        _ = try used(scratch)
+        let path = scratch.data + "/journal/data.mdb"
+        let whole = readFile(path)
+        var places: [(what: String, at: Int)] = []
+        for page in [0, 4_096] {
+            places.append(("the free pages of page \(page / 4_096)", page + 44))
+            places.append(("the databases of page \(page / 4_096)", page + 92))
+            // One of the lowest bits may only tell of the commit before, which is whole.
+            places += (1..<4).map { ("the transaction", page + 144 + 2 * $0) }
+        }
+        let newest = u64(whole, 144) > u64(whole, 4_096 + 144) ? 0 : 4_096
+        let list = Int(u64(whole, newest + 128)) * 4_096
+        for at in stride(from: 16, to: u16(whole, list + 12), by: 2) {
+            let node = list + u16(whole, list + at)
+            places.append(("a database", node + 8 + u16(whole, node + 6) + 4))
+        }
+        #expect(places.count == 10 + 5)
+        for (what, at) in places {
+            for bit in 0..<16 {
+                var broken = whole
+                broken[at + bit / 8] ^= 1 << UInt8(bit % 8)
+                writeFile(path, broken)
+                let looked = failure { () throws(JournalError) in
+                    _ = try Inspection(directory: scratch.data, everyPage: true)
+                }
+                #expect(looked?.kind == .damaged, "bit \(bit) of \(what): \(looked?.message ?? "")")
+                let opened = failure { () throws(JournalError) in _ = try scratch.open() }
+                #expect(opened?.kind == .damaged, "bit \(bit) of \(what): \(opened?.message ?? "")")
+            }
+        }
+    }
+
+    @Test func `tell of a file that holds nothing`() throws {
+        let scratch = Scratch()
+        _ = try used(scratch)
+        writeFile(scratch.data + "/journal/data.mdb", [])
+        let flaw = failure { () throws(JournalError) in
+            _ = try Inspection(directory: scratch.data, everyPage: true)
+        }
+        #expect(
+            flaw?.kind == .damaged && flaw?.message.contains("is empty") == true, "\(flaw as Any)")
+    }
+
     /// The bits of meta pages, of the headers of pages, of offsets and of the fronts of nodes, and of
     /// the list of free pages; in pages that are in use or were.
     private func linkingBits(_ bytes: [UInt8]) -> [Int] {

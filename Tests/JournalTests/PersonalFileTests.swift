@@ -135,6 +135,43 @@ import Testing
         #expect(!bytes.indices.contains { bytes[$0...].starts(with: text) })
         #expect(try offset(of: 1, in: file) > 0, "its commitment stays")
     }
+    @Test func `has nothing left of what was put and not kept`() throws {
+        let file = try open().file
+        func put(_ numbers: Range<Int>) throws -> Int {
+            var records = ByteBuffer()
+            for i in numbers {
+                "text-\(i)".withBytes {
+                    PersonalFile.record(
+                        commitment(i), .user, org: AccountNumber(1), salt: (1, 2), $0,
+                        into: &records)
+                }
+            }
+            try file.put(records.bytes)
+            return records.count
+        }
+        try add(0..<1, to: file)
+        let one = try bytes().count
+        _ = try put(1..<4)
+        #expect(file.hasUnkept && file.end == one)
+        // A shorter one over it: what stood behind it would be whole.
+        file.keep(try put(4..<5))
+        #expect(!file.hasUnkept)
+        #expect(try texts(open().file) == ["text-0", "text-4"])
+        _ = try put(5..<7)
+        try file.dropUnkeptDurably()
+        #expect(try bytes().count == file.end && !file.hasUnkept)
+        #expect(try texts(open().file) == ["text-0", "text-4"])
+    }
+    @Test func `wipes two that cannot be read side by side, and keeps what follows`() throws {
+        try add(0..<4, to: open().file)
+        var damaged = try bytes()
+        let length = (damaged.count - PersonalFile.headerBytes) / 4
+        for i in [1, 2] { damaged[PersonalFile.headerBytes + i * length + 44] ^= 0x10 }
+        try put(damaged)
+        let (file, notes) = try open()
+        #expect(notes.count == 2)
+        #expect(try texts(file) == ["text-0", "erased by 0", "erased by 0", "text-3"])
+    }
     /// Whatever length the power leaves, all whole records before it are there, and more can be added.
     @Test func `loses only a torn end`() throws {
         try add(0..<3, to: open().file)

@@ -62,6 +62,7 @@ final class RollupLedger {
             all.groups += page.groups
             all.total.add(page.total)
             all.asOf = page.asOf
+            all.spans += page.spans
             query.after = page.next
         } while query.after != nil
         return all
@@ -183,6 +184,58 @@ final class RollupLedger {
         }
     }
 
+    @Test func `of dates are of each org's own days, and of the hours of these`() throws {
+        let history = History(seed: 4, events: 3_000)
+        let ledger = try ledger(history, seed: 4)
+        func offset(_ zone: String) -> Int64 { zone == "Asia/Kolkata" ? 19_800 : 0 }
+        var query = RollupQuery()
+        query.by = [.day, .org, .user]
+        query.dates = OrgDates(
+            date: { zone, at in
+                CivilDay(
+                    daysSince1970: (at.second + (zone == "Asia/Kolkata" ? 19_800 : 0)) / 86_400)
+            },
+            start: { zone, day in
+                Instant(
+                    seconds: day.daysSince1970 * 86_400 - (zone == "Asia/Kolkata" ? 19_800 : 0))
+            })
+        let days = Set(history.hours.keys.map { $0.hour / 86_400_000_000_000 }).sorted()
+        #expect(days.count > 1)
+        for day in days {
+            query.from = Instant(seconds: day * 86_400)
+            query.to = Instant(seconds: (day + 1) * 86_400)
+            let answer = try ledger.ask(query)
+            let date = CivilDay(daysSince1970: day).text
+            #expect(answer.groups.allSatisfy { $0.date == date })
+            var expected: [String: RollupCounts] = [:]
+            var all = RollupCounts()
+            for (row, counts) in history.tags where row.tag == .user {
+                let zone = row.team == 5 ? "Asia/Kolkata" : "UTC"
+                guard (row.day / 1_000_000_000 + offset(zone)) / 86_400 == day else { continue }
+                expected["\(path(row.team, 1)!) \(row.text)", default: RollupCounts()].add(counts)
+            }
+            for (key, counts) in history.hours {
+                let zone = key.account == 6 ? "Asia/Kolkata" : "UTC"
+                if (key.hour / 1_000_000_000 + offset(zone)) / 86_400 == day { all.add(counts) }
+            }
+            for group in answer.groups {
+                guard let user = group.labels[2] else { continue }
+                let found = expected.removeValue(forKey: "\(group.labels[1]!) \(user)")
+                #expect(group.counts.differences(from: found ?? RollupCounts()).isEmpty)
+            }
+            #expect(expected.values.allSatisfy { $0.isZero })
+            #expect(answer.total.differences(from: all).isEmpty)
+            #expect(answer.spans.allSatisfy { $0.isExact })
+            for span in answer.spans {
+                #expect(span.from == query.from.later(bySeconds: -offset(span.zone)))
+                #expect(span.to == query.to.later(bySeconds: -offset(span.zone)))
+            }
+        }
+        query.to = query.to.later(bySeconds: 3_600)
+        let failure = #expect(throws: Failure.self) { try ledger.ask(query) }
+        #expect(failure?.text.contains("whole days of each org's own calendar") == true)
+    }
+
     @Test func `are the same rows however the log was cut, and made anew from it`() throws {
         let history = History(seed: 9, events: 3_000)
         let first = try ledger(history, seed: 1).rows()
@@ -238,9 +291,75 @@ final class RollupLedger {
             damaged.withUnsafeBytes { value.append(Bytes($0)) }
             try txn.rows(of: .rollups).put(name.bytes, value.bytes)
         }
-        #expect(throws: JournalError.self) { try ledger.ask(RollupQuery()) }
+        let failure = #expect(throws: Failure.self) { try ledger.ask(RollupQuery()) }
+        #expect(failure?.text.hasPrefix("of the roll-ups a row is damaged (hour 2026-") == true)
         try ledger.reopen(makesAnew: true)
         #expect(try ledger.rows() == before)
+    }
+
+    @Test(arguments: [true, false])
+    func `that do not say which events they hold are not folded upon`(isThere: Bool) throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 5, events: 1_000).events[...])
+        let key: [UInt8] = [RollupRowKind.meta.rawValue]
+        var meta = try #require(try ledger.rows()[key])
+        meta[6] ^= 1
+        try ledger.journal.log.environment.write { (txn) throws(LMDBError) in
+            var name = ByteBuffer()
+            var value = ByteBuffer()
+            key.withUnsafeBytes { name.append(Bytes($0)) }
+            meta.withUnsafeBytes { value.append(Bytes($0)) }
+            let rows = txn.rows(of: .rollups)
+            if isThere {
+                try rows.put(name.bytes, value.bytes)
+            } else {
+                try rows.remove(name.bytes)
+            }
+        }
+        let failure = #expect(throws: Failure.self) { try ledger.ask(RollupQuery()) }
+        #expect(failure?.text.contains("'tollgate serve --reindex' makes them anew") == true)
+        let verdict = try ledger.journal.readProjection(.rollups) { rows, _ throws(LMDBError) in
+            try RollupComparison(events: { _, _ in false }).compare(rows)
+        }
+        guard case .damaged = verdict else { throw Failure(.error, "\(verdict)") }
+    }
+    @Test func `are answered by every two dimensions that go together`() throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 6, events: 1_000).events[...])
+        let all = try ledger.ask(RollupQuery()).total
+        var asked = 0
+        for a in RollupQuery.Dimension.allCases {
+            for b in RollupQuery.Dimension.allCases where a != b {
+                var query = RollupQuery()
+                guard let by = try? RollupQuery.dimensions("\(a.name),\(b.name)") else { continue }
+                query.by = by
+                let answer = try ledger.ask(query)
+                #expect(answer.total.differences(from: all).isEmpty, "\(a), \(b)")
+                asked += 1
+                guard by == [.model, .provider] else { continue }
+                for labels in answer.groups.map(\.labels) {
+                    #expect(labels[0].map { String($0.prefix { $0 != "/" }) } == labels[1])
+                }
+            }
+        }
+        #expect(asked > 50)
+    }
+    @Test(
+        arguments: [
+            ([.key], 1 << 20, nil, "after=1048576 is no answer's next"),
+            ([.user], nil, 2, "user is counted by team, not by key"),
+        ] as [([RollupQuery.Dimension], UInt32?, UInt32?, String)])
+    func `refuse what they do not count`(
+        by: [RollupQuery.Dimension], after: UInt32?, account: UInt32?, why: String
+    ) throws {
+        let ledger = try RollupLedger()
+        ledger.commit(History(seed: 6, events: 100).events[...])
+        var query = RollupQuery()
+        query.by = by
+        query.after = after
+        query.account = account.map(AccountNumber.init)
+        let failure = #expect(throws: Failure.self) { try ledger.ask(query) }
+        #expect(failure?.text.contains(why) == true, "\(failure?.text ?? "")")
     }
 
     @Test(

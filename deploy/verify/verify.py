@@ -40,13 +40,14 @@ def verifier(text, kind):  # name+id+base64 → (name, id, kind, key); kind 1 is
     require(raw[0] == kind, f"{name} is no key of a {'log' if kind == 1 else 'witness'}")
     return name, digest[:4], kind, Ed25519PublicKey.from_public_bytes(raw[1:])
 
-def read_checkpoint(path, keys):  # (size, root), once every key has signed it
+def read_checkpoint(path, logs, witnesses):  # (origin, size, root), once its log and every witness have signed it
     with open(path, encoding="utf-8", newline="") as file:
         text, gap, lines = file.read().rpartition("\n\n")
     fields = text.split("\n")
     require(gap and len(fields) >= 3 and lines.endswith("\n"), f"{path} is no checkpoint")
-    require(fields[0] == keys[0][0], f"{path} is of {fields[0]}, and the key of {keys[0][0]}: another log")
-    for name, key_id, kind, key in keys:
+    logs = [log for log in logs if log[0] == fields[0]]
+    require(logs, f"{path} is of {fields[0]}, and --key is not: another log, or one from before a restore")
+    for name, key_id, kind, key in logs[:1] + witnesses:
         start = f"— {name} "
         given = (from_base64(line[len(start):]) for line in lines.split("\n") if line.startswith(start))
         given = [raw[4:] for raw in given if raw[:4] == key_id]
@@ -58,7 +59,7 @@ def read_checkpoint(path, keys):  # (size, root), once every key has signed it
                 key.verify(signature, (head + text + "\n").encode())
             except InvalidSignature:
                 raise ValueError(f"{path} is not what {name} has signed") from None
-    return int(fields[1]), from_base64(fields[2])
+    return fields[0], int(fields[1]), from_base64(fields[2])
 
 def read_file(folder, level, index, width):
     parts = f"{index:,}".split(",")
@@ -179,19 +180,18 @@ def check_one(folder, size, root, seq):
 def main():
     parser = argparse.ArgumentParser(description="Checks an export of 'tollgate audit tiles'.")
     parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--key", required=True, metavar="VKEY", help="the log's verifier key")
+    parser.add_argument("--key", action="append", required=True, metavar="VKEY", help="the log's; an older for --old")
     parser.add_argument("--old", action="append", default=[], metavar="FILE", help="an older checkpoint")
     parser.add_argument("--witness", action="append", default=[], metavar="VKEY", help="must have signed, too")
     parser.add_argument("--event", type=int, metavar="SEQ", help="check only that this event is in the log")
     words = parser.parse_args()
     if words.event is not None and words.old: parser.error("--event looks at one event alone: ask for --old without")
     try:
-        keys = [verifier(words.key, 1), *(verifier(text, 4) for text in words.witness)]
-        size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), keys)
-        olds = {path: read_checkpoint(path, keys[:1]) for path in words.old}
-        for path, (old, _) in olds.items():
-            require(old <= size, f"{path} is of {old} events, and the log has {size}: events are missing")
-        print("ok:", check_all(words.folder, keys[0][0], size, root, olds) if words.event is None
+        logs, witnesses = [verifier(text, 1) for text in words.key], [verifier(text, 4) for text in words.witness]
+        origin, size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), logs, witnesses)
+        olds = {path: read_checkpoint(path, logs, [])[1:] for path in words.old}
+        for path, (old, _) in olds.items(): require(old <= size, f"{path} is of {old} events, the log only of {size}")
+        print("ok:", check_all(words.folder, origin, size, root, olds) if words.event is None
               else check_one(words.folder, size, root, words.event))
     except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error) as error:
         sys.exit(f"WRONG: {error if isinstance(error, (OSError, ValueError)) else repr(error)}")
