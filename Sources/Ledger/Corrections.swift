@@ -72,7 +72,7 @@ extension Book {
     /// Takes back money and tokens of a charge that counts for nothing any more, and leaves no word of it:
     /// for books beside the log. False for one that is not remembered.
     mutating func takeBack(_ charge: HoldName, at now: Instant) -> Bool {
-        guard let slot = holds.find(charge: charge) else { return false }
+        guard let slot = remembered(charge) else { return false }
         let row = holds.row(slot)
         let (usd, tokens) = (row.pointee.spentUSD, row.pointee.spentTokens)
         let chain = accounts.chain(ofKey: row.pointee.key)

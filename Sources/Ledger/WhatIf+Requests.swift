@@ -67,25 +67,14 @@ extension WhatIf {
         request.output = event.output
         request.scope = event.scope
         request.tier = ServiceTier(rawValue: event.header.flags & 3) ?? .standard
-        let chosen: Bytes
         switch machine.check(request) {
-        case .wouldAllow(let model, _): chosen = model
-        case .routed(let routed): chosen = routed.model
+        case .wouldAllow(let model, _): request.model = model
+        case .routed(let routed): request.model = routed.model
         default: return
-        }
-        var charge = ChargeRequest()
-        charge.key = request.key
-        charge.model = chosen
-        charge.usage = TokenUsage(input: event.input, output: event.output)
-        charge.tier = request.tier
-        charge.outcome = .estimated
-        guard case .charged(let name, let usd, _) = machine.charge(charge) else {
-            return report.unmatched += 1
         }
         let cause = WhatIfReport.Cause(
             key: key, reason: event.reason, scope: scope(key, event.scopeTier), limit: event.limit)
-        report.admit(cause, usd: usd.raw)
-        remember(Estimate(charge: name, cause: cause, usd: usd.raw), id)
+        if !admit(request, cause, id) { report.unmatched += 1 }
     }
     /// A hold that was not to grow then; that it may here costs nothing by itself.
     private mutating func grow(_ hold: HoldName, _ event: HoldRefused) {
@@ -116,29 +105,6 @@ extension WhatIf {
         }
     }
 
-    // MARK: Estimates
-
-    private mutating func remember(_ estimate: Estimate, _ id: IDHash) {
-        guard !id.isNone else { return }
-        estimates[id] = estimate
-        estimateIDs.append(id)
-        guard estimateIDs.count >= 2 * Self.rememberedMax else { return }
-        for old in estimateIDs.prefix(Self.rememberedMax) { estimates[old] = nil }
-        estimateIDs.removeFirst(Self.rememberedMax)
-    }
-    /// The request that was estimated was asked again then and admitted: its usage is known after all. Of
-    /// the estimate only the count of a request stays.
-    private mutating func withdrawEstimate(_ header: EventHeader, _ id: Bytes) {
-        guard !id.isEmpty else { return }
-        let hash = IDHash(.hold, key: header.account.raw, id)
-        guard let estimate = estimates.removeValue(forKey: hash) else { return }
-        open(header)
-        guard machine.book.takeBack(estimate.charge, at: header.time) else {
-            return report.unmatched += 1
-        }
-        report.withdraw(estimate.cause, usd: estimate.usd)
-    }
-
     // MARK: Ends
 
     mutating func extend(_ event: HoldExtended) {
@@ -161,6 +127,7 @@ extension WhatIf {
         }
     }
     mutating func settle(_ event: HoldSettled) {
+        noteDuration(of: event.hold, event.header)
         if isRefused(event.hold, costs: event.usd.raw) { return }
         open(event.header)
         var request = SettleRequest()
@@ -173,6 +140,7 @@ extension WhatIf {
         report.unmatched += 1
     }
     mutating func release(_ event: HoldReleased) {
+        noteDuration(of: event.hold, event.header)
         if isRefused(event.hold, costs: 0) { return }
         open(event.header)
         var request = ReleaseRequest()
@@ -181,6 +149,7 @@ extension WhatIf {
         report.unmatched += 1
     }
     mutating func lapse(_ event: HoldLapsed) {
+        noteDuration(of: event.hold, event.header)
         if isRefused(event.hold, costs: event.usd.raw) { return }
         guard let slot = machine.book.holds.find(event.hold),
             machine.book.holds.row(slot).pointee.state == .open
@@ -217,7 +186,7 @@ extension WhatIf {
         report.unmatched += 1
     }
 
-    private mutating func open(_ header: EventHeader) {
+    mutating func open(_ header: EventHeader) {
         machine.open(
             machine.book.accounts.chain(ofKey: header.account.raw).orgRow, before: header)
     }

@@ -8,8 +8,8 @@ import Events
 /// two are equal to the last byte.
 ///
 /// What was admitted then and is admitted here ends as it ended: with the actual usage, released, or
-/// lapsed. What was refused then and is admitted here has no usage; it is charged at once for all that it
-/// asked, which is the most that it can have cost, and counted apart.
+/// lapsed. What was refused then and is admitted here has no usage; it holds all that it asked for as long
+/// as others took, then counts with all of it, which is the most that it can have cost, and is told apart.
 package struct WhatIf: ~Copyable {
     /// The log's own.
     var past = Book()
@@ -26,10 +26,12 @@ package struct WhatIf: ~Copyable {
     /// Those of them that have ended, the oldest first: a late settlement or a correction may follow.
     var ended: [HoldName] = []
     var hasForgotten = false
-    /// What was charged here for a request that was refused then, by its id: asked again it may have been
+    /// What was admitted here of requests that were refused then, by its id: asked again it may have been
     /// admitted then, too, and is the same request.
     var estimates: [IDHash: Estimate] = [:]  // unordered: never iterated
     var estimateIDs: [IDHash] = []
+    var runs = EstimateRuns()
+    var durations = Durations()
 
     struct RefusedHold {
         var cause: WhatIfReport.Cause
@@ -37,7 +39,7 @@ package struct WhatIf: ~Copyable {
         var hasEnded = false
     }
     struct Estimate {
-        var charge: HoldName
+        var hold: HoldName
         var cause: WhatIfReport.Cause
         var usd: Int64
     }
@@ -85,6 +87,7 @@ package struct WhatIf: ~Copyable {
             guard event.header.seq == past.seq + 1, event.header.time >= past.time else {
                 throw .malformed("sequence number or time")
             }
+            endEstimates(by: event.header.time, seq: event.header.seq - 1)
             machine.stand(before: event.header)
             try ask(event)
             try past.fold(bytes, id: .none)
@@ -95,6 +98,7 @@ package struct WhatIf: ~Copyable {
     }
     /// What became of the period.
     package mutating func finish() -> WhatIfReport {
+        endEstimates()
         report.end(past, machine.book)
         return report
     }

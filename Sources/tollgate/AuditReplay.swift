@@ -37,6 +37,10 @@ struct AuditReplay: ParsableCommand {
 
     func run() throws {
         Interrupt.catchSignals()
+        if let zone, to == nil {
+            throw CommandFailure(
+                .usage, "--zone \(zone) says where the date of --to begins: say --to, too")
+        }
         let source = try log.open()
         let last = try end(source)
         var run = ReplayRun(source, calendar: .foundation, lists: diff, prints: !format.json)

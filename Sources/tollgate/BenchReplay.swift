@@ -9,10 +9,12 @@ struct BenchReplay: BenchTest {
     func run(_ context: BenchContext) throws(CommandFailure) -> [BenchRow] {
         let log = try context.historyLog()
         let daemon = try BenchPeers.tollgate(context, in: log.directory)
-        let half = log.events / 2
+        // Both are of more requests than a book remembers.
+        let (half, most) = (log.events / 2, log.events - log.events / 8)
         let sides = [
             ["--dir", log.directory], ["--socket", daemon.socket],
             ["--dir", log.directory, "--to", "\(half)"],
+            ["--dir", log.directory, "--to", "\(most)"],
         ]
         var peaks: [[Double]] = sides.map { _ in [] }
         let rates = try context.alternate(sides: sides.count) { side throws(CommandFailure) in
@@ -36,8 +38,13 @@ struct BenchReplay: BenchTest {
                 peer: ("from a directory", Spread(rates[0])), note: log.size),
             BenchRow(
                 name: "replay.memory", what: "audit replay, peak of its own memory",
-                measure: .bytes, ours: memory[0],
-                peer: ("\(LoadReport.grouped(half)) events", memory[2]), note: log.size),
+                measure: .bytes, ours: memory[3],
+                peer: ("\(LoadReport.grouped(half)) events", memory[2]),
+                note: "\(LoadReport.grouped(most)) events"),
+            BenchRow(
+                name: "replay.memory.compared",
+                what: "the same, with the last checkpoint's book to compare",
+                measure: .bytes, ours: memory[0], peer: ("without", memory[3]), note: log.size),
         ]
     }
 }

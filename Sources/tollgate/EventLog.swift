@@ -47,11 +47,15 @@ struct EventLog: ParsableCommand {
                 throw CommandFailure(.usage, "--\(name) must be 1 or more")
             }
         }
+        if let from, let to, from > to {
+            throw CommandFailure(.usage, "--from \(from) is after --to \(to): exchange them")
+        }
         if follow { return try followLog() }
         let client = try connection.connect()
         let end = try durableSeq(client)
         let next = from ?? last.map { max(end - $0 + 1, 1) } ?? 1
-        _ = try show(next...max(next, min(end, to ?? end)), atMost: limit ?? .max, client, end: end)
+        guard next <= end else { return Console.note("the log ends with event \(end)") }
+        _ = try show(next...min(end, max(next, to ?? end)), atMost: limit ?? .max, client, end: end)
     }
 
     /// The daemon sends what comes; when it is lost, another connection goes on behind the last event.

@@ -1,5 +1,6 @@
 import Audit
 import Events
+import Glibc
 import Journal
 import Ledger
 
@@ -134,7 +135,15 @@ struct ReplayRun: ~Copyable {
                     + "restart it with this version")
         }
         // An answer may be of events that are on their way to the disk.
-        while source.lastSeq < seq { try source.refresh() }
+        while source.lastSeq < seq {
+            if Interrupt.count > 0 {
+                wasInterrupted = true
+                return false
+            }
+            try source.refresh()
+            // Longer while the daemon's disk takes nothing.
+            if source.lastSeq < seq { _ = poll(nil, 0, 10) }
+        }
         guard try compare(through: seq) else { return false }
         guard let (answered, derived) = try replayer.compare(usage: answer, of: path, at: at) else {
             return true

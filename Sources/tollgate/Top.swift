@@ -39,6 +39,10 @@ struct Top: ParsableCommand {
                 throw CommandFailure(.usage, "--\(name) must be 1 or more")
             }
         }
+        if let account, account.withBytes({ AccountPath.tier($0) == .key }) {
+            throw CommandFailure(
+                .usage, "--account \(account) is a key: say its team, whose keys are shown")
+        }
         var board = try TopBoard(try connection.target(), account: account, interval: interval)
         let screen = TopScreen(rows: rows)
         screen.open()

@@ -947,7 +947,14 @@ final class RunningDaemon: Sendable {
         #expect(try daemon.ok("events", "--last", "2").lines.count == 2)
         #expect(
             try daemon.ok("events", "--from", "1", "--to", "2", "--limit", "1").lines.count == 1)
-        #expect(try daemon.ok("events", "--from", "1000000").output == "")
+        let behind = try daemon.ok("events", "--from", "1000000")
+        #expect(behind.output == "" && behind.errors.contains("the log ends with event"))
+        let backwards = try daemon.run("events", "--from", "2", "--to", "1")
+        #expect(backwards.status == 64 && backwards.errors.contains("exchange them"))
+        let key = try daemon.run("top", "--account", "acme/ml/prod", "--count", "1")
+        #expect(key.status == 64 && key.errors.contains("is a key"))
+        let zone = try daemon.run("audit", "replay", "--zone", "Mars/X")
+        #expect(zone.status == 64 && zone.errors.contains("say --to"))
     }
 
     @Test func `status says how the daemon is`() throws {

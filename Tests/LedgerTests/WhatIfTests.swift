@@ -141,6 +141,25 @@ import Testing
                 $0.requests == 2 && $0.refusedThen == 1 && $0.openThen == 2 && $0.openHere == 1
             }),
         Case(
+            testDescription: "one more slot admits one at a time",
+            period: [
+                // The one before is open; this one tells how long the key's requests take.
+                (1, #"APPEND limits.set {"account":"acme/ml","limits":{"concurrency":2}}"#),
+                (1, "RESERVE acme/ml/a m/x in=1000 out=0"), (3, "SETTLE \(hold(2)) in=1000 out=0"),
+                (4, #"APPEND limits.set {"account":"acme/ml","limits":{"concurrency":1}}"#),
+            ]
+                + (0..<3).flatMap { _ in
+                    [(5, "RESERVE acme/ml/a m/x in=1000 out=0")] as [(Int64, String)]
+                } + [
+                    (6, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                    (7, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                ],
+            rules: [("limits.set", #"{"account":"acme/ml","limits":{"concurrency":2}}"#)],
+            // At 5 one of three, at 6 its slot is taken, at 7 it is free again.
+            causes: ["admits acme/ml/a concurrency acme/ml concurrency 2× 0.002"],
+            spent: ("0.001", "0.003", "0.002"),
+            also: { $0.refusedThen == 5 && $0.openHere == 1 && $0.leftOut == 2 }),
+        Case(
             testDescription: "another price is paid by those that ask from then on",
             period: [
                 (1, "RESERVE acme/ml/a m/x in=100000 out=0"),
