@@ -77,7 +77,8 @@ package struct ExportNote {
     package var sha256: String
 
     private static let title = "tollgate/unfinished-export/v1\n"
-    private static let end = "end\n"
+    /// Of the digest over all that stands before it.
+    private static let last = "note "
 
     package init(ledger: LedgerID, job: ExportJob, mark: ExportMark, sha256: TreeHash) {
         self.ledger = ledger
@@ -87,21 +88,32 @@ package struct ExportNote {
         self.sha256 = sha256.hex
     }
     package var text: String {
-        """
-        \(Self.title)\(job)ledger \(ledger)
-        asked-to \(end)
-        bytes \(mark.bytes)
-        sha256 \(sha256)
-        next \(mark.next)
-        rows \(mark.rows)
-        first-seq \(mark.firstSeq)
-        last-seq \(mark.lastSeq)
-        \(Self.end)
-        """
+        let lines = """
+            \(Self.title)\(job)ledger \(ledger)
+            asked-to \(end)
+            bytes \(mark.bytes)
+            sha256 \(sha256)
+            next \(mark.next)
+            rows \(mark.rows)
+            first-seq \(mark.firstSeq)
+            last-seq \(mark.lastSeq)
+
+            """
+        return lines + Self.last + Self.digest(lines) + "\n"
+    }
+    private static func digest(_ lines: String) -> String {
+        lines.withBytes { TreeHash.sha256($0) }.hex
+    }
+    /// The lines, if they are as they were written.
+    private static func whole(_ text: String) -> String? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count > 2, lines[lines.count - 1].isEmpty else { return nil }
+        let body = lines.dropLast(2).map { $0 + "\n" }.joined()
+        return lines[lines.count - 2] == last + digest(body) ? body : nil
     }
     package init(parsing text: String, _ name: String) throws(AuditFailure) {
         let fields = NamedLines(text)
-        guard text.hasPrefix(Self.title), text.hasSuffix(Self.end),
+        guard text.hasPrefix(Self.title), Self.whole(text) != nil,
             let cut = text.firstRange(of: "\nledger "),
             let ledger = fields["ledger"].flatMap({ LedgerID(String($0)) }),
             let asked = fields["asked-to"], let sha256 = fields["sha256"],

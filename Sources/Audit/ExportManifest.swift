@@ -49,6 +49,9 @@ package struct WrittenManifest {
     package let rows: UInt64
     /// The log's head that it names.
     package let head: TreeHead?
+    /// What the export is called and what it is of, for people.
+    package let file: String
+    package let scope: String
     /// Why nobody has signed it, where it says that itself: it was made of a copy.
     package let unsigned: String?
 
@@ -67,6 +70,12 @@ package struct WrittenManifest {
         }
         self.origin = String(origin)
         unsigned = lines["unsigned"].map { String($0) }
+        file = String(lines["file"] ?? "")
+        scope =
+            ["range", "accounts", "types", "persons", "signed-for", "signed-at"].compactMap {
+                name in
+                lines[name].map { "\(name) \($0)" }
+            }.joined(separator: ", ")
         (self.bytes, self.sha256, self.rows) = (bytes, String(sha256), rows)
         let words = (lines["checkpoint"] ?? "").split(separator: " ")
         head =

@@ -1,4 +1,5 @@
 import Events
+import Glibc
 
 extension ExportField {
     enum Kind { case number, money, text, time, hold, json }
@@ -31,6 +32,8 @@ extension ExportField {
 struct ExportWriter: ~Copyable {
     let format: ExportFormat
     private let columns: [ExportField.Column]
+    /// A bit for each field that was chosen, also of those that have no column of their own.
+    private let chosen: UInt64
     /// `"name":` of each column, one behind the other.
     private var keys = ByteBuffer(capacity: 1_024)
     private var keyEnds: [Int] = []
@@ -41,6 +44,7 @@ struct ExportWriter: ~Copyable {
         format = job.format
         columns =
             format == .ocsf ? job.columns.filter { !$0.field.hasPlaceInOCSF } : job.columns
+        chosen = job.columns.reduce(0) { $0 | 1 << UInt64($1.field.rawValue) }
         self.ledger = ledger
         for column in columns {
             keys.append(UInt8(ascii: "\""))
@@ -48,6 +52,11 @@ struct ExportWriter: ~Copyable {
             keys.append("\":" as StaticString)
             keyEnds.append(keys.count)
         }
+    }
+
+    /// Whether a row has a field, and the export may say it: what was left out stands in no other place either.
+    private func shows(_ field: ExportField, _ row: borrowing ExportRow) -> Bool {
+        chosen & 1 << UInt64(field.rawValue) != 0 && row.has(field)
     }
 
     /// What stands before the first row.
@@ -132,7 +141,7 @@ struct ExportWriter: ~Copyable {
         _ name: StaticString, _ field: ExportField, _ row: borrowing ExportRow,
         into out: inout ByteBuffer
     ) {
-        guard row.has(field) else { return }
+        guard shows(field, row) else { return }
         out.append(",\"" as StaticString)
         out.append(name)
         out.append("\":" as StaticString)
@@ -150,11 +159,11 @@ struct ExportWriter: ~Copyable {
         out.append(#"","time":""# as StaticString)
         time.append(row.number(.timestamp), to: &out)
         out.append(UInt8(ascii: "\""))
-        let path = row.path
-        if !path.isEmpty {
+        let field: ExportField = row.has(.key) ? .key : row.has(.team) ? .team : .org
+        if shows(field, row) {
             out.append(#","subject":"# as StaticString)
             // The path of a key that nobody knows may hold anything.
-            out.append(jsonText: path)
+            out.append(jsonText: row.path)
         }
         out.append(#","datacontenttype":"application/json","data":"# as StaticString)
         object(row, into: &out)
@@ -183,7 +192,7 @@ struct ExportWriter: ~Copyable {
             isRefused
                 ? #","status_id":2,"status":"Failure""# as StaticString
                 : #","status_id":1,"status":"Success""#)
-        if row.has(.status) {
+        if shows(.status, row) {
             out.append(#","status_code":""# as StaticString)
             out.append(decimal: row.number(.status))
             out.append(UInt8(ascii: "\""))
@@ -204,39 +213,45 @@ struct ExportWriter: ~Copyable {
         member("event_code", .type, row, into: &out)
         member("correlation_uid", .hold, row, into: &out)
         out.append(#"},"actor":{"user":{"name":"# as StaticString)
-        out.append(jsonText: row.has(.user) ? row.text(.user) : row.text(.actor))
+        // The class demands somebody; where the caller told nobody it is whoever spoke to the daemon.
+        let actor = shows(.actor, row) ? row.text(.actor) : Bytes("unknown")
+        out.append(jsonText: shows(.user, row) ? row.text(.user) : actor)
         member("credential_uid", .key, row, into: &out)
-        out.append(#"},"invoked_by":"# as StaticString)
-        out.append(jsonText: row.text(.actor))
+        out.append(UInt8(ascii: "}"))
+        member("invoked_by", .actor, row, into: &out)
         out.append(#"},"api":{"operation":"# as StaticString)
         out.append(jsonText: row.text(.type))
         out.append(#","service":{"name":"tollgate"}"# as StaticString)
-        if row.has(.requestID) {
+        if shows(.requestID, row) {
             out.append(#","request":{"uid":"# as StaticString)
             out.append(jsonText: row.text(.requestID))
             out.append(UInt8(ascii: "}"))
         }
-        if row.has(.status) {
+        if shows(.status, row) {
             out.append(#","response":{"code":"# as StaticString)
             out.append(decimal: row.number(.status))
             if isRefused { member("error", .reason, row, into: &out) }
             out.append(UInt8(ascii: "}"))
         }
         out.append(#"},"src_endpoint":{"# as StaticString)
-        // The class demands one; where the caller told no address it is whoever spoke to the daemon.
-        let address = row.has(.ip) ? row.text(.ip) : row.text(.actor)
-        out.append(address.looksLikeAddress ? #""ip":"# as StaticString : #""name":"#)
+        // As of the actor.
+        let address = shows(.ip, row) ? row.text(.ip) : actor
+        out.append(address.isAddress ? #""ip":"# as StaticString : #""name":"#)
         out.append(jsonText: address)
         out.append(UInt8(ascii: "}"))
-        if row.has(.userAgent) {
+        if shows(.userAgent, row) {
             out.append(#","http_request":{"user_agent":"# as StaticString)
             out.append(jsonText: row.text(.userAgent))
             out.append(UInt8(ascii: "}"))
         }
-        if row.has(.resourceID) {
+        if shows(.resourceID, row) {
             out.append(#","resources":[{"name":"# as StaticString)
             out.append(jsonText: row.text(.resourceID))
             member("type", .resourceType, row, into: &out)
+            out.append("}]" as StaticString)
+        } else if shows(.resourceType, row) {
+            out.append(#","resources":[{"type":"# as StaticString)
+            out.append(jsonText: row.text(.resourceType))
             out.append("}]" as StaticString)
         }
         out.append(#","unmapped":"# as StaticString)
@@ -247,16 +262,16 @@ struct ExportWriter: ~Copyable {
 
 extension Bytes {
     /// A caller's text may be anything, and may be a commitment.
-    fileprivate var looksLikeAddress: Bool {
-        var isHexadecimal = !isEmpty
-        for i in 0..<count {
-            switch self[i] {
-            case 48...57, 65...70, 97...102, UInt8(ascii: "."), UInt8(ascii: ":"): continue
-            default: isHexadecimal = false
-            }
+    fileprivate var isAddress: Bool {
+        // The longest is one of IPv6 that ends as one of IPv4.
+        guard let base, count > 0, count <= 45 else { return false }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { text in
+            UnsafeMutableRawPointer(text.baseAddress!).copyMemory(from: base, byteCount: count)
+            text[count] = 0
+            var address = in6_addr()
+            return inet_pton(AF_INET, text.baseAddress, &address) == 1
+                || inet_pton(AF_INET6, text.baseAddress, &address) == 1
         }
-        return isHexadecimal
-            && (firstIndex(of: UInt8(ascii: ".")) ?? firstIndex(of: UInt8(ascii: ":"))) != nil
     }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import Events
+import Journal
 
 /// `tollgate audit export`
 struct AuditExport: ParsableCommand {
@@ -64,6 +65,7 @@ struct AuditExport: ParsableCommand {
 
     func run() throws {
         if let check {
+            try checkAlone()
             return try ExportCheck(check, verifier: verifier, unsigned: unsigned, log).run()
         }
         // What is wrong with the words is told before anything is opened.
@@ -73,6 +75,7 @@ struct AuditExport: ParsableCommand {
         Interrupt.catchSignals()
         do throws(CommandFailure) {
             let source = try log.open()
+            try checkNames(job.filter.accounts, in: source)
             job.range = try range.seqs(in: source)
             var run = try begin(source, job)
             try run.write()
@@ -169,6 +172,27 @@ struct AuditExport: ParsableCommand {
         }
         return filter
     }
+    /// A name that no account has ever had is a slip, and its export would say that nothing happened.
+    private func checkNames(
+        _ accounts: [String], in source: any LogSource
+    ) throws(CommandFailure) {
+        var unknown = Set(accounts)
+        var number: UInt32 = 0
+        while !unknown.isEmpty {
+            let page: [(number: UInt32, name: String)]
+            do throws(AuditFailure) { page = try source.names(.account, from: number) } catch {
+                throw CommandFailure(error)
+            }
+            guard let last = page.last, last.number < .max else { break }
+            for account in page { unknown.remove(account.name) }
+            number = last.number + 1
+        }
+        guard let name = accounts.first(where: unknown.contains) else { return }
+        throw CommandFailure(
+            .usage,
+            "no account \"\(name)\" is in the log: 'tollgate export policy' shows those there are"
+        )
+    }
     private func level(_ format: ExportFormat) throws(CommandFailure) -> ExportTotals.Level? {
         guard let aggregate else { return nil }
         guard let level = ExportTotals.Level(rawValue: aggregate) else {
@@ -182,6 +206,18 @@ struct AuditExport: ParsableCommand {
             throw CommandFailure(.usage, "--aggregate has fields of its own: leave out --fields")
         }
         return level
+    }
+    private func checkAlone() throws(CommandFailure) {
+        let isSaid =
+            out != nil || fields != nil || aggregate != nil || commitments || resume || force
+            || !(account + team + key + type).isEmpty || range.from != nil || range.to != nil
+            || range.calendar.period != nil
+        guard !isSaid else {
+            throw CommandFailure(
+                .usage,
+                "--check looks at an export that there is, and its manifest says of what: leave out what "
+                    + "belongs to making one")
+        }
     }
     private func checkFlags(_ job: ExportJob) throws(CommandFailure) {
         for (flag, isGiven) in [("--verifier", verifier != nil), ("--unsigned", unsigned)]

@@ -42,6 +42,7 @@ struct ExportCheck {
         guard manifest.isSigned else {
             try checkUnsigned(manifest)
             Console.note("\(path) is what its manifest says (\(count)); nobody has signed that")
+            tell(manifest)
             return
         }
         do throws(AuditFailure) {
@@ -50,9 +51,17 @@ struct ExportCheck {
             Console.note(
                 "\(path) is what its manifest says (\(count)), signed by \(manifest.origin)\(beyond)"
             )
+            tell(manifest)
         } catch {
             throw CommandFailure(error)
         }
+    }
+    /// What it is an export of: another one's name would not tell.
+    private func tell(_ manifest: WrittenManifest) {
+        let name = path.split(separator: "/").last.map { String($0) }
+        Console.note(
+            "it is of \(manifest.scope)"
+                + (name == manifest.file ? "" : "; it was made as \(manifest.file)"))
     }
     /// Without a signature a manifest proves nothing: who changes the file can write another one.
     private func checkUnsigned(_ manifest: WrittenManifest) throws(CommandFailure) {

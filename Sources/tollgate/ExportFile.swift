@@ -117,15 +117,15 @@ final class ExportFile {
             throw CommandFailure(.usage, "--out \(path) is a symbolic link: name the file itself")
         }
         guard !replaces else { return }
-        for there in [path, path + manifestSuffix] where access(there, F_OK) == 0 {
-            throw CommandFailure(
-                .cannotCreate, "\(there) is there already: say another --out, or --force")
-        }
-        if access(path + partSuffix, F_OK) == 0 {
+        // One that was killed at its very end has its manifest, and not yet its name.
+        for there in [path, path + partSuffix, path + manifestSuffix]
+        where access(there, F_OK) == 0 {
             throw CommandFailure(
                 .cannotCreate,
-                "\(path).part is an export that did not come to its end: --resume goes on with it, "
-                    + "--force begins anew")
+                there == path + partSuffix
+                    ? "\(there) is an export that did not come to its end: --resume goes on with it, "
+                        + "--force begins anew"
+                    : "\(there) is there already: say another --out, or --force")
         }
     }
 }

@@ -128,6 +128,37 @@ private func columns(_ names: String) throws -> [ExportField.Column] {
         #expect(out.string == cell)
     }
 
+    @Test(arguments: ExportFormat.allCases)
+    func `says in no place what was left out of its fields`(format: ExportFormat) throws {
+        let log = try MemoryLog.story()
+        let whole = try export(log) { $0.format = format }
+        let few = try export(log) { job in
+            job.format = format
+            job.columns = try! columns("seq,cost_usd")
+        }
+        for told in ["ada@example.com", "2001:db8::1", "curl", "0193cfa0", "acme", "gpt-4.1"] {
+            #expect(whole.contains(told) && !few.contains(told), "\(told)")
+        }
+        guard format == .ocsf else { return }
+        for event in try objects(few) {
+            let user = (event["actor"] as? [String: Any])?["user"] as? [String: Any]
+            #expect(user?["name"] as? String == "unknown")
+            #expect((event["src_endpoint"] as? [String: Any])?["name"] as? String == "unknown")
+        }
+    }
+    @Test(
+        arguments: [
+            ("192.0.2.1", "ip"), ("2001:db8::1", "ip"), ("::ffff:192.0.2.1", "ip"),
+            ("dead.beef", "name"), ("1.2.3.4:5678", "name"), ("1.2.3", "name"),
+            ("0000:0000:0000:0000:0000:0000:192.000.002.001:1", "name"),
+        ])
+    func `calls an address in OCSF what is one`(text: String, member: String) throws {
+        let log = MemoryLog()
+        _ = text.withBytes { address in log.place { $0.address = address } }
+        let event = try #require(try objects(try export(log) { $0.format = .ocsf }).last)
+        #expect((event["src_endpoint"] as? [String: Any])?[member] as? String == text)
+    }
+
     // MARK: Fields
 
     @Test func `takes the fields by their names and by those of others`() throws {
@@ -355,11 +386,12 @@ private func columns(_ names: String) throws -> [ExportField.Column] {
         job.format = .csv
         let difference = try #require(note.difference(from: job))
         #expect(difference == ("format ocsf", "format csv"))
-        // Half a note is none.
-        for count in 0..<text.count {
-            #expect(throws: AuditFailure.self) {
-                try ExportNote(parsing: String(text.prefix(count)), "x.part.note")
-            }
+        // Half a note is none, nor is one that says something else.
+        var damaged = (0..<text.count).map { String(text.prefix($0)) }
+        damaged.append(text.replacingOccurrences(of: "next 9", with: "next 99"))
+        damaged.append(text.replacingOccurrences(of: "asked-to event 20", with: "asked-to event 2"))
+        for text in damaged {
+            #expect(throws: AuditFailure.self) { try ExportNote(parsing: text, "x.part.note") }
         }
     }
 }

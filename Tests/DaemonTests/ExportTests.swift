@@ -171,6 +171,16 @@ extension ThroughTheSocket {
             let whole = try check()
             #expect(whole.status == 0, "\(whole.errors)")
             #expect(whole.errors.contains("still begins with the"))
+            #expect(whole.errors.contains("it is of range 1 "), "\(whole.errors)")
+            #expect(
+                whole.errors.contains(", accounts acme/ml, types hold.settled, persons as kept"))
+            #expect(!whole.errors.contains("was made as"))
+            let renamed = daemon.scratch.file("december.jsonl")
+            for suffix in ["", ".manifest"] {
+                try FileManager.default.copyItem(atPath: file + suffix, toPath: renamed + suffix)
+            }
+            let other = try Self.export(daemon, "--check", renamed)
+            #expect(other.status == 0 && other.errors.contains("it was made as november.jsonl"))
             // Another ledger's key has not signed it.
             let stranger = try ThroughTheSocket.daemon()
             let key = try #require(
@@ -479,6 +489,9 @@ extension ThroughTheSocket {
                     "--from 2026-11-02 is after --to 2026-11-01: exchange them"
                 ),
                 (["--from", "2026-11-02", "--to", "2026-11-02"], "say a later --to"),
+                (["--team", "acme/nobody"], "no account \"acme/nobody\" is in the log"),
+                (["--key", "acme/ml/nobody"], "no account \"acme/ml/nobody\" is in the log"),
+                (["--account", "nobody"], "no account \"nobody\" is in the log"),
                 (["--from", "1000000"], "the log has no event from event 1000000"),
                 (["--period", "1999-11"], "the log has no event"),
                 (["--from", "soon"], "is no instant"),
@@ -512,6 +525,8 @@ extension ThroughTheSocket {
             ("--resume", "say which with --out"), ("--force", "say which with --out"),
             ("--resume --force --out x", "say one of them"), ("--out x/", "is no name of a file"),
             ("--verifier a", "belongs to --check"), ("--unsigned", "belongs to --check"),
+            ("--check x --out y", "--check looks at an export that there is"),
+            ("--check x --fields seq", "--check looks at an export that there is"),
             ("--check x --verifier a --unsigned", "say one of them"),
             ("--check x --dir y", "not --dir"),
         ] as [(String, String)])
