@@ -30,7 +30,8 @@ package enum Unproven: Int, CaseIterable, Sendable {
         case .rule:
             "routed by a rule that also looks at the prompt: model, price and saving are checked"
         case .model: "refused for a model's name that cannot be written down"
-        case .sum: "refusals that were only counted: their limits stand in those before them"
+        case .sum:
+            "refusals that were only counted: neither their number nor their reason is checked"
         }
     }
 }
