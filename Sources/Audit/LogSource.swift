@@ -114,6 +114,19 @@ extension LogSource {
         return next
     }
 
+    /// Hands out what numbers of a kind stand for, in order, until they end or `body` returns false.
+    package func forEachName(
+        _ kind: NameKind, _ body: (_ number: UInt32, _ name: String) -> Bool
+    ) throws(AuditFailure) {
+        var number: UInt32 = 0
+        while true {
+            let page = try names(kind, from: number)
+            for known in page where !body(known.number, known.name) { return }
+            guard let last = page.last, last.number < .max else { return }
+            number = last.number + 1
+        }
+    }
+
     /// One event, which lives as long as the batch is not read into again.
     package func event(
         _ seq: UInt64, into batch: inout LogBatch

@@ -430,12 +430,22 @@ package struct ChargeCorrected: Sendable {
     }
 }
 
+extension Document {
+    /// What a stored event says; nil where it is no document, or damaged.
+    package init?(stored event: StoredEvent) {
+        guard let document = try? DocumentEvent(event),
+            let json = try? JSON(parsing: document.json),
+            let said = try? Document(type: event.header.type, json, strict: false)
+        else { return nil }
+        self = said
+    }
+}
+
 extension ChargeCorrected {
     /// What a stored correction says; nil where it is none, or damaged.
     package init?(stored event: StoredEvent) {
-        guard let document = try? DocumentEvent(event), let json = try? JSON(parsing: document.json)
-        else { return nil }
-        self.init(stored: json)
+        guard case .chargeCorrected(let corrected)? = Document(stored: event) else { return nil }
+        self = corrected
     }
     package init?(stored json: JSON) {
         guard

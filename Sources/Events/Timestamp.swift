@@ -41,6 +41,14 @@ package struct CivilDay: Hashable, Sendable {
     }
 }
 
+extension CivilDay {
+    /// `2026-11-22`
+    package var text: String {
+        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(year)-\(two(month))-\(two(day))"
+    }
+}
+
 extension Instant {
     /// Reads RFC 3339 (`2026-11-22T10:00:00.5Z`, or with an offset); nil when it is anything else.
     package init?(parsing text: Bytes) {

@@ -19,11 +19,3 @@ package struct OrgDates: Sendable {
         date: { CivilDay(daysSince1970: $1.second / 86_400) },
         start: { Instant(seconds: $1.daysSince1970 * 86_400) })
 }
-
-extension CivilDay {
-    /// `2026-11-22`
-    package var text: String {
-        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(year)-\(two(month))-\(two(day))"
-    }
-}

@@ -255,9 +255,7 @@ extension RollupFold {
     private mutating func setTerms<Table: RollupTable & ~Copyable>(
         _ event: StoredEvent, _ table: borrowing Table
     ) throws(LMDBError) {
-        guard let json = (try? DocumentEvent(event))?.json, let parsed = try? JSON(parsing: json),
-            case .billingSet(let set)? = try? Document(type: .billingSet, parsed, strict: false)
-        else { return }
+        guard case .billingSet(let set)? = Document(stored: event) else { return }
         let key = SideRows.key(.terms, event.header.account.raw)
         var row = ByteBuffer()
         try sides.value(key, table, &foundDamage) { row.append($0) }
@@ -355,10 +353,7 @@ extension RollupFold {
     private mutating func open<Table: RollupTable & ~Copyable>(
         _ event: StoredEvent, _ table: borrowing Table
     ) throws(LMDBError) {
-        guard let json = (try? DocumentEvent(event))?.json, let parsed = try? JSON(parsing: json),
-            case .windowOpened(let opened)? = try? Document(
-                type: .windowOpened, parsed, strict: false),
-            opened.window == .day
+        guard case .windowOpened(let opened)? = Document(stored: event), opened.window == .day
         else { return }
         let account = event.header.account.raw
         let first = opened.start.nanoseconds / OrgPlace.dayNanoseconds

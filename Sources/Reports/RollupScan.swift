@@ -307,11 +307,9 @@ struct RollupScan: ~Copyable {
         if opened > 0 {
             var event = ByteBuffer(capacity: 512)
             if try rows.event(opened, into: &event), let stored = try? StoredEvent(event.bytes),
-                let json = (try? DocumentEvent(stored))?.json,
-                let parsed = try? JSON(parsing: json),
-                let name = parsed["zone"]?.string
+                case .windowOpened(let window)? = Document(stored: stored)
             {
-                zone = name
+                zone = window.zone
             } else {
                 fold.foundDamage = true
             }

@@ -177,15 +177,14 @@ struct AuditExport: ParsableCommand {
         _ accounts: [String], in source: any LogSource
     ) throws(CommandFailure) {
         var unknown = Set(accounts)
-        var number: UInt32 = 0
-        while !unknown.isEmpty {
-            let page: [(number: UInt32, name: String)]
-            do throws(AuditFailure) { page = try source.names(.account, from: number) } catch {
-                throw CommandFailure(error)
+        guard !unknown.isEmpty else { return }
+        do throws(AuditFailure) {
+            try source.forEachName(.account) { _, name in
+                unknown.remove(name)
+                return !unknown.isEmpty
             }
-            guard let last = page.last, last.number < .max else { break }
-            for account in page { unknown.remove(account.name) }
-            number = last.number + 1
+        } catch {
+            throw CommandFailure(error)
         }
         guard let name = accounts.first(where: unknown.contains) else { return }
         throw CommandFailure(

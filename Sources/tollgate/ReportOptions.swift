@@ -199,11 +199,7 @@ extension CalendarWords {
         return CivilDay(
             daysSince1970: local >= 0 ? local / 86_400 : (local - 86_399) / 86_400)
     }
-    func date(of instant: Instant) -> String {
-        let day = day(of: instant)
-        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(day.year)-\(two(day.month))-\(two(day.day))"
-    }
+    func date(of instant: Instant) -> String { day(of: instant).text }
     /// The year, month, week or day before one that was named so.
     func period(before range: Range<Instant>, named name: String) -> Range<Instant> {
         let first = day(of: range.lowerBound)

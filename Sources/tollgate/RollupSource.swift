@@ -85,11 +85,11 @@ final class DirectoryRollups: RollupSource {
     func accounts() throws(CommandFailure) -> [(number: AccountNumber, name: String)] {
         var all: [(number: AccountNumber, name: String)] = []
         do throws(AuditFailure) {
-            while true {
-                let page = try log.names(.account, from: UInt32(all.count))
-                if page.isEmpty { return all }
-                all += page.map { (AccountNumber($0.number), $0.name) }
+            try log.forEachName(.account) { number, name in
+                all.append((AccountNumber(number), name))
+                return true
             }
+            return all
         } catch {
             throw CommandFailure(error)
         }
