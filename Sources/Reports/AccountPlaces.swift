@@ -62,6 +62,8 @@ struct OrgPlace {
     var day: UInt32 = 0
     /// The event that last set what the org is billed by; 0 for none, `.max` while that was not looked up.
     var termsSeq: UInt64 = .max
+    /// What that event said.
+    var terms = BillingTerms.list
 
     init(account: UInt32) { self.account = account }
 }

@@ -52,37 +52,30 @@ package struct FocusReport: Sendable {
     private struct Bill {
         var currency: Currency
         var amount: Int64
+        /// At list prices, in the same currency.
         var list: Int64
-        /// What it is in US dollars, in which everything is priced; nil where no row says at which rate and
-        /// markup it was billed.
-        var usd: Int64?
+        /// Both in US dollars, in which everything is priced.
+        var amountUSD: Int64
+        var listUSD: Int64
         /// Tokens and requests stand in one row only, wherever there are several currencies.
-        var hasQuantity: Bool
+        var hasQuantity = false
     }
     private static func bills(_ counts: RollupCounts) -> [Bill] {
-        let usd = counts[.usd]
-        let foreign: [(currency: Currency, amount: Int64)] = counts.tagged.compactMap { item in
-            item.value == 0 ? nil : item.tag.currency.map { ($0, item.value) }
+        var bills = counts.foreignCurrencies.map { currency in
+            Bill(
+                currency: currency, amount: counts[RollupTag(currency)],
+                list: counts[RollupTag(currency, .list)],
+                amountUSD: counts[RollupTag(currency, .billedUSD)],
+                listUSD: counts[RollupTag(currency, .listUSD)])
         }
-        guard !foreign.isEmpty else {
-            return [
-                Bill(
-                    currency: .usd, amount: counts[.billedUSD], list: usd,
-                    usd: counts[.billedUSD], hasQuantity: true)
-            ]
+        // What no other currency has is billed in dollars.
+        let (billed, rest) = (counts[.billedUSD], bills.reduce(counts[.usd]) { $0 - $1.listUSD })
+        if bills.isEmpty || billed != 0 || rest != 0 {
+            let dollars = Bill(
+                currency: .usd, amount: billed, list: rest, amountUSD: billed, listUSD: rest)
+            bills.insert(dollars, at: 0)
         }
-        var bills: [Bill] = []
-        if counts[.billedUSD] != 0 {
-            let billed = counts[.billedUSD]
-            bills.append(
-                Bill(currency: .usd, amount: billed, list: billed, usd: billed, hasQuantity: true))
-        }
-        for item in foreign {
-            bills.append(
-                Bill(
-                    currency: item.currency, amount: item.amount, list: item.amount, usd: nil,
-                    hasQuantity: bills.isEmpty))
-        }
+        bills[0].hasQuantity = true
         return bills
     }
 
@@ -107,14 +100,13 @@ package struct FocusReport: Sendable {
                 .text("Usage-Based"), .instant(time.upperBound), .instant(time.lowerBound),
                 quantity(counts.tokens), .text("Tokens"), .money(bill.amount),
                 .money(bill.amount), .text(provider), .money(bill.list), .text("Standard"),
-                .text("USD"), bill.usd.map { .money($0) } ?? .none, quantity(counts.tokens),
-                .text("Tokens"),
+                .text("USD"), .money(bill.amountUSD), quantity(counts.tokens), .text("Tokens"),
                 .text(provider), .text(provider), .text(key), .text(names.last ?? key),
                 .text("API key"), .text("AI and Machine Learning"), .text(provider),
                 .text("Generative AI"), .text(model), .text("Tokens"),
                 .text(model + "#" + tier), .text("\(org)/\(team)"), .text(team), .text("Team"),
                 quantity(counts[.cached]), quantity(counts[.input]),
-                bill.hasQuantity ? .money(counts[.usd]) : .money(0), quantity(counts[.output]),
+                .money(bill.listUSD), quantity(counts[.output]),
                 quantity(counts[.reasoning]), quantity(counts.requests),
             ]
         }

@@ -78,6 +78,7 @@ extension RollupCounts {
             }
         }
         writeBilled(&row, into: &json)
+        writePriced(&row, into: &json)
         writeReasons(&row, into: &json)
         writeLatency(&row, into: &json)
     }
@@ -97,6 +98,25 @@ extension RollupCounts {
             json.append(":\"" as StaticString)
             json.append(Nanodollars(amount))
             json.append(UInt8(ascii: "\""))
+        }
+        json.append(UInt8(ascii: "}"))
+    }
+    /// `"priced":{"CNY":{"list":"7.3","list_usd":"1","billed_usd":"1.1"}}`: of what was billed in another
+    /// currency than dollars the other sides.
+    private func writePriced(_ row: inout ObjectWriter, into json: inout ByteBuffer) {
+        let currencies = foreignCurrencies
+        guard !currencies.isEmpty else { return }
+        row.name("priced", into: &json)
+        json.append(UInt8(ascii: "{"))
+        for (i, currency) in currencies.enumerated() {
+            if i > 0 { json.append(UInt8(ascii: ",")) }
+            json.append(quoted: currency.name)
+            json.append(UInt8(ascii: ":"))
+            var parts = ObjectWriter(opening: &json)
+            for part in BilledPart.allCases where part != .billed {
+                parts.field(part.name, Nanodollars(self[RollupTag(currency, part)]), into: &json)
+            }
+            json.append(UInt8(ascii: "}"))
         }
         json.append(UInt8(ascii: "}"))
     }

@@ -58,6 +58,7 @@ extension RollupCounts {
         for member in json.members ?? [] {
             switch member.name {
             case "billed": try addBilled(member.value)
+            case "priced": try addPriced(member.value)
             case "reasons": try addReasons(member.value)
             case "latency": try addLatency(member.value)
             default:
@@ -79,6 +80,17 @@ extension RollupCounts {
                 self[.billedUSD] = amount
             } else {
                 add(amount, under: RollupTag(currency))
+            }
+        }
+    }
+    private mutating func addPriced(_ json: JSON) throws(Failure) {
+        for member in json.members ?? [] {
+            guard let currency = member.name.withBytes({ Currency($0) }) else {
+                throw RollupAnswer.isNone("\(member.name) is no currency")
+            }
+            for part in BilledPart.allCases {
+                guard let amount = member.value["\(part.name)"] else { continue }
+                add(try RollupCounts.money(amount), under: RollupTag(currency, part))
             }
         }
     }

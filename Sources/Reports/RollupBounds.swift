@@ -3,7 +3,7 @@ import Events
 /// Every bound of the roll-ups, with its relations.
 package enum RollupBounds {
     /// The layout of the table; another one is made anew from the log.
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     /// Rows are written each time so many events are folded, at the same events whatever the
     /// transactions were: so the table is a function of the log, a row that many events touch is
     /// written once for all of them, and a commit of a few events writes no row at all.

@@ -97,6 +97,11 @@ extension RollupCounts {
         }
         return histogram
     }
+    /// Currencies other than US dollars in which any of it was billed, by their names.
+    var foreignCurrencies: [Currency] {
+        let all = tagged.compactMap { $0.value == 0 ? nil : $0.tag.bill?.currency }
+        return Set(all).sorted { $0.name < $1.name }
+    }
     enum Part: Equatable {
         case field(RollupField)
         case tag(RollupTag)
@@ -122,7 +127,7 @@ extension RollupCounts {
         switch part {
         case .field(let field):
             field.isMoney ? "\(Nanodollars(self[field]))" : "\(self[field])"
-        case .tag(let tag): tag.currency == nil ? "\(self[tag])" : "\(Nanodollars(self[tag]))"
+        case .tag(let tag): tag.bill == nil ? "\(self[tag])" : "\(Nanodollars(self[tag]))"
         }
     }
 }
@@ -133,7 +138,13 @@ extension RollupTag {
         if let latencyBucket {
             return "calls from \(LatencyHistogram.lowest(of: latencyBucket)) ms on"
         }
-        return currency.map { "billed in \($0.name)" } ?? "entry \(raw)"
+        guard let bill else { return "entry \(raw)" }
+        return switch bill.part {
+        case .billed: "billed in \(bill.currency.name)"
+        case .list: "at list prices in \(bill.currency.name)"
+        case .listUSD: "usd of what was billed in \(bill.currency.name)"
+        case .billedUSD: "usd with markup of what was billed in \(bill.currency.name)"
+        }
     }
 }
 

@@ -84,13 +84,14 @@ package enum RollupField: Int, CaseIterable, Sendable {
 /// What only some rows count, under a tag: refusals by reason, calls by how long they took, money billed in
 /// other currencies than US dollars.
 package struct RollupTag: Hashable, Comparable, Sendable {
-    /// 1 … 255 a refusal's number; 256 … a latency bucket; above 2²⁴ a currency's three letters.
+    /// 1 … 255 a refusal's number; 256 … a latency bucket; above 2²⁴ a currency's three letters, and before
+    /// them which part of what was billed.
     package var raw: UInt32
     package init(raw: UInt32) { self.raw = raw }
     package init(_ reason: Refusal) { raw = UInt32(reason.rawValue) }
     package init(latencyBucket bucket: Int) { raw = 256 + UInt32(bucket) }
-    package init(_ currency: Currency) {
-        raw = 1
+    package init(_ currency: Currency, _ part: BilledPart = .billed) {
+        raw = part.rawValue
         for letter in currency.name.utf8 { raw = raw << 8 | UInt32(letter) }
     }
     package static func < (a: RollupTag, b: RollupTag) -> Bool { a.raw < b.raw }
@@ -99,9 +100,36 @@ package struct RollupTag: Hashable, Comparable, Sendable {
     package var latencyBucket: Int? {
         raw >= 256 && raw < 256 + UInt32(LatencyHistogram.bucketCount) ? Int(raw) - 256 : nil
     }
-    package var currency: Currency? {
-        guard raw >> 24 == 1 else { return nil }
+    /// The currency in which it says what was billed.
+    package var currency: Currency? { bill.flatMap { $0.part == .billed ? $0.currency : nil } }
+    /// What it says of which currency; all of it is money.
+    package var bill: (part: BilledPart, currency: Currency)? {
+        guard let part = BilledPart(rawValue: raw >> 24) else { return nil }
         let letters = [UInt8(raw >> 16 & 0xFF), UInt8(raw >> 8 & 0xFF), UInt8(raw & 0xFF)]
-        return letters.withUnsafeBytes { Currency(Bytes($0)) }
+        return letters.withUnsafeBytes { Currency(Bytes($0)) }.map { (part, $0) }
+    }
+}
+
+/// What is known of money that was billed in another currency than US dollars. Which markup and rate it was
+/// billed by no sum can say afterwards, so each side of both is summed by itself. The raw numbers stand in
+/// stored rows: never renumbered, never reused.
+package enum BilledPart: UInt32, CaseIterable, Sendable {
+    /// With markup, in the currency.
+    case billed = 1
+    /// At list prices, in the currency.
+    case list = 2
+    /// At list prices, in US dollars: the part of `usd` that was billed in it.
+    case listUSD = 3
+    /// With markup, in US dollars.
+    case billedUSD = 4
+
+    /// As answers spell it.
+    package var name: StaticString {
+        switch self {
+        case .billed: "billed"
+        case .list: "list"
+        case .listUSD: "list_usd"
+        case .billedUSD: "billed_usd"
+        }
     }
 }

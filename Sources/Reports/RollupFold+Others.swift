@@ -77,46 +77,6 @@ extension RollupFold {
 
     // MARK: Lapsed, and settled late
 
-    /// What a charge counts now, where that must be known again.
-    private struct Standing {
-        var usd: Int64 = 0
-        var tokens: Int64 = 0
-        var billed: Int64 = 0
-        var currency = Currency.usd
-        var isLapse = false
-
-        func encode(into buffer: inout ByteBuffer) {
-            buffer.append(int64: usd)
-            buffer.append(int64: tokens)
-            buffer.append(int64: billed)
-            currency.append(to: &buffer)
-            buffer.append(isLapse ? 1 : 0 as UInt8)
-        }
-        init() {}
-        init?(_ bytes: Bytes) {
-            var reader = ByteReader(bytes)
-            usd = reader.int64()
-            tokens = reader.int64()
-            billed = reader.int64()
-            guard let currency = Currency(reader.bytes(3)) else { return nil }
-            self.currency = currency
-            isLapse = reader.uint8() == 1
-            guard !reader.failed else { return nil }
-        }
-    }
-    private func standing<Table: RollupTable & ~Copyable>(
-        _ charge: HoldName, _ table: borrowing Table, _ damage: inout Bool
-    ) throws(LMDBError) -> Standing? {
-        var found: Standing?
-        try sides.value(SideRows.key(.charge, charge), table, &damage) { found = Standing($0) }
-        return found
-    }
-    private mutating func note(_ standing: Standing, of charge: HoldName) {
-        var row = ByteBuffer(capacity: 32)
-        standing.encode(into: &row)
-        sides.put(SideRows.key(.charge, charge), row.bytes)
-    }
-
     private mutating func count<Table: RollupTable & ~Copyable>(
         _ lapsed: HoldLapsed, _ table: borrowing Table
     ) throws(LMDBError) {
@@ -125,30 +85,31 @@ extension RollupFold {
         add(1, to: .lapsed, rows)
         let billed = lapsed.extras.billed
         guard lapsed.usd != .zero || lapsed.tokens != 0 || billed != nil else { return }
-        var standing = Standing()
-        standing.usd = lapsed.usd.raw
-        standing.tokens = lapsed.tokens
-        standing.billed = (billed?.amount ?? lapsed.usd).raw
-        standing.currency = billed?.currency ?? .usd
+        let org = placing.pointee.org
+        var standing = StandingCharge(
+            try bill(billed, usd: lapsed.usd.raw, org: org, table), tokens: lapsed.tokens)
         standing.isLapse = true
-        move(standing, by: 1, rows)
+        try move(standing, by: 1, org: org, rows, table)
         // A late settlement takes its place.
         note(standing, of: lapsed.hold)
     }
     /// Adds what a charge counts, or takes it away.
-    private mutating func move(_ standing: Standing, by sign: Int64, _ rows: RowList) {
+    private mutating func move<Table: RollupTable & ~Copyable>(
+        _ standing: StandingCharge, by sign: Int64, org: UInt32, _ rows: RowList,
+        _ table: borrowing Table
+    ) throws(LMDBError) {
         add(sign &* standing.usd, to: .usd, rows)
         if standing.isLapse {
             add(sign &* standing.usd, to: .lapsedUSD, rows)
             add(sign &* standing.tokens, to: .lapsedTokens, rows)
         }
-        bill(sign &* standing.billed, standing.currency, rows)
+        bill(try bill(of: standing, org: org, table), by: sign, rows)
     }
-    private mutating func bill(_ amount: Int64, _ currency: Currency, _ rows: RowList) {
-        if currency == .usd {
-            add(amount, to: .billedUSD, rows)
+    private mutating func bill(_ bill: RollupBill, by sign: Int64, _ rows: RowList) {
+        if bill.currency == .usd {
+            add(sign &* bill.amount, to: .billedUSD, rows)
         } else {
-            note(amount, in: currency, rows)
+            note(bill, by: sign, rows)
         }
     }
     /// Before a late settlement counts: what its hold's lapse, or the correction of that, has counted.
@@ -160,7 +121,8 @@ extension RollupFold {
         let standing = try standing(hold, table, &damage)
         if damage { foundDamage = true }
         guard let standing else { return }
-        move(standing, by: -1, rows(placing, placing.pointee.tier))
+        let rows = rows(placing, placing.pointee.tier)
+        try move(standing, by: -1, org: placing.pointee.org, rows, table)
         sides.remove(SideRows.key(.charge, hold))
     }
     @inline(never)
@@ -176,9 +138,13 @@ extension RollupFold {
         _ charge: ChargeRecorded, _ table: borrowing Table
     ) throws(LMDBError) {
         let placing = placings.put(try placing(of: charge, table))
+        var bill: RollupBill?
+        if let billed = charge.extras.billed {
+            bill = try self.bill(billed, usd: charge.usd.raw, org: placing.pointee.org, table)
+        }
         count(
-            charge.usage, usd: charge.usd.raw, charge.outcome, ms: charge.milliseconds,
-            charge.extras.billed, isLate: charge.header.flags & 16 != 0, as: .charged,
+            charge.usage, usd: charge.usd.raw, charge.outcome, ms: charge.milliseconds, bill,
+            isLate: charge.header.flags & 16 != 0, as: .charged,
             rows(placing, placing.pointee.tier))
         guard let hold = charge.hold else { return }
         // A correction may call it by the name of that hold, which stands nowhere else.
@@ -212,26 +178,25 @@ extension RollupFold {
         let rows = withUnsafeMutablePointer(to: &at) { self.rows($0, tier) }
 
         let before = try standing(name, table, &damage)
-        let old: Extras.Billed
-        if let before {
-            old = Extras.Billed(amount: Nanodollars(before.billed), currency: before.currency)
-        } else {
-            old = try billed(
-                was, isBilled: corrected.billed != nil, org: at.org, at: at.seq, table)
-        }
-        let new = corrected.billed ?? Extras.Billed(amount: corrected.usd, currency: .usd)
+        let old =
+            if let before {
+                try bill(of: before, org: at.org, table)
+            } else {
+                try bill(
+                    was, isBilled: corrected.billed != nil, org: at.org, at: at.seq, table)
+            }
+        let new = try bill(
+            corrected.billed, usd: corrected.usd.raw, after: old, org: at.org, table)
         add(1, to: .corrected, rows)
         add(corrected.usd.raw &- was.raw, to: .usd, rows)
         if before?.isLapse == true { add(corrected.usd.raw &- was.raw, to: .lapsedUSD, rows) }
         #if TOLLGATE_PLANTED_BUGS
-        if PlantedBug.current == .rollupsKeepOldBills { bill(old.amount.raw, old.currency, rows) }
+        if PlantedBug.current == .rollupsKeepOldBills { bill(old, by: 1, rows) }
         #endif
-        bill(0 &- old.amount.raw, old.currency, rows)
-        bill(new.amount.raw, new.currency, rows)
-        var standing = before ?? Standing()
-        standing.usd = corrected.usd.raw
-        standing.billed = new.amount.raw
-        standing.currency = new.currency
+        bill(old, by: -1, rows)
+        bill(new, by: 1, rows)
+        var standing = StandingCharge(new, tokens: before?.tokens ?? 0)
+        standing.isLapse = before?.isLapse ?? false
         note(standing, of: name)
         if damage { foundDamage = true }
     }
@@ -248,71 +213,6 @@ extension RollupFold {
         }
         guard let charge else { return nil }
         return try placingInLog(charge, table)
-    }
-
-    // MARK: What an org is billed
-
-    private mutating func setTerms<Table: RollupTable & ~Copyable>(
-        _ event: StoredEvent, _ table: borrowing Table
-    ) throws(LMDBError) {
-        guard case .billingSet(let set)? = Document(stored: event) else { return }
-        let key = SideRows.key(.terms, event.header.account.raw)
-        var row = ByteBuffer()
-        try sides.value(key, table, &foundDamage) { row.append($0) }
-        row.append(int64: set.markup)
-        row.append(int64: set.rate)
-        set.currency.append(to: &row)
-        row.append(uint64: event.header.seq)
-        sides.put(key, row.bytes)
-        let org = places.number(ofOrg: event.header.account.raw)
-        places.pointer(org).pointee.termsSeq = event.header.seq
-    }
-    /// After a settlement was billed: what it was billed, where the terms have changed since its hold was
-    /// placed. Of all others the terms at the placing say it.
-    @inline(never)
-    mutating func noteBilled<Table: RollupTable & ~Copyable>(
-        _ billed: Extras.Billed, usd: Int64, _ hold: HoldName, org: UInt32, _ table: borrowing Table
-    ) throws(LMDBError) {
-        if places.orgs[Int(org)].termsSeq == .max {
-            var last: UInt64 = 0
-            try forEachTerms(org, table) { last = $1 }
-            places.pointer(org).pointee.termsSeq = last
-        }
-        guard places.orgs[Int(org)].termsSeq > hold.seq else { return }
-        var standing = Standing()
-        standing.usd = usd
-        standing.billed = billed.amount.raw
-        standing.currency = billed.currency
-        note(standing, of: hold)
-    }
-    /// What a charge was billed before it was corrected for the first time, if nothing is noted of that.
-    ///
-    /// - Parameter seq: the event that placed or recorded it.
-    private mutating func billed<Table: RollupTable & ~Copyable>(
-        _ was: Nanodollars, isBilled: Bool, org: UInt32, at seq: UInt64, _ table: borrowing Table
-    ) throws(LMDBError) -> Extras.Billed {
-        var found = Extras.Billed(amount: was, currency: .usd)
-        guard isBilled else { return found }
-        try forEachTerms(org, table) { terms, since in
-            guard since < seq, let amount = terms.bill(was.raw) else { return }
-            found = Extras.Billed(amount: Nanodollars(amount), currency: terms.currency)
-        }
-        return found
-    }
-    /// The terms of an org, and the event that set each, in that order.
-    private mutating func forEachTerms<Table: RollupTable & ~Copyable>(
-        _ org: UInt32, _ table: borrowing Table, _ body: (BillingTerms, UInt64) -> Void
-    ) throws(LMDBError) {
-        let key = SideRows.key(.terms, places.orgs[Int(org)].account)
-        try sides.value(key, table, &foundDamage) {
-            var reader = ByteReader($0)
-            while reader.remaining >= 27 {
-                let terms = BillingTerms(
-                    markup: reader.int64(), rate: reader.int64(),
-                    currency: Currency(reader.bytes(3)) ?? .usd)
-                body(terms, reader.uint64())
-            }
-        }
     }
 
     // MARK: The tree and its clocks

@@ -106,28 +106,27 @@ package struct RollupFold: ~Copyable {
         let tier = event.tier.rawValue
         // A correction must find the row again that it corrects.
         if tier != placing.pointee.tier { noteTier(tier, of: hold) }
-        var billed: Extras.Billed?
-        if event.flags & Extras.flag != 0 {
-            billed = (try? Extras(bytes.slice(85, bytes.count)))?.billed
-        }
-        if let billed {
-            try noteBilled(billed, usd: event.usd, hold, org: placing.pointee.org, table)
+        var bill: RollupBill?
+        if event.flags & Extras.flag != 0,
+            let billed = (try? Extras(bytes.slice(85, bytes.count)))?.billed
+        {
+            bill = try self.bill(billed, usd: event.usd, hold, org: placing.pointee.org, table)
         }
         let rows = rows(placing, tier)
         let usage = event.usage
         count(
-            usage, usd: event.usd, event.outcome, ms: bytes.base!.field(UInt32.self, 81), billed,
+            usage, usd: event.usd, event.outcome, ms: bytes.base!.field(UInt32.self, 81), bill,
             isLate: event.isLate, as: .settled, rows)
     }
 
     /// Adds what a settlement or a charge used.
     @inline(__always)
     mutating func count(
-        _ usage: TokenUsage, usd: Int64, _ outcome: Outcome, ms: UInt32, _ billed: Extras.Billed?,
+        _ usage: TokenUsage, usd: Int64, _ outcome: Outcome, ms: UInt32, _ bill: RollupBill?,
         isLate: Bool, as field: RollupField, _ rows: RowList
     ) {
         var billedUSD = usd
-        if let billed { billedUSD = billed.currency == .usd ? billed.amount.raw : 0 }
+        if let bill { billedUSD = bill.currency == .usd ? bill.amount : 0 }
         for i in 0..<rows.count {
             let cells = segment.counters(rows.list[i])
             cells[field.rawValue] &+= 1
@@ -158,14 +157,15 @@ package struct RollupFold: ~Copyable {
             // The total's row is the second; it is there to be compared, and needs no percentiles.
             for i in 0..<rows.count where i != 1 { segment.note(rows.list[i], bucket) }
         }
-        if let billed, billed.currency != .usd {
-            note(billed.amount.raw, in: billed.currency, rows)
-        }
+        if let bill, bill.currency != .usd { note(bill, by: 1, rows) }
     }
     @inline(never)
-    mutating func note(_ amount: Int64, in currency: Currency, _ rows: RowList) {
-        let tag = RollupTag(currency).raw
-        for i in 0..<rows.count { segment.note(rows.list[i], tag, amount) }
+    mutating func note(_ bill: RollupBill, by sign: Int64, _ rows: RowList) {
+        for part in BilledPart.allCases {
+            let tag = RollupTag(bill.currency, part).raw
+            let amount = sign &* bill[part]
+            for i in 0..<rows.count { segment.note(rows.list[i], tag, amount) }
+        }
     }
 
     // MARK: Rows

@@ -18,8 +18,7 @@ private let specification: [(name: String, type: DataType, nulls: Bool, isMandat
     ("EffectiveCost", .decimal, false, true), ("InvoiceIssuerName", .string, false, true),
     ("ListCost", .decimal, false, true), ("PricingCategory", .string, true, false),
     ("PricingCurrency", .currency, false, false),
-    // Ours is null where something was billed in another currency than dollars.
-    ("PricingCurrencyEffectiveCost", .decimal, true, false),
+    ("PricingCurrencyEffectiveCost", .decimal, false, false),
     ("PricingQuantity", .decimal, true, true), ("PricingUnit", .string, true, true),
     ("ProviderName", .string, false, true), ("PublisherName", .string, false, true),
     ("ResourceId", .string, true, false), ("ResourceName", .string, true, false),
@@ -55,6 +54,16 @@ private enum DataType {
             body(&counts)
             page.groups.append(RollupAnswer.Group(labels: labels, counts: counts))
         }
+        func yuan(
+            _ counts: inout RollupCounts, billed: Int64, list: Int64, _ listUSD: Int64,
+            _ billedUSD: Int64
+        ) {
+            let currency = Currency(Bytes("CNY"))!
+            counts.add(billed, under: RollupTag(currency))
+            counts.add(list, under: RollupTag(currency, .list))
+            counts.add(listUSD, under: RollupTag(currency, .listUSD))
+            counts.add(billedUSD, under: RollupTag(currency, .billedUSD))
+        }
         let hour = "2026-11-22T10:00:00Z"
         add([hour, "acme/ml/prod", "openai/gpt-4.1", "batch"]) {
             $0[.placed] = 3
@@ -70,7 +79,15 @@ private enum DataType {
             $0[.placed] = 1
             $0[.input] = 10
             $0[.usd] = 1_000_000_000
-            $0.add(7_000_000_000, under: RollupTag(Currency(Bytes("CNY"))!))
+            yuan(&$0, billed: 8_750_000_000, list: 7_000_000_000, 1_000_000_000, 1_250_000_000)
+        }
+        // Its terms changed within the hour: first dollars with a fifth more, then yuan at list prices.
+        add([hour, "moved/web/k", "google/gemini", "standard"]) {
+            $0[.placed] = 2
+            $0[.input] = 30
+            $0[.usd] = 3_000_000_000
+            $0[.billedUSD] = 1_200_000_000
+            yuan(&$0, billed: 14_000_000_000, list: 14_000_000_000, 2_000_000_000, 2_000_000_000)
         }
         add([hour, "acme/ml/test", "openai/gpt-4.1", "standard"]) { $0[.refused] = 4 }
         add([hour, nil, nil, "standard"]) { $0[.refused] = 1 }
@@ -102,7 +119,7 @@ private enum DataType {
         }
     }
     @Test func `has values of the columns' types, and none only where none may be`() {
-        #expect(table.rows.count == 2, "what was only refused is no charge")
+        #expect(table.rows.count == 4, "what was only refused is no charge")
         for row in table.rows {
             for (cell, spec) in zip(row, specification) {
                 let text = cell.plain
@@ -131,12 +148,32 @@ private enum DataType {
             "ChargeDescription=openai/gpt-4.1, batch tier: 4 requests, 1050 tokens",
         ] { #expect(text.contains(wanted), "\(wanted) of \(text)") }
     }
-    @Test func `bills another currency as such, priced in dollars`() {
-        let row = table.rows.first { $0[1] == .text("zeta") }!
-        func value(_ name: String) -> String { row[table.index(of: name)!].plain }
-        #expect(value("BillingCurrency") == "CNY" && value("BilledCost") == "7")
-        #expect(value("PricingCurrency") == "USD")
-        // With which markup no row says: an amount would be a guess.
-        #expect(value("PricingCurrencyEffectiveCost") == "" && value("x_ListCostUsd") == "1")
+    @Test(arguments: [
+        (
+            org: "acme", currency: "USD", billed: "0.01012", list: "0.0092", pricing: "0.01012",
+            listUSD: "0.0092", tokens: "1050"
+        ), ("zeta", "CNY", "8.75", "7", "1.25", "1", "10"),
+        ("moved", "USD", "1.2", "1", "1.2", "1", "30"),
+        ("moved", "CNY", "14", "14", "2", "2", "0"),
+    ])
+    func `has costs in the currency they are billed in, and what they are in dollars`(
+        org: String, currency: String, billed: String, list: String, pricing: String,
+        listUSD: String, tokens: String
+    ) throws {
+        func value(_ row: [ReportCell], _ name: String) -> String {
+            row[table.index(of: name)!].plain
+        }
+        let row = try #require(
+            table.rows.first {
+                value($0, "BillingAccountId") == org && value($0, "BillingCurrency") == currency
+            })
+        for name in ["BilledCost", "ContractedCost", "EffectiveCost"] {
+            #expect(value(row, name) == billed, "\(name)")
+        }
+        #expect(value(row, "ListCost") == list)
+        #expect(value(row, "PricingCurrency") == "USD")
+        #expect(value(row, "PricingCurrencyEffectiveCost") == pricing)
+        #expect(value(row, "x_ListCostUsd") == listUSD)
+        #expect(value(row, "ConsumedQuantity") == tokens)
     }
 }

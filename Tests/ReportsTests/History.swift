@@ -45,7 +45,8 @@ struct History {
         var mayBeLate = false
     }
 
-    /// Two orgs: one in UTC, billed in dollars; one half an hour off, billed in yuan at seven or eight a dollar.
+    /// Two orgs: one in UTC, billed in dollars; one half an hour off, billed in yuan: at seven a dollar, or at
+    /// eight and a quarter more.
     static let paths = [
         "acme", "acme/ml", "acme/ml/prod", "acme/ml/test", "zeta", "zeta/web", "zeta/web/k",
     ]
@@ -74,7 +75,12 @@ struct History {
         rate = yuan
         document(
             .billingSet, 0, account: 4,
-            #"{"account":"zeta","currency":"CNY","markup_ppm":0,"rate":"\#(yuan)"}"#)
+            #"{"account":"zeta","currency":"CNY","markup_ppm":\#(yuan == 7 ? 0 : 250_000),"rate":"\#(yuan)"}"#
+        )
+    }
+    /// With the markup that goes with a rate, rounded half up.
+    private static func marked(_ usd: Int64, _ rate: Int64) -> Int64 {
+        rate == 7 ? usd : (usd * 5 + 2) / 4
     }
     private mutating func step() {
         if below(40) == 0 { setRate(7 + Int64(below(2))) }
@@ -189,17 +195,25 @@ struct History {
     }
     private func billed(_ usd: Int64, _ account: UInt32) -> Extras.Billed? {
         account == 6
-            ? Extras.Billed(amount: Nanodollars(usd * rate), currency: Currency(Bytes("CNY"))!)
+            ? Extras.Billed(
+                amount: Nanodollars(History.marked(usd, rate) * rate),
+                currency: Currency(Bytes("CNY"))!)
             : nil
     }
-    private static let yuan = RollupTag(Currency(Bytes("CNY"))!)
+    private static let yuan = Currency(Bytes("CNY"))!
     private static func bill(
-        _ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32, _ rate: Int64
+        _ counts: inout RollupCounts, _ usd: Int64, _ account: UInt32, _ rate: Int64,
+        by sign: Int64 = 1
     ) {
-        if account == 6 {
-            counts.add(usd * rate, under: History.yuan)
-        } else {
-            counts[.billedUSD] += usd
+        guard account == 6 else {
+            counts[.billedUSD] += sign * usd
+            return
+        }
+        let marked = History.marked(usd, rate)
+        for (part, amount) in [
+            (.billed, marked * rate), (.list, usd * rate), (.listUSD, usd), (.billedUSD, marked),
+        ] as [(BilledPart, Int64)] {
+            counts.add(sign * amount, under: RollupTag(History.yuan, part))
         }
     }
     private mutating func usage() -> TokenUsage {
@@ -253,7 +267,7 @@ struct History {
             // What the lapse, or its correction, counted goes.
             count(hold.key, hold.rows) {
                 $0[.usd] -= hold.usd
-                History.bill(&$0, -hold.usd, hold.key.account, hold.rate)
+                History.bill(&$0, hold.usd, hold.key.account, hold.rate, by: -1)
                 guard hold.isLapse else { return }
                 $0[.lapsedUSD] -= hold.usd
                 $0[.lapsedTokens] -= hold.tokens
@@ -341,7 +355,9 @@ struct History {
         let path = History.paths[Int(account)]
         let money = Nanodollars(usd)
         var json = #"{"account":"\#(path)","#
-        if account == 6 { json += #""billed":"\#(Nanodollars(usd * charge.rate))","# }
+        if account == 6 {
+            json += #""billed":"\#(Nanodollars(History.marked(usd, charge.rate) * charge.rate))","#
+        }
         json += #""charge":"\#(charge.name)","#
         if account == 6 { json += #""currency":"CNY","# }
         let placed = Instant(nanoseconds: charge.key.hour)
@@ -352,7 +368,8 @@ struct History {
             $0[.corrected] += 1
             $0[.usd] += usd - charge.usd
             if charge.isLapse { $0[.lapsedUSD] += usd - charge.usd }
-            History.bill(&$0, usd - charge.usd, account, charge.rate)
+            History.bill(&$0, charge.usd, account, charge.rate, by: -1)
+            History.bill(&$0, usd, account, charge.rate)
         }
         charge.usd = usd
         if pick < ended.count {
