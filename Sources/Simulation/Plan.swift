@@ -62,6 +62,6 @@ struct Plan {
         idleLineSeconds = rate([2, 30])
         connectionsMax = rate([2, 5, 100])
         routing = rate([0, 50, 300])
-        segmentEvents = random.pick([3, 50, 300, 8_192])
+        segmentEvents = random.pick([3, 50, 300, 32_768])
     }
 }
