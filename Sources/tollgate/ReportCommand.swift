@@ -99,7 +99,7 @@ struct ReportPage {
 extension ReportOptions {
     /// Reads what a report of a time is made of, makes it, and writes it.
     func run(
-        _ name: String, by text: String,
+        _ name: String, by text: String, of parts: RollupParts,
         _ make: (RollupGroups, _ before: RollupGroups?) -> ReportTable
     ) throws(CommandFailure) {
         let by = try dimensions(text)
@@ -108,11 +108,11 @@ extension ReportOptions {
         try checkAccount(of: tag)
         let period = try ReportPeriod(self, now: source.now, of: tag)
         let (groups, agrees) = try source.checked(
-            period.query, account: account, by: by, period.words)
+            period.query(parts), account: account, by: by, period.words)
         var before: RollupGroups?
         if compare {
             before = try source.groups(
-                period.query(of: period.before), account: account, by: by, period.words)
+                period.query(of: period.before, parts), account: account, by: by, period.words)
         }
         ReportPage(
             name: name, period: period, groups: groups, table: make(groups, before),

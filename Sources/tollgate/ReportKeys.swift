@@ -28,7 +28,7 @@ struct ReportKeys: ParsableCommand {
         let period = try ReportPeriod(options, now: source.now)
         let keys = try source.keys(under: options.account)
         let (groups, agrees) = try source.checked(
-            period.query, account: options.account, by: [.key], period.words)
+            period.query(.billed), account: options.account, by: [.key], period.words)
         ReportPage(
             name: "keys", period: period, groups: groups,
             table: KeyReport(keys, groups, unused: unused).table, agrees: agrees

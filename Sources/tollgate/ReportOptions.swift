@@ -58,8 +58,10 @@ struct ReportOptions: ParsableArguments {
             found.append(dimension)
         }
         // The same rules as the daemon's, before it is asked; and days of hours are made here.
-        let asked = RollupGroups.asked(for: found).map { "\($0.name)" }.joined(separator: ",")
-        do throws(Failure) { _ = try RollupQuery.dimensions(asked) } catch {
+        let asked = RollupGroups.asked(for: found)
+        let hasZone = asked.contains(.day) && !asked.contains { $0.tag != nil }
+        let text = asked.map { "\($0.name)" }.joined(separator: ",")
+        do throws(Failure) { _ = try RollupQuery.dimensions(text, hasZone: hasZone) } catch {
             throw CommandFailure(
                 .usage, error.text.hasPrefix("by=") ? "--by" + error.text.dropFirst(3) : error.text)
         }
@@ -167,10 +169,11 @@ struct ReportPeriod {
         throw CommandFailure(
             .usage, "before \(name(range.lowerBound)) there is no period to --compare with")
     }
-    var query: RollupQuery { query(of: range) }
-    func query(of range: Range<Instant>) -> RollupQuery {
+    /// - Parameter parts: what the report tells beside the fields.
+    func query(_ parts: RollupParts) -> RollupQuery { query(of: range, parts) }
+    func query(of range: Range<Instant>, _ parts: RollupParts) -> RollupQuery {
         var query = RollupQuery()
-        (query.from, query.to) = (range.lowerBound, range.upperBound)
+        (query.from, query.to, query.parts) = (range.lowerBound, range.upperBound, parts)
         if isOpen, range == self.range { query.to = .distantFuture }
         return query
     }

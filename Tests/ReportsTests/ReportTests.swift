@@ -102,7 +102,7 @@ private let dollar: Int64 = 1_000_000_000
     }
 
     @Test func `adds hours up to days, and tells pages that do not add up`() {
-        #expect(RollupGroups.asked(for: [.day, .team]) == [.hour, .team])
+        #expect(RollupGroups.asked(for: [.day, .team]) == [.day, .team])
         #expect(RollupGroups.asked(for: [.hour, .day]) == [.hour])
         #expect(RollupGroups.asked(for: [.day, .user]) == [.day, .user])
         var groups = RollupGroups(by: [.day, .team])
