@@ -14,7 +14,7 @@ struct ReportCommand: ParsableCommand {
 
             Money and tokens belong to the hour in which a request was placed, as in budgets.
             Hours that begin in the time are in it. Tables round money to four decimals; csv
-            and json are exact.
+            and json are exact. Percents are rounded to a tenth, each by itself.
 
             Examples:
               tollgate report spend --by team,model --period 2026-11
@@ -47,6 +47,7 @@ struct ReportPage {
             Console.print("")
             Console.print(period.text(period.range) + ", " + asOf)
             if isCompared { Console.print("before: " + period.text(period.before)) }
+            if table.hasRoundedShares { Console.print("shares are rounded, each by itself") }
             Console.print(sums)
         case .csv, .focus:
             var csv = ByteBuffer(capacity: 4_096)

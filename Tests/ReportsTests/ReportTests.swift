@@ -101,6 +101,12 @@ private let dollar: Int64 = 1_000_000_000
         #expect(ReportCell.share(part, of: whole).plain == text)
     }
 
+    @Test(arguments: [([1, 1], false), ([1, 1, 1], true), ([0, 7], false), ([], false)])
+    func `says where rounded parts do not add up`(parts: [Int64], isSaid: Bool) {
+        let sums = groups(
+            [.team], parts.enumerated().map { (["a/\($0.offset)"], used(1, usd: $0.element)) })
+        #expect(SpendReport(sums).table.hasRoundedShares == isSaid)
+    }
     @Test func `adds hours up to days, and tells pages that do not add up`() {
         #expect(RollupGroups.asked(for: [.day, .team]) == [.day, .team])
         #expect(RollupGroups.asked(for: [.hour, .day]) == [.hour])
@@ -274,17 +280,26 @@ private let dollar: Int64 = 1_000_000_000
             .init(account: "a/b/tried", state: "active"),
             .init(account: "a/b/gone", state: "revoked"),
             .init(account: "a/b/off", state: "disabled"),
+            .init(account: "a/b/new", state: "active", created: Instant(seconds: 1_000)),
         ]
+        let end = Instant(seconds: 1_000)
         let sums = groups(
-            [.key], [(["a/b/used"], used(1, usd: 5)), (["a/b/tried"], used(0, refused: 1))])
+            [.key],
+            [
+                (["a/b/used"], used(1, usd: 5)), (["a/b/tried"], used(0, refused: 1)),
+                ([nil], used(0, refused: 3)),
+            ])
         #expect(
-            KeyReport(keys, sums, unused: true).table.rows.map { $0[0].plain } == [
+            KeyReport(keys, sums, to: end, unused: true).table.rows.map { $0[0].plain } == [
                 "a/b/idle", "a/b/off",
             ])
         #expect(
-            KeyReport(keys, sums, unused: false).table.rows.map { $0[0].plain } == [
-                "a/b/used", "a/b/gone", "a/b/idle", "a/b/off", "a/b/tried",
+            KeyReport(keys, sums, to: end, unused: false).table.rows.map { $0[0].plain } == [
+                "a/b/used", "a/b/gone", "a/b/idle", "a/b/new", "a/b/off", "a/b/tried", "",
             ])
+        // Keys that nobody knows are refused, too.
+        let all = KeyReport(keys, sums, to: end, unused: false).table
+        #expect(all.total?[all.index(of: "refused")!] == .count(4))
     }
 }
 
