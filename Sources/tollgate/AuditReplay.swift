@@ -31,7 +31,9 @@ struct AuditReplay: ParsableCommand {
             """)
     @OptionGroup var log: LogOptions
     @OptionGroup var format: FormatOptions
+    // Whatever it is, a number below zero too, is answered in our own words.
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The instant before which it ends, or the last event's number.", valueName: "when"))
     var to: String?
