@@ -27,6 +27,7 @@ package struct RollupGroups: Sendable {
     package mutating func add(
         _ page: RollupAnswer, asked: [Dimension], day: (Instant) -> String
     ) {
+        let tag = by.firstIndex { $0.tag != nil }
         for group in page.groups {
             let labels = by.map { dimension -> String? in
                 let from = asked.firstIndex(of: dimension) ?? asked.firstIndex(of: .hour)!
@@ -37,6 +38,8 @@ package struct RollupGroups: Sendable {
                 return group.date ?? day(start)
             }
             rows[labels, default: RollupCounts()].add(group.counts)
+            // What said nothing, and of which later pages have taken off everything.
+            if let tag, labels[tag] == nil, rows[labels]?.isZero == true { rows[labels] = nil }
         }
         total.add(page.total)
         for span in page.spans {

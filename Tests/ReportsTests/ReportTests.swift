@@ -107,6 +107,28 @@ private let dollar: Int64 = 1_000_000_000
             [.team], parts.enumerated().map { (["a/\($0.offset)"], used(1, usd: $0.element)) })
         #expect(SpendReport(sums).table.hasRoundedShares == isSaid)
     }
+    @Test(arguments: [(2, [[nil], ["ada"]]), (3, [["ada"]])] as [(Int64, [[String?]])])
+    func `takes off what said nothing, page by page`(said: Int64, labels: [[String?]]) {
+        var groups = RollupGroups(by: [.user])
+        var page = RollupAnswer()
+        (page.groups, page.total) = (
+            [RollupAnswer.Group(labels: [nil], counts: used(3, usd: 30))], used(3, usd: 30)
+        )
+        groups.add(page, asked: [.user], day: { _ in "" })
+        var taken = RollupCounts()
+        taken.subtract(used(said, usd: said * 10))
+        (page.groups, page.total) = (
+            [
+                RollupAnswer.Group(labels: [nil], counts: taken),
+                RollupAnswer.Group(labels: ["ada"], counts: used(said, usd: said * 10)),
+            ], RollupCounts()
+        )
+        groups.add(page, asked: [.user], day: { _ in "" })
+        #expect(groups.disagreement == nil)
+        #expect(Set(groups.rows.keys) == Set(labels))
+        groups.add(page, asked: [.user], day: { _ in "" })
+        #expect(groups.disagreement?.contains("there are more") == true)
+    }
     @Test func `adds hours up to days, and tells pages that do not add up`() {
         #expect(RollupGroups.asked(for: [.day, .team]) == [.day, .team])
         #expect(RollupGroups.asked(for: [.hour, .day]) == [.hour])
