@@ -12,6 +12,24 @@ struct PastCharges {
         var usd: Int64
         /// Nil where that is its list price in dollars.
         var billed: Extras.Billed?
+
+        /// What a lapse or a correction says of its hold or charge; nil of any other event, and of a lapse
+        /// that cost nothing, which has nothing that could be replaced.
+        static func said(by event: StoredEvent) -> (HoldName, Past)? {
+            switch event.header.type {
+            case .holdLapsed:
+                guard let lapsed = try? HoldLapsed(event), lapsed.usd.raw > 0 else {
+                    return nil
+                }
+                return (lapsed.hold, Past(usd: lapsed.usd.raw, billed: lapsed.extras.billed))
+            case .chargeCorrected:
+                guard let corrected = ChargeCorrected(stored: event) else { return nil }
+                return (
+                    corrected.charge, Past(usd: corrected.usd.raw, billed: corrected.billed)
+                )
+            default: return nil
+            }
+        }
     }
     static let countMax = 1 << 20
 
@@ -39,24 +57,14 @@ struct PastCharges {
             }
         case .holdSettled:
             if let settled = try? HoldSettled(event) { note(settled) }
-        case .holdLapsed:
-            // One that cost nothing has nothing that could be replaced.
-            if let lapsed = try? HoldLapsed(event), lapsed.usd.raw > 0 {
-                note(
-                    lapsed.hold, Past(usd: lapsed.usd.raw, billed: lapsed.extras.billed), header)
-            }
+        case .holdLapsed, .chargeCorrected:
+            if let (hold, past) = Past.said(by: event) { note(hold, past, header) }
         case .chargeRecorded:
             // Of a hold that the log does not know, by whose name a correction may call it.
             if let charge = try? ChargeRecorded(event), let hold = charge.hold,
                 let billed = charge.extras.billed
             {
                 note(hold, Past(usd: charge.usd.raw, billed: billed), header)
-            }
-        case .chargeCorrected:
-            if let corrected = ChargeCorrected(stored: event) {
-                note(
-                    corrected.charge, Past(usd: corrected.usd.raw, billed: corrected.billed),
-                    header)
             }
         default: break
         }
@@ -90,15 +98,7 @@ struct PastCharges {
             page throws(AuditFailure) in
             for bytes in page.events {
                 guard let event = try? StoredEvent(bytes) else { continue }
-                if event.header.type == .holdLapsed, let lapsed = try? HoldLapsed(event),
-                    lapsed.hold == hold
-                {
-                    found = Past(usd: lapsed.usd.raw, billed: lapsed.extras.billed)
-                } else if event.header.type == .chargeCorrected,
-                    let corrected = ChargeCorrected(stored: event), corrected.charge == hold
-                {
-                    found = Past(usd: corrected.usd.raw, billed: corrected.billed)
-                }
+                if let (of, past) = Past.said(by: event), of == hold { found = past }
             }
             return true
         }
@@ -135,8 +135,7 @@ struct PastTerms {
     private(set) var lastSeq: UInt64 = 0
 
     mutating func add(_ set: BillingSet, of org: String, at seq: UInt64) {
-        let terms = BillingTerms(markup: set.markup, rate: set.rate, currency: set.currency)
-        self.terms[org, default: []].append((seq, terms))
+        terms[org, default: []].append((seq, BillingTerms(set)))
         lastSeq = seq
     }
     /// Adds those of events before all that is known.

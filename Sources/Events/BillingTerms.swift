@@ -11,6 +11,9 @@ package struct BillingTerms: Sendable {
         self.rate = rate
         self.currency = currency
     }
+    package init(_ set: BillingSet) {
+        self.init(markup: set.markup, rate: set.rate, currency: set.currency)
+    }
 
     /// Those of an org that nobody set any for.
     package static let list = BillingTerms(markup: 0, rate: 1_000_000_000, currency: .usd)

@@ -16,8 +16,7 @@ extension Book {
     mutating func apply(_ set: BillingSet, _ header: EventHeader) throws(EventError) {
         let row = accounts.rows.pointer(try existing(header.account))
         guard row.pointee.tier == .org else { throw .malformed("account") }
-        billings.append(
-            BillingTerms(markup: set.markup, rate: set.rate, currency: set.currency))
+        billings.append(BillingTerms(set))
         row.pointee.orgRow.pointee.billing = UInt32(billings.count)
         row.pointee.flags.insert(.billed)
     }

@@ -163,8 +163,7 @@ extension RollupFold {
         sides.put(key, row.bytes)
         let org = places.pointer(places.number(ofOrg: event.header.account.raw))
         org.pointee.termsSeq = event.header.seq
-        org.pointee.terms = BillingTerms(
-            markup: set.markup, rate: set.rate, currency: set.currency)
+        org.pointee.terms = BillingTerms(set)
     }
     /// Looks up what an org is billed by now, unless that is known.
     private mutating func findTerms<Table: RollupTable & ~Copyable>(

@@ -106,13 +106,12 @@ package struct RollupGroups: Sendable {
         guard found.isEmpty else {
             return "the rows and their total: \(found.joined(separator: "; "))"
         }
-        // What said nothing is what tags leave over. Money apart, which a correction may have made so.
+        // What said nothing is what tags leave over.
         guard let place = by.firstIndex(where: { $0.tag != nil }) else { return nil }
         for (labels, counts) in ordered where labels[place] == nil {
-            for field in RollupField.allCases where !field.isMoney && counts[field] < 0 {
-                return
-                    "by \(by[place].name) there are more \(field.name) than in the hours of the same days"
-            }
+            guard let field = counts.negativeField else { continue }
+            return
+                "by \(by[place].name) there are more \(field.name) than in the hours of the same days"
         }
         return nil
     }

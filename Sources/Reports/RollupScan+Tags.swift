@@ -127,7 +127,7 @@ extension RollupScan {
     ) throws(LMDBError) {
         let lineage = try fold.lineage(of: account, rows)
         byOrg[lineage.org, default: RollupCounts()].add(row)
-        if let only, account != only, lineage.team != only, lineage.org != only { return }
+        guard isAsked(account, lineage) else { return }
         let day = try fold.day(of: account, hour: hour, rows)
         let span = try span(of: lineage.org, near: hour, &fold, rows)
         let isIn = span.minutes.contains(day)
@@ -231,7 +231,7 @@ extension RollupScan {
         _ fold: inout RollupFold, _ rows: borrowing ProjectionRows
     ) throws(LMDBError) {
         let lineage = try fold.lineage(of: team, rows)
-        if let only, team != only, lineage.org != only { return }
+        guard isAsked(team, lineage) else { return }
         let span = try span(of: lineage.org, near: day, &fold, rows)
         guard span.minutes.contains(day) else { return }
         var group = Group()
@@ -248,15 +248,14 @@ extension RollupScan {
         add(row, to: group)
     }
     /// Where a tag's rows count more than the hours of the same days: then what said nothing is less than
-    /// nothing. Money apart, which a correction may have made so.
+    /// nothing.
     private func negative(_ tag: TagKind) -> Failure? {
         for (group, i) in groups where group.text == 0 {
-            for field in RollupField.allCases where !field.isMoney && sums[i][field] < 0 {
-                return Failure(
-                    .error,
-                    "the roll-ups do not add up: by \(tag.name) there are more \(field.name) than in the "
-                        + "hours of the same days; 'serve --reindex' makes them anew from the log")
-            }
+            guard let field = sums[i].negativeField else { continue }
+            return Failure(
+                .error,
+                "the roll-ups do not add up: by \(tag.name) there are more \(field.name) than in the "
+                    + "hours of the same days; 'serve --reindex' makes them anew from the log")
         }
         return nil
     }

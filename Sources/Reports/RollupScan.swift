@@ -108,7 +108,7 @@ struct RollupScan: ~Copyable {
     ) throws(LMDBError) {
         let lineage = try fold.lineage(of: account, rows)
         byOrg[lineage.org, default: RollupCounts()].add(row)
-        if let only, account != only, lineage.team != only, lineage.org != only { return }
+        guard isAsked(account, lineage) else { return }
         var group = Group()
         if query.by.contains(.hour) { group.start = start }
         if query.by.contains(.day) { group.date = date(of: start) }
@@ -121,6 +121,11 @@ struct RollupScan: ~Copyable {
         if query.by.contains(.tier) { group.tier = tier }
         add(row, to: group)
         total.add(row)
+    }
+    /// Whether an account stands at or below the one that is asked for.
+    func isAsked(_ account: UInt32, _ lineage: (org: UInt32, team: UInt32)) -> Bool {
+        guard let only else { return true }
+        return account == only || lineage.team == only || lineage.org == only
     }
     func label(_ account: UInt32, _ lineage: (org: UInt32, team: UInt32)) -> UInt32 {
         switch query.depth {
@@ -239,6 +244,10 @@ extension RollupCounts {
     mutating func subtract(_ other: RollupCounts) {
         for field in RollupField.allCases { self[field] = self[field] &- other[field] }
         for item in other.tagged { add(0 &- item.value, under: item.tag) }
+    }
+    /// The first field that is less than nothing. Money apart, which a correction may have made so.
+    var negativeField: RollupField? {
+        RollupField.allCases.first { !$0.isMoney && self[$0] < 0 }
     }
     var isZero: Bool {
         RollupField.allCases.allSatisfy { self[$0] == 0 } && tagged.allSatisfy { $0.value == 0 }

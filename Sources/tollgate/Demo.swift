@@ -16,7 +16,7 @@ struct Demo: ParsableCommand {
             (© Microsoft, CC BY 4.0), recorded on 2023-11-16 and shipped inside the binary.
 
             Example:
-              tollgate demo --data /tmp/first-minute --keep
+              tollgate demo --data first-minute --keep
             """
     )
 

@@ -110,15 +110,15 @@ final class CommandFiles: Sendable {
     }
     static let cases = [
         Case(
-            words: ["call", "--socket", "/tmp/none/t.sock", "PING"], status: 69,
-            says: "no daemon answers at /tmp/none/t.sock: start one with 'tollgate serve'"),
+            words: ["call", "--socket", "/nonexistent/t.sock", "PING"], status: 69,
+            says: "no daemon answers at /nonexistent/t.sock: start one with 'tollgate serve'"),
         Case(
-            words: ["status"], environment: ["TOLLGATE_DATA": "/tmp/none"], status: 69,
-            says: "/tmp/none/tollgate.sock"),
+            words: ["status"], environment: ["TOLLGATE_DATA": "/nonexistent"], status: 69,
+            says: "/nonexistent/tollgate.sock"),
         Case(
-            words: ["status", "--data", "/tmp/flag"],
-            environment: ["TOLLGATE_SOCKET": "/tmp/variable.sock"], status: 69,
-            says: "/tmp/flag/tollgate.sock"),
+            words: ["status", "--data", "/nonexistent/flag"],
+            environment: ["TOLLGATE_SOCKET": "/nonexistent/variable.sock"], status: 69,
+            says: "/nonexistent/flag/tollgate.sock"),
         Case(
             words: ["status", "--socket", "/" + String(repeating: "x", count: 108)], status: 64,
             says: "say a shorter one"),
@@ -170,14 +170,14 @@ final class CommandFiles: Sendable {
             words: ["permissions", "set", "acme", "--models", "a/b", "--no-models"], status: 64,
             says: "not both"),
         Case(words: ["events", "--follow", "--to", "9"], status: 64, says: "--follow has no end"),
-        Case(words: ["price", "import", "/tmp/none.json"], status: 66, says: "cannot be read"),
+        Case(words: ["price", "import", "/nonexistent.json"], status: 66, says: "cannot be read"),
         Case(words: ["frobnicate"], status: 64, says: "frobnicate"),
         Case(words: ["serve", "--ring-mib", "x"], status: 64, says: "--ring-mib is \"x\""),
         Case(
             words: ["serve"], environment: ["TOLLGATE_RING_MIB": "0"], status: 78,
             says: "TOLLGATE_RING_MIB is \"0\": say a whole number from 1"),
         Case(
-            words: ["serve", "--config", "/tmp/none.json"], status: 78, says: "name another"),
+            words: ["serve", "--config", "/nonexistent.json"], status: 78, says: "name another"),
     ]
     @Test(arguments: cases) func `names the fix`(_ row: Case) throws {
         let run = try Program.run(row.words, row.environment)
