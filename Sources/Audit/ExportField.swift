@@ -13,6 +13,7 @@ package enum ExportField: UInt8, CaseIterable, Sendable {
     case status, reason, scope, limit, count
     case hold, requestID, ip, userAgent
     case actor, epoch, price, details
+    case replacedBilled, replacedCurrency
 
     package var name: StaticString {
         switch self {
@@ -58,6 +59,8 @@ package enum ExportField: UInt8, CaseIterable, Sendable {
         case .epoch: "epoch"
         case .price: "price_version"
         case .details: "details"
+        case .replacedBilled: "replaced_billed"
+        case .replacedCurrency: "replaced_currency"
         }
     }
     /// What other products call it; a field chosen by such a name is written under it.

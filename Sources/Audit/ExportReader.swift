@@ -15,6 +15,7 @@ struct ExportReader: ~Copyable {
     private var details = ByteBuffer(capacity: 1_024)
     private var resource = ByteBuffer(capacity: 256)
     private var currency = ByteBuffer(capacity: 16)
+    private var replacedCurrency = ByteBuffer(capacity: 16)
     private let ledger: String
 
     /// - Parameter first: the first event that will be read.
@@ -23,8 +24,9 @@ struct ExportReader: ~Copyable {
         wantsAll = job.filter.accounts.isEmpty
         showsPersons = job.showsPersons
         persons = PersonalTexts(source)
-        names = ExportNames(LogNames(source), job.filter)
-        charges = PastCharges(from: first)
+        let logNames = LogNames(source)
+        names = ExportNames(logNames, job.filter)
+        charges = PastCharges(from: first, logNames)
         ledger = "\(source.ledgerID)"
     }
 
@@ -43,14 +45,15 @@ struct ExportReader: ~Copyable {
     mutating func pass(_ event: StoredEvent) throws(AuditFailure) {
         switch event.header.type {
         case .holdPlaced: placings.add(event.bytes, seq: event.header.seq)
-        case .holdLapsed:
-            let lapsed = try decode(event) { (event) throws(EventError) in try HoldLapsed(event) }
-            note(lapsed)
-        case .chargeCorrected:
-            let corrected = try correction(event)
-            charges.note(corrected.charge, corrected.usd.raw, at: event.header.seq)
+        case .holdSettled, .holdLapsed, .chargeRecorded, .chargeCorrected, .billingSet:
+            try charges.note(event)
         default: break
         }
+    }
+    /// The same of an account's whose events are not wanted: how its org is billed concerns those that are.
+    @inline(__always)
+    mutating func passOther(_ event: StoredEvent) throws(AuditFailure) {
+        if event.header.type == .billingSet { try charges.note(event) }
     }
 
     /// Fills a row; what it borrows is valid until the next call.
@@ -214,10 +217,12 @@ struct ExportReader: ~Copyable {
         row.set(.outcome, settled.outcome.name)
         if settled.milliseconds > 0 { row.set(.latency, Int64(settled.milliseconds)) }
         set(settled.extras.billed, &row)
-        if settled.isLate {
-            let replaced = try charges.of(settled.hold, before: event.header.seq, in: source)
-            if replaced > 0 { row.set(.replaced, replaced) }
+        if settled.isLate,
+            let past = try charges.of(settled.hold, before: event.header.seq, in: source)
+        {
+            setReplaced(past.usd, past.billed, &row)
         }
+        charges.note(settled)
     }
     private mutating func released(
         _ event: StoredEvent, _ row: inout ExportRow
@@ -233,7 +238,7 @@ struct ExportReader: ~Copyable {
     ) throws(AuditFailure) {
         let lapsed = try decode(event) { (event) throws(EventError) in try HoldLapsed(event) }
         row.set(lapsed.hold)
-        note(lapsed)
+        try charges.note(event)
         try join(lapsed.hold, &row)
         row.set(.cost, lapsed.usd.raw)
         set(lapsed.extras.billed, &row)
@@ -248,6 +253,7 @@ struct ExportReader: ~Copyable {
     ) throws(AuditFailure) {
         let charge = try decode(event) { (event) throws(EventError) in try ChargeRecorded(event) }
         row.set(charge.hold ?? charge.name)
+        if charge.hold != nil { try charges.note(event) }
         try setModel(charge.model, charge.modelText, &row)
         row.set(charge.usage)
         row.set(.cost, charge.usd.raw)
@@ -297,14 +303,24 @@ struct ExportReader: ~Copyable {
     ) throws(AuditFailure) {
         let document = try decode(event) { (event) throws(EventError) in try DocumentEvent(event) }
         row.set(.details, document.json)
+        if event.header.type == .billingSet { try charges.note(event) }
         let type = Bytes(event.header.type.name)
         if event.header.type == .chargeCorrected {
             let corrected = try correction(event)
             row.set(corrected.charge)
-            charges.note(corrected.charge, corrected.usd.raw, at: event.header.seq)
             try join(corrected.charge, &row)
             row.set(.cost, corrected.usd.raw)
-            if let was = corrected.was, was.raw > 0 { row.set(.replaced, was.raw) }
+            if let was = corrected.was, was.raw > 0 {
+                // Of an org that is billed list prices in dollars no correction says what is billed.
+                let billed =
+                    corrected.billed == nil
+                    ? nil
+                    : try charges.billed(
+                        corrected.charge, was: was.raw, of: event.header.account,
+                        in: source)
+                setReplaced(was.raw, billed, &row)
+            }
+            try charges.note(event)
             if let price = corrected.price { row.set(.price, Int64(price)) }
             set(corrected.billed, &row)
             return
@@ -342,19 +358,23 @@ struct ExportReader: ~Copyable {
 
     // MARK: Pieces
 
-    private mutating func note(_ lapsed: HoldLapsed) {
-        // One that cost nothing has nothing that could be replaced.
-        if lapsed.usd.raw > 0 {
-            charges.note(lapsed.hold, lapsed.usd.raw, at: lapsed.header.seq)
-        }
-    }
-
     private mutating func set(_ billed: Extras.Billed?, _ row: inout ExportRow) {
         guard let billed else { return }
         row.set(.billed, billed.amount.raw)
         currency.removeAll()
         billed.currency.append(to: &currency)
         row.set(.currency, currency.bytes)
+    }
+    private mutating func setReplaced(
+        _ usd: Int64, _ billed: Extras.Billed?, _ row: inout ExportRow
+    ) {
+        guard usd > 0 else { return }
+        row.set(.replaced, usd)
+        guard let billed else { return }
+        row.set(.replacedBilled, billed.amount.raw)
+        replacedCurrency.removeAll()
+        billed.currency.append(to: &replacedCurrency)
+        row.set(.replacedCurrency, replacedCurrency.bytes)
     }
     private mutating func setDetails(_ extras: Extras, _ row: inout ExportRow) {
         guard !extras.isEmpty else { return }

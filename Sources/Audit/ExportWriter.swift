@@ -10,7 +10,7 @@ extension ExportField {
         case .seq, .inputTokens, .outputTokens, .cachedTokens, .cacheWriteTokens, .reasoningTokens,
             .latency, .askedInputTokens, .askedOutputTokens, .status, .count, .epoch, .price:
             .number
-        case .cost, .replaced, .billed, .askedCost: .money
+        case .cost, .replaced, .billed, .replacedBilled, .askedCost: .money
         case .timestamp: .time
         case .hold: .hold
         case .details: .json

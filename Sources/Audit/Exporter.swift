@@ -37,7 +37,10 @@ package struct Exporter: ~Copyable {
         for bytes in page.events {
             let event = try StoredEvent(audited: bytes, seq)
             seq += 1
-            guard try reader.wants(event.header.account) else { continue }
+            guard try reader.wants(event.header.account) else {
+                try reader.passOther(event)
+                continue
+            }
             guard types.isEmpty || types.contains(event.header.type.rawValue) else {
                 try reader.pass(event)
                 continue

@@ -367,9 +367,25 @@ extension GateLoop {
         var query = RollupQuery()
         query.from = asked.from ?? query.from
         query.to = asked.to ?? query.to
-        query.by = try RollupQuery.dimensions(asked.by.string)
-        query.after = asked.after
+        query.by = try RollupQuery.dimensions(
+            asked.by.string, hasZone: !asked.zone.isEmpty)
         query.dates = OrgDates(calendar)
+        if !asked.zone.isEmpty {
+            query.zone = asked.zone.string
+            guard calendar.knows(query.zone) else {
+                throw Failure(.error, "zone=\(query.zone) is no IANA time zone")
+            }
+        }
+        if !asked.with.isEmpty { query.parts = try RollupParts(asked.with.string) }
+        if !asked.after.isEmpty {
+            guard let after = RollupCursor(asked.after.string) else {
+                throw Failure(
+                    .error,
+                    "after=\(echo(asked.after)) is no answer's next: leave it out for the first page"
+                )
+            }
+            query.after = after
+        }
         // Who sees only a part of the tree gets that part's sums.
         query.account =
             asked.account.isEmpty

@@ -1,4 +1,5 @@
 import Events
+import Ledger
 import Wire
 
 extension Role {
@@ -6,11 +7,11 @@ extension Role {
     func permits(_ verb: Verb) -> Bool {
         switch verb {
         case .hello, .auth, .ping, .echo, .select, .quit, .reset, .client, .command, .config: true
-        case .reserve, .check, .extend, .settle, .release, .charge: self == .admin || self == .relay
+        case .reserve, .check, .extend, .settle, .release, .charge: mayHold
         case .append: self == .admin || self == .developer
         case .get, .events, .tail, .tree, .log, .names, .personal:
             self == .admin || self == .auditor
-        case .erase: self == .admin
+        case .erase: mayErase
         case .explain: self == .admin || self == .auditor || self == .developer
         case .list, .usage, .rollups: self != .relay
         case .info: self != .relay && self != .developer

@@ -54,6 +54,13 @@ final class Log: @unchecked Sendable {
 
     /// Opens the log of a data directory to look at it, whether a daemon serves it or not.
     init(inspecting path: String, everyPage: Bool) throws(JournalError) {
+        // Here something is to be read: nobody is to make the directory first.
+        guard fileSize(path + "/journal/data.mdb") != nil || errno != ENOENT else {
+            throw JournalError(
+                .io,
+                "cannot open \(path)/journal/data.mdb: No such file or directory; name a data directory, a "
+                    + "backup, or a copy of one")
+        }
         environment = Environment(directory: path + "/journal", mapBytes: 1 << 40)
         isNew = false
         projections = []

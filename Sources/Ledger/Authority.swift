@@ -28,6 +28,10 @@ extension Role {
         }
     }
     package func mayAppend(_ type: EventType) -> Bool { appends?.contains(type) ?? true }
+    /// Whether it may hold, settle and charge.
+    package var mayHold: Bool { self == .admin || self == .relay }
+    /// Whether it may have personal texts erased.
+    package var mayErase: Bool { self == .admin }
     /// The roles that may append a type, for a refusal that names them.
     static func appending(_ type: EventType) -> String {
         Role.allCases.filter { $0.mayAppend(type) }.map(\.name).joined(separator: ", ")

@@ -31,7 +31,7 @@ package enum Unproven: Int, CaseIterable, Sendable {
             "routed by a rule that also looks at the prompt: model, price and saving are checked"
         case .model: "refused for a model's name that cannot be written down"
         case .sum:
-            "refusals that were only counted: neither their number nor their reason is checked"
+            "refusals that were only counted: their number is not checked, nor at a start their reason"
         }
     }
 }

@@ -338,6 +338,9 @@ extension Machine {
             }
             return
         }
+        // A turn that began with little room has not written them; a second's sums stand before the next
+        // second's refusals all the same, so that a replay can tell what they are of.
+        if floods.second < now.second { writeRefusalSums() }
         guard floods.shouldLog(key: asked.key, denial.reason, at: now.second) else { return }
         #if TOLLGATE_PLANTED_BUGS
         var denial = denial

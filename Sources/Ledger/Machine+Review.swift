@@ -17,7 +17,9 @@ extension Machine {
         now = Instant(nanoseconds: at.field(Int64.self, 16))
         if now.nanoseconds >= book.prices.nextChange { book.prices.bring(to: now) }
         findings.count(type)
-        if at.field(UInt32.self, 4) == book.epoch, now.nanoseconds < book.schedule.next {
+        if at.field(UInt32.self, 4) == book.epoch, mayHoldAnywhere(at.field(UInt32.self, 24)),
+            now.nanoseconds < book.schedule.next
+        {
             if type == EventType.holdPlaced.rawValue, try isAsPlaced(bytes) { return nil }
             if type == EventType.holdSettled.rawValue, try isAsSettled(bytes) { return nil }
         }
@@ -93,6 +95,7 @@ extension Machine {
         let header = event.header
         var sides = Difference.Sides()
         reviewEpoch(header, &sides)
+        try reviewActor(event, &sides)
         switch header.type {
         case .holdPlaced: try review(try HoldPlaced(event), &sides, &findings)
         case .holdRefused: try review(try HoldRefused(event), event.bytes, &sides, &findings)
@@ -104,9 +107,7 @@ extension Machine {
         case .holdLapsed: try review(try HoldLapsed(event), &sides)
         case .chargeRecorded: try review(try ChargeRecorded(event), &sides)
         case .refusalsSummed:
-            let summed = try RefusalsSummed(event)
-            findings.note(.sum, UInt64(summed.refusals))
-            sides.compare("second", summed.second, min(summed.second, now.second))
+            try review(try RefusalsSummed(event), &sides, &findings)
         default: try review(try DocumentEvent(event), &sides)
         }
         if sides.parts.isEmpty { return nil }

@@ -11,7 +11,11 @@ extension Machine {
             let document = try? Document(type: type, json, strict: false)
         else { throw .malformed("payload") }
         switch document {
-        case .ledgerCreated, .epochStarted, .personalErased: break
+        case .epochStarted:
+            // Only what an earlier run counted comes right behind it.
+            startedAt = event.header.seq
+            floods.begin(second: .min)
+        case .ledgerCreated, .personalErased: break
         case .windowOpened(let opened): try review(opened, event.header, &sides)
         case .keyRotationDue:
             if !book.needsRotation(event.header.account.raw, at: now) {

@@ -97,6 +97,7 @@ extension Machine {
         let header = event.header
         if header.account != .none { reviewWindows(try chain(of: header), &sides) }
         reviewCame(event.extras, &sides)
+        reviewFlood(event, &sides)
         if event.extras.routing != nil { findings.note(.rule) }
         let answer: Answer
         (epoch, actor, reviewed) = (header.epoch, header.actor, event.extras)

@@ -29,6 +29,8 @@ package struct Machine: ~Copyable {
     /// a refusal then goes to `draft`, and nothing is folded.
     var reviewed: Extras?
     var draft = ByteBuffer()
+    /// The event behind which a start may still write sums of a run before it.
+    var startedAt: UInt64 = 0
     /// The names that a refusal's hint gives.
     var hints = ByteBuffer(capacity: 1_024)
 
@@ -180,7 +182,7 @@ package struct Machine: ~Copyable {
         actor = asker
     }
 
-    private mutating func writeRefusalSums() {
+    mutating func writeRefusalSums() {
         let asker = actor
         actor = .daemon
         for sum in pendingSums.sums { write(sum, of: floods.second) }
@@ -207,88 +209,4 @@ package struct Machine: ~Copyable {
     }
     /// Changes whenever `pendingSums` does.
     package var floodVersion: UInt64 { floods.version }
-}
-
-/// Refusals that were answered and only counted.
-package struct PendingSums: Sendable {
-    package struct Sum: Sendable {
-        /// The key's account number; 2³²−1 for no key.
-        package var key: UInt32
-        package var reason: Refusal
-        package var refusals: UInt32
-        package init(key: UInt32, reason: Refusal, refusals: UInt32) {
-            self.key = key
-            self.reason = reason
-            self.refusals = refusals
-        }
-    }
-    /// Since 1970.
-    package var second: Int64
-    package var sums: [Sum]
-    package init(second: Int64, sums: [Sum]) {
-        self.second = second
-        self.sums = sums
-    }
-}
-
-/// Counts the refusals of the current second by key and reason, so that a flood of them does not
-/// fill the disk: ten are written in full, the rest of the second becomes one sum.
-package struct RefusalFloods: ~Copyable {
-    static let loggedMax: UInt32 = 10
-    /// Most sums that one second may have; what would need another is written in full.
-    package static let sumsMax = 320
-
-    struct Entry {
-        var key: UInt32
-        var reason: Refusal
-        var logged: UInt32
-        var extra: UInt32
-    }
-    private(set) var second: Int64 = .min
-    /// Changes whenever a sum does.
-    private(set) var version: UInt64 = 0
-    private var entries: [Entry] = []
-    private var index: [UInt64: Int] = [:]  // unordered: never iterated
-    /// Entries with a sum, in the order in which they first needed one.
-    private var withSum: [Int] = []
-
-    init() {
-        entries.reserveCapacity(64)
-        index.reserveCapacity(64)
-        withSum.reserveCapacity(64)
-    }
-
-    var hasSums: Bool { !withSum.isEmpty }
-    var summedCount: Int { withSum.count }
-    func summed(_ i: Int) -> Entry { entries[withSum[i]] }
-
-    mutating func begin(second: Int64) {
-        if hasSums { version += 1 }
-        self.second = second
-        entries.removeAll(keepingCapacity: true)
-        index.removeAll(keepingCapacity: true)
-        withSum.removeAll(keepingCapacity: true)
-    }
-    /// Whether this refusal is to be written in full; otherwise it has been counted.
-    mutating func shouldLog(key: UInt32, _ reason: Refusal, at now: Int64) -> Bool {
-        // The log had no room when this second began, so its sums still stand for an earlier one.
-        if now != second { return true }
-        let name = UInt64(key) << 8 | UInt64(reason.rawValue)
-        guard let i = index[name] else {
-            index[name] = entries.count
-            entries.append(Entry(key: key, reason: reason, logged: 1, extra: 0))
-            return true
-        }
-        if entries[i].logged < RefusalFloods.loggedMax {
-            entries[i].logged += 1
-            return true
-        }
-        if entries[i].extra == 0 {
-            if withSum.count == RefusalFloods.sumsMax { return true }
-            withSum.append(i)
-        }
-        entries[i].extra += 1
-        version += 1
-        return false
-    }
 }

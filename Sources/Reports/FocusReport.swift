@@ -36,14 +36,21 @@ package struct FocusReport: Sendable {
         billing: (Instant) -> Range<Instant>
     ) {
         precondition(groups.by.count == 4 && Array(groups.by[1...]) == FocusReport.dimensions)
+        // Rows stand in the order of their times.
+        var known: (label: String, time: Range<Instant>, billing: Range<Instant>)?
         for (labels, counts) in groups.ordered {
             // What was only refused, or given back, is no charge.
             guard let key = labels[1], counts[.usd] != 0 || counts.tokens != 0,
-                let time = labels[0].map(period)
+                let label = labels[0]
             else { continue }
+            if known?.label != label {
+                let time = period(label)
+                known = (label, time, billing(time.lowerBound))
+            }
+            let (_, time, billing) = known!
             let charge = Charge(
                 key: key, model: labels[2] ?? "unknown/unknown", tier: labels[3] ?? "standard",
-                time: time, billing: billing(time.lowerBound), counts: counts)
+                time: time, billing: billing, counts: counts)
             for bill in FocusReport.bills(counts) { table.add(charge.row(bill)) }
         }
     }
@@ -91,7 +98,7 @@ package struct FocusReport: Sendable {
             let names = key.split(separator: "/").map(String.init)
             let org = names[0]
             let team = names.count > 1 ? names[1] : org
-            let provider = String(model.prefix { $0 != "/" })
+            let provider = ModelName.provider(of: model)
             func quantity(_ count: Int64) -> ReportCell { .count(bill.hasQuantity ? count : 0) }
             return [
                 .money(bill.amount), .text(org), .text(org), .text("Organization"),

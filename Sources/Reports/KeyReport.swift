@@ -25,8 +25,9 @@ package struct KeyReport: Sendable {
 
     /// - Parameters:
     ///   - groups: by key.
-    ///   - unused: only keys that nobody used, was refused with, or ended.
-    package init(_ keys: [Facts], _ groups: RollupGroups, unused: Bool) {
+    ///   - end: when the time is over.
+    ///   - unused: only keys that were there in it and that nobody used, was refused with, or ended.
+    package init(_ keys: [Facts], _ groups: RollupGroups, to end: Instant, unused: Bool) {
         table = ReportTable([
             ReportTable.Column("key"), ReportTable.Column("state"), .number("requests"),
             .number("refused"), .number("usd"), .number("share_percent"),
@@ -37,7 +38,8 @@ package struct KeyReport: Sendable {
         var rows = keys.map { ($0, groups.rows[[$0.account]] ?? RollupCounts()) }
         if unused {
             rows = rows.filter { facts, counts in
-                !facts.hasEnded && counts.requests == 0 && counts[.refused] == 0
+                !facts.hasEnded && (facts.created.map { $0 < end } ?? true) && counts.requests == 0
+                    && counts[.refused] == 0
             }
         }
         rows.sort { a, b in
@@ -51,6 +53,11 @@ package struct KeyReport: Sendable {
                 [.text(facts.account), .label(facts.state)]
                     + KeyReport.numbers(counts, whole)
                     + [facts.created, facts.lastUsed].map { $0.map { .instant($0) } ?? .none })
+        }
+        // Refused requests with keys that nobody knows are in the total, as in every other report.
+        if !unused, let nobody = groups.rows[[nil]], !nobody.isZero {
+            sum.add(nobody)
+            table.add([.none, .none] + KeyReport.numbers(nobody, whole) + [.none, .none])
         }
         table.setTotal([.none, .none] + KeyReport.numbers(sum, whole) + [.none, .none])
     }

@@ -45,6 +45,16 @@ package struct ReportTable: Sendable {
         precondition(row.count == columns.count, "one cell a column")
         total = row
     }
+    /// Whether the rows' shares do not add up to the total's.
+    package var hasRoundedShares: Bool {
+        guard let i = index(of: "share_percent"), case .tenths(let whole)? = total?[i] else {
+            return false
+        }
+        let sum = rows.reduce(Int64(0)) { sum, row in
+            if case .tenths(let tenths) = row[i] { sum &+ tenths } else { sum }
+        }
+        return sum != whole
+    }
     package func index(of name: String) -> Int? { columns.firstIndex { $0.name == name } }
 }
 

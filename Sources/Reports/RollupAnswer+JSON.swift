@@ -29,10 +29,10 @@ extension RollupAnswer {
         var sum = ObjectWriter(opening: &json)
         total.write(&sum, into: &json)
         json.append(UInt8(ascii: "}"))
-        if let next {
-            object.field("next", Int64(next), into: &json)
-        } else {
-            object.null("next", into: &json)
+        switch next {
+        case .number(let number)?: object.field("next", Int64(number), into: &json)
+        case let cursor?: object.field("next", "\(cursor)", into: &json)
+        case nil: object.null("next", into: &json)
         }
         if by.contains(where: { $0.tag != nil }) { writeSpans(&object, into: &json) }
         json.append(UInt8(ascii: "}"))

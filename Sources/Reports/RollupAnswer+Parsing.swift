@@ -12,10 +12,11 @@ extension RollupAnswer {
         self.asOf = UInt64(asOf)
         self.total = try RollupCounts(total)
         if !next.isNull {
-            guard let number = next.integer.flatMap({ UInt32(exactly: $0) }) else {
-                throw RollupAnswer.isNone("its next is no number")
+            let cursor = next.string ?? next.integer.map { "\($0)" } ?? ""
+            guard let cursor = RollupCursor(cursor) else {
+                throw RollupAnswer.isNone("its next is no place to go on from")
             }
-            self.next = number
+            self.next = cursor
         }
         for row in rows {
             var labels: [String?] = []

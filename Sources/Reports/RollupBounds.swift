@@ -23,10 +23,11 @@ package enum RollupBounds {
     /// A totals row is for so many accounts (a power of two), so that a page of keys can be checked.
     static let accountsPerTotal: UInt32 = 1 << accountsPerTotalBits
     static let accountsPerTotalBits: UInt32 = 12
-    /// Groups after which an answer by time ends with the hour it is in.
-    static let groupsPerPage = 4_096
-    /// More groups than this of one page are refused: whoever asks must ask for less.
-    static let groupsMax = 32_768
+    /// Groups after which a page of an answer ends where it can: with the hour it is in, or of a tag with the
+    /// row. A page is made in memory as a whole.
+    static let groupsPerPage = 16_384
+    /// More groups than this of one page are refused: so many of one hour that they must be asked for by less.
+    static let groupsMax = 65_536
 
     static func check() {
         precondition(groupsPerPage <= groupsMax)

@@ -7,7 +7,7 @@ package struct RollupCounts: Sendable, Equatable {
         package var value: Int64
     }
     private(set) var fields = [Int64](repeating: 0, count: RollupField.count)
-    package private(set) var tagged: [Tagged] = []
+    package internal(set) var tagged: [Tagged] = []
 
     package init() {}
 
@@ -175,8 +175,8 @@ extension RollupCounts {
             return at - start
         }
     }
-    /// Adds a stored row; false when it is none.
-    mutating func add(stored bytes: Bytes) -> Bool {
+    /// Adds a stored row, of its tags those of some parts; false when it is none.
+    mutating func add(stored bytes: Bytes, only parts: RollupParts = .all) -> Bool {
         var reader = ByteReader(bytes)
         guard let present = reader.varint(), present >> UInt64(RollupField.count) == 0 else {
             return false
@@ -194,6 +194,7 @@ extension RollupCounts {
                 let next = UInt32(exactly: UInt64(tag) &+ step), next > tag
             else { return false }
             tag = next
+            guard parts.contains(RollupTag(raw: tag).parts) else { continue }
             if tagged.last.map({ $0.tag.raw < tag }) ?? true {
                 tagged.append(Tagged(tag: RollupTag(raw: tag), value: value))
             } else {

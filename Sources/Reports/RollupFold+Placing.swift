@@ -37,10 +37,9 @@ extension RollupFold {
         _ placing: inout Placing, account: UInt32, time: Int64, _ table: borrowing Table
     ) throws(LMDBError) {
         placing.account = account
-        var place = places.known(account)
-        if place == nil { place = try findPlace(of: account, table) }
-        placing.org = place.unsafelyUnwrapped.org
-        placing.team = place.unsafelyUnwrapped.team
+        let place = try place(of: account, table)
+        placing.org = place.org
+        placing.team = place.team
         let org = places.pointer(placing.org)
         if time < org.pointee.hourStart || time >= org.pointee.hourEnd
             || placing.seq <= org.pointee.daySeq
@@ -50,6 +49,14 @@ extension RollupFold {
             placing.hour = org.pointee.hour
             placing.day = org.pointee.day
         }
+    }
+
+    @inline(__always)
+    mutating func place<Table: RollupTable & ~Copyable>(
+        of account: UInt32, _ table: borrowing Table
+    ) throws(LMDBError) -> AccountPlaces.Place {
+        if let known = places.known(account) { return known }
+        return try findPlace(of: account, table)
     }
 
     /// Of the request that a hold's name names; what nothing is known of counts under no account.

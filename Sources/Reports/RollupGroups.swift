@@ -17,11 +17,9 @@ package struct RollupGroups: Sendable {
 
     package init(by: [Dimension]) { self.by = by }
 
-    /// What must be asked to know these: days are made of hours, since which hours make one up only the
-    /// reader knows. A tag's days are the org's own.
+    /// What must be asked to know these: where there are hours, days are made of them here.
     package static func asked(for by: [Dimension]) -> [Dimension] {
-        guard by.contains(.day), !by.contains(where: { $0.tag != nil }) else { return by }
-        return by.contains(.hour) ? by.filter { $0 != .day } : by.map { $0 == .day ? .hour : $0 }
+        by.contains(.hour) ? by.filter { $0 != .day } : by
     }
 
     /// Adds a page of an answer to `asked`.
@@ -29,6 +27,7 @@ package struct RollupGroups: Sendable {
     package mutating func add(
         _ page: RollupAnswer, asked: [Dimension], day: (Instant) -> String
     ) {
+        let tag = by.firstIndex { $0.tag != nil }
         for group in page.groups {
             let labels = by.map { dimension -> String? in
                 let from = asked.firstIndex(of: dimension) ?? asked.firstIndex(of: .hour)!
@@ -39,9 +38,17 @@ package struct RollupGroups: Sendable {
                 return group.date ?? day(start)
             }
             rows[labels, default: RollupCounts()].add(group.counts)
+            // What said nothing, and of which later pages have taken off everything.
+            if let tag, labels[tag] == nil, rows[labels]?.isZero == true { rows[labels] = nil }
         }
         total.add(page.total)
-        spans += page.spans
+        for span in page.spans {
+            if let i = spans.firstIndex(where: { $0.org == span.org }) {
+                spans[i].isExact = spans[i].isExact && span.isExact
+            } else {
+                spans.append(span)
+            }
+        }
         asOf = isEmpty ? page.asOf...page.asOf : asOf.lowerBound...max(asOf.upperBound, page.asOf)
         isEmpty = false
     }
@@ -96,7 +103,18 @@ package struct RollupGroups: Sendable {
     /// Where the rows are not what their pages say that they come to; nil where all is well.
     package var disagreement: String? {
         let found = sum.differences(from: total)
-        return found.isEmpty ? nil : "the rows and their total: \(found.joined(separator: "; "))"
+        guard found.isEmpty else {
+            return "the rows and their total: \(found.joined(separator: "; "))"
+        }
+        // What said nothing is what tags leave over. Money apart, which a correction may have made so.
+        guard let place = by.firstIndex(where: { $0.tag != nil }) else { return nil }
+        for (labels, counts) in ordered where labels[place] == nil {
+            for field in RollupField.allCases where !field.isMoney && counts[field] < 0 {
+                return
+                    "by \(by[place].name) there are more \(field.name) than in the hours of the same days"
+            }
+        }
+        return nil
     }
     /// The same of another way to add up the same time: by org instead of by key.
     package func disagreement(with other: RollupGroups) -> String? {
@@ -107,7 +125,10 @@ package struct RollupGroups: Sendable {
         }
         if found.isEmpty, !shared.isEmpty {
             let (own, others) = (summed(by: shared).rows, other.summed(by: shared).rows)
-            for labels in Set(own.keys).union(others.keys) {
+            let all = Set(own.keys).union(others.keys).sorted {
+                $0.lexicographicallyPrecedes($1) { ($0 ?? "") < ($1 ?? "") }
+            }
+            for labels in all {
                 let (a, b) = (own[labels] ?? RollupCounts(), others[labels] ?? RollupCounts())
                 found = a.differences(from: b).map {
                     "of \(labels.map { $0 ?? "none" }.joined(separator: ", ")) \($0)"

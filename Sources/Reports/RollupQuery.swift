@@ -38,15 +38,24 @@ package struct RollupQuery: Sendable {
     /// Only what stands at or below this account; nil for all.
     package var account: AccountNumber?
     /// Where a page left off: its `next`.
-    package var after: UInt32?
-    /// When dates begin in the zones of orgs.
+    package var after: RollupCursor?
+    /// When dates begin in zones.
     package var dates = OrgDates.utc
+    /// In which hours are summed to days, unless it is by a tag.
+    package var zone = "UTC"
+    /// What beside the fields is asked for.
+    package var parts = RollupParts.all
+    /// Tests ask for smaller pages.
+    var groupsPerPage = RollupBounds.groupsPerPage
 
     package init() {}
 
     /// Reads `team,model`; nil, with the reason, when it is no list of dimensions or they do not go together.
-    package static func dimensions(_ text: String) throws(Failure) -> [Dimension] {
-        guard !text.isEmpty else { return [] }
+    ///
+    /// - Parameter hasZone: whether it is said in which zone hours are summed to days.
+    package static func dimensions(
+        _ text: String, hasZone: Bool = false
+    ) throws(Failure) -> [Dimension] {
         var found: [Dimension] = []
         guard !text.isEmpty else { return found }
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -71,15 +80,23 @@ package struct RollupQuery: Sendable {
                     .error,
                     "\(tag.name) is counted by day, org and team, not by \(other.name)")
             }
-        } else if found.contains(.day) {
+        } else if found.contains(.day), !hasZone {
             throw Failure(
                 .error,
-                "by=day goes with user, project or env only: whose days, without them, only the one "
-                    + "who asks knows, so ask by=hour")
+                "by=day, without user, project or env, needs zone=, whose days they are, such as "
+                    + "zone=Europe/Berlin")
+        }
+        guard !hasZone || tags.isEmpty && found.contains(.day) else {
+            throw Failure(
+                .error,
+                "zone= says whose days by=day are; leave it out where there are none of a zone"
+            )
         }
         return found
     }
     package var tag: TagKind? { by.lazy.compactMap(\.tag).first }
+    /// Whether hours are summed to days.
+    package var isByDaysOfZone: Bool { tag == nil && by.contains(.day) }
     var isByTime: Bool { by.contains(.hour) || by.contains(.day) }
 
     /// The accounts that a group stands for.
@@ -130,7 +147,7 @@ package struct RollupAnswer: Sendable {
     /// Kept beside the rows, or without a filter their independent sum.
     package var total = RollupCounts()
     /// Where the next page begins.
-    package var next: UInt32?
-    /// With a tag: of every org of which there is anything near the time.
+    package var next: RollupCursor?
+    /// With a tag: of every org of which there is anything near the time, on the pages that add up hours.
     package var spans: [Span] = []
 }

@@ -61,10 +61,8 @@ extension RollupFold {
     mutating func lineage<Table: RollupTable & ~Copyable>(
         of account: UInt32, _ table: borrowing Table
     ) throws(LMDBError) -> (org: UInt32, team: UInt32) {
-        var placing = Placing.none
-        placing.seq = .max
-        try locate(&placing, account: account, time: 0, table)
-        return (places.orgs[Int(placing.org)].account, placing.team)
+        let place = try place(of: account, table)
+        return (places.orgs[Int(place.org)].account, place.team)
     }
     /// The day, in minutes since 1970, that holds an hour of an org.
     mutating func day<Table: RollupTable & ~Copyable>(

@@ -43,7 +43,7 @@ extension Verb {
         case .list: "orgs|teams|keys|prices|aliases|operators|overrides [under= after= limit=]"
         case .usage: "<account>"
         case .events: "[from= to= limit= type= account=]"
-        case .rollups: "[from= to= by= account= after=]"
+        case .rollups: "[from= to= by= zone= account= with= after=]"
         case .tail: "[from= type= account= denied]"
         case .erase: "user|ip|ua <text> [account= why=]"
         case .personal: "[from= limit=]"

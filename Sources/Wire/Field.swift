@@ -7,7 +7,7 @@ enum Field: UInt8, CaseIterable {
     case cached, cacheWrite, reasoning, milliseconds, outcome, key, model
     case why, under, after, limit, from, to, type, account
     case temperature, batch, priority, prompt, capability
-    case wait, prio, by
+    case wait, prio, by, zone, with
 
     var name: StaticString {
         switch self {
@@ -47,6 +47,8 @@ enum Field: UInt8, CaseIterable {
         case .wait: "wait"
         case .prio: "prio"
         case .by: "by"
+        case .zone: "zone"
+        case .with: "with"
         }
     }
     /// Reads `name=value`; `value` is what follows the first `=`. Nil when there is no such name.
@@ -102,6 +104,8 @@ enum Field: UInt8, CaseIterable {
         case 0x3D_7469_6177: .wait  // wait=
         case 0x3D_6F69_7270: .prio  // prio=
         case 0x3D_7962: .by  // by=
+        case 0x3D65_6E6F_7A: .zone  // zone=
+        case 0x3D68_7469_77: .with  // with=
         default: nil
         }
     }

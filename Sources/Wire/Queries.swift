@@ -242,7 +242,7 @@ package struct LifeQuery {
     }
 }
 
-/// `ROLLUPS [from= to= by= account= after=]`: what was used, summed by hour, account, model and more.
+/// `ROLLUPS [from= to= by= zone= account= with= after=]`: what was used, summed by hour, account, model and more.
 package struct RollupsQuery {
     package var from: Instant?
     package var to: Instant?
@@ -251,7 +251,11 @@ package struct RollupsQuery {
     /// Only this account and what stands below it; empty for all.
     package var account = Bytes.empty
     /// The `next` of the page before.
-    package var after: UInt32?
+    package var after = Bytes.empty
+    /// Whose days hours are summed to; empty for nobody's.
+    package var zone = Bytes.empty
+    /// What beside the fields is asked for, separated by commas; empty for all.
+    package var with = Bytes.empty
 
     package init(_ arguments: Arguments) throws(Failure) {
         var fields = FieldCursor(arguments, of: .rollups, from: 1)
@@ -261,7 +265,9 @@ package struct RollupsQuery {
             case .to: to = try fields.instant()
             case .by: by = try fields.text()
             case .account: account = try fields.path()
-            case .after: after = UInt32(try fields.number(0...Int64(UInt32.max)))
+            case .after: after = fields.value
+            case .zone: zone = try fields.text()
+            case .with: with = try fields.text()
             default: throw fields.unknown()
             }
         }

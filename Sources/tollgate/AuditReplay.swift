@@ -16,9 +16,10 @@ struct AuditReplay: ParsableCommand {
             of every account are compared with the running daemon's, each as of the event
             that USAGE names, or with --dir the book with the directory's checkpoints.
 
-            Whether whoever asked had the role for it is not derived, nor what is an input:
-            a tier, an outcome, an admin's amounts. That these were not changed since is
-            what 'tollgate audit verify' proves.
+            Whether an operator who asked had the role for it is derived; who of the
+            machine's users was an admin is not, nor what is an input: a tier, an outcome, an
+            admin's amounts, how many refusals were only counted. That these were not
+            changed since is what 'tollgate audit verify' proves.
 
             Ends at the first difference and shows both sides, with exit code 65. --diff
             goes on and lists them all.
@@ -30,7 +31,9 @@ struct AuditReplay: ParsableCommand {
             """)
     @OptionGroup var log: LogOptions
     @OptionGroup var format: FormatOptions
+    // Whatever it is, a number below zero too, is answered in our own words.
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The instant before which it ends, or the last event's number.", valueName: "when"))
     var to: String?

@@ -41,7 +41,8 @@ struct CalendarWords {
     }
     /// The same, or an event's number.
     func place(_ text: String, _ flag: String) throws(CommandFailure) -> LogRange.Place {
-        if !text.isEmpty, text.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) {
+        let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+        if !digits.isEmpty, digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) {
             guard let seq = UInt64(text), seq >= 1, seq < 1 << 62 else {
                 throw CommandFailure(.usage, "\(flag) \(text): events are numbered from 1")
             }

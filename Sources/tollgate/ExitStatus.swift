@@ -18,6 +18,8 @@ enum ExitStatus: Int32, CaseIterable {
     case protocolBroken = 76
     case noPermission = 77
     case config = 78
+    /// As a shell has it of a program that SIGINT ended.
+    case interrupted = 130
 
     /// The table that the root help shows; the only place where the codes are documented.
     static let help = """
@@ -36,6 +38,7 @@ enum ExitStatus: Int32, CaseIterable {
           76  the peer does not speak the protocol
           77  not permitted: log in with --user and TOLLGATE_SECRET, or ask an admin
           78  the configuration is wrong
+          130 an export was interrupted: the message says how it goes on
         """
 }
 

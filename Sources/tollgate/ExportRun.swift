@@ -40,7 +40,7 @@ struct ExportRun: ~Copyable {
         var batch = LogBatch()
         while mark.next <= job.range.upperBound {
             guard Interrupt.count == 0 else {
-                throw CommandFailure(.failure, "interrupted before event \(mark.next)")
+                throw CommandFailure(.interrupted, "interrupted before event \(mark.next)")
             }
             do throws(AuditFailure) { try read(&batch) } catch { throw CommandFailure(error) }
             try writeOut()

@@ -141,6 +141,13 @@ struct ReplayRun: ~Copyable {
                 return false
             }
             try source.refresh()
+            if source.lastSeq < seq, let reason = source.readOnlyReason {
+                throw AuditFailure(
+                    .tryAgain,
+                    "the balance of \(path) is as of event \(seq), which the daemon cannot write: "
+                        + "\(reason); mend that and replay again, or leave balances out with --to "
+                        + "\(source.lastSeq)")
+            }
             // Longer while the daemon's disk takes nothing.
             if source.lastSeq < seq { _ = poll(nil, 0, 10) }
         }

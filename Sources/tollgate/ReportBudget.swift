@@ -74,16 +74,10 @@ struct ReportBudget: ParsableCommand {
 
     private func tiers() throws(CommandFailure) -> [Int] {
         let names = ["org", "team", "key"]
-        let tiers = try by.split(separator: ",", omittingEmptySubsequences: false).map {
-            (word) throws(CommandFailure) in
-            guard let tier = names.firstIndex(of: String(word)) else {
-                throw CommandFailure(
-                    .usage, "--by knows no \"\(word)\": say some of org, team and key")
-            }
-            return tier + 1
-        }
-        guard Set(tiers).count == tiers.count else {
-            throw CommandFailure(.usage, "--by \(by) names one of them twice")
+        let tiers = try ReportOptions.list(by, of: "--by") { word in
+            names.firstIndex(of: word).map { $0 + 1 }
+        } unknown: {
+            "--by knows no \"\($0)\": say some of org, team and key"
         }
         let depth = account?.split(separator: "/").count ?? 0
         guard let account, depth <= 3, tiers.allSatisfy({ $0 < depth }) else { return tiers }
@@ -95,20 +89,12 @@ struct ReportBudget: ParsableCommand {
     }
     private func limits() throws(CommandFailure) -> [LimitKind]? {
         guard limit != "all" else { return nil }
-        let limits = try limit.split(separator: ",", omittingEmptySubsequences: false).map {
-            (word) throws(CommandFailure) in
-            guard let kind = String(word).withBytes({ LimitKind($0) }) else {
-                throw CommandFailure(
-                    .usage,
-                    "there is no limit \"\(word)\": say usd, tokens or requests with .minute, .hour, "
-                        + ".day, .week, .month or .total, or all")
-            }
-            return kind
+        return try ReportOptions.list(limit, of: "--limit") { word in
+            word.withBytes { LimitKind($0) }
+        } unknown: {
+            "there is no limit \"\($0)\": say usd, tokens or requests with .minute, .hour, .day, "
+                + ".week, .month or .total, or all"
         }
-        guard Set(limits.map { "\($0.name)" }).count == limits.count else {
-            throw CommandFailure(.usage, "--limit \(limit) names one of them twice")
-        }
-        return limits
     }
 
     // MARK: The daemon's own balances

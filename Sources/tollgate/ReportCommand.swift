@@ -14,7 +14,7 @@ struct ReportCommand: ParsableCommand {
 
             Money and tokens belong to the hour in which a request was placed, as in budgets.
             Hours that begin in the time are in it. Tables round money to four decimals; csv
-            and json are exact.
+            and json are exact. Percents are rounded to a tenth, each by itself.
 
             Examples:
               tollgate report spend --by team,model --period 2026-11
@@ -47,6 +47,7 @@ struct ReportPage {
             Console.print("")
             Console.print(period.text(period.range) + ", " + asOf)
             if isCompared { Console.print("before: " + period.text(period.before)) }
+            if table.hasRoundedShares { Console.print("shares are rounded, each by itself") }
             Console.print(sums)
         case .csv, .focus:
             var csv = ByteBuffer(capacity: 4_096)
@@ -99,7 +100,7 @@ struct ReportPage {
 extension ReportOptions {
     /// Reads what a report of a time is made of, makes it, and writes it.
     func run(
-        _ name: String, by text: String,
+        _ name: String, by text: String, of parts: RollupParts,
         _ make: (RollupGroups, _ before: RollupGroups?) -> ReportTable
     ) throws(CommandFailure) {
         let by = try dimensions(text)
@@ -108,11 +109,11 @@ extension ReportOptions {
         try checkAccount(of: tag)
         let period = try ReportPeriod(self, now: source.now, of: tag)
         let (groups, agrees) = try source.checked(
-            period.query, account: account, by: by, period.words)
+            period.query(parts), account: account, by: by, period.words)
         var before: RollupGroups?
         if compare {
             before = try source.groups(
-                period.query(of: period.before), account: account, by: by, period.words)
+                period.query(of: period.before, parts), account: account, by: by, period.words)
         }
         ReportPage(
             name: name, period: period, groups: groups, table: make(groups, before),

@@ -8,8 +8,10 @@ struct ReportKeys: ParsableCommand {
         commandName: "keys",
         abstract: "What each key was used for, or which were not used at all.",
         discussion: """
-            --unused lists the keys that nobody used in the time, revoked and expired ones
-            left out. A copy of a directory (--dir) does not say which those are.
+            --unused lists the keys that nobody used in the time, without those that are
+            revoked or expired or were made after it. A copy of a directory (--dir) does not
+            say which those are. Refused requests with keys that nobody knows are a row
+            without a name.
 
             Examples:
               tollgate report keys --period 2026-11
@@ -28,10 +30,11 @@ struct ReportKeys: ParsableCommand {
         let period = try ReportPeriod(options, now: source.now)
         let keys = try source.keys(under: options.account)
         let (groups, agrees) = try source.checked(
-            period.query, account: options.account, by: [.key], period.words)
+            period.query(.billed), account: options.account, by: [.key], period.words)
         ReportPage(
             name: "keys", period: period, groups: groups,
-            table: KeyReport(keys, groups, unused: unused).table, agrees: agrees
+            table: KeyReport(keys, groups, to: period.range.upperBound, unused: unused).table,
+            agrees: agrees
         ).print(options.format)
     }
 }

@@ -22,6 +22,6 @@ struct ReportLatency: ParsableCommand {
 
     func run() throws {
         try options.refuseFocus()
-        try options.run("latency", by: by) { LatencyReport($0, before: $1).table }
+        try options.run("latency", by: by, of: .latency) { LatencyReport($0, before: $1).table }
     }
 }

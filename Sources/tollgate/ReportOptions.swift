@@ -49,22 +49,19 @@ struct ReportOptions: ParsableArguments {
     func dimensions(
         _ text: String, may allowed: [RollupQuery.Dimension] = RollupQuery.Dimension.allCases
     ) throws(CommandFailure) -> [RollupQuery.Dimension] {
-        var found: [RollupQuery.Dimension] = []
-        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let dimension = allowed.first(where: { word == "\($0.name)" }) else {
-                let known = allowed.map { "\($0.name)" }.joined(separator: ", ")
-                throw CommandFailure(.usage, "--by knows no \"\(word)\": say some of \(known)")
-            }
-            found.append(dimension)
+        let found = try Self.list(text, of: "--by") { word in
+            allowed.first { word == "\($0.name)" }
+        } unknown: {
+            let known = allowed.map { "\($0.name)" }.joined(separator: ", ")
+            return "--by knows no \"\($0)\": say some of \(known)"
         }
         // The same rules as the daemon's, before it is asked; and days of hours are made here.
-        let asked = RollupGroups.asked(for: found).map { "\($0.name)" }.joined(separator: ",")
-        do throws(Failure) { _ = try RollupQuery.dimensions(asked) } catch {
+        let asked = RollupGroups.asked(for: found)
+        let hasZone = asked.contains(.day) && !asked.contains { $0.tag != nil }
+        let text = asked.map { "\($0.name)" }.joined(separator: ",")
+        do throws(Failure) { _ = try RollupQuery.dimensions(text, hasZone: hasZone) } catch {
             throw CommandFailure(
                 .usage, error.text.hasPrefix("by=") ? "--by" + error.text.dropFirst(3) : error.text)
-        }
-        guard Set(found).count == found.count else {
-            throw CommandFailure(.usage, "--by \(text) names one of them twice")
         }
         if compare, found.contains(.hour) || found.contains(.day) {
             throw CommandFailure(
@@ -73,6 +70,24 @@ struct ReportOptions: ParsableArguments {
             )
         }
         return found
+    }
+}
+
+extension ReportOptions {
+    /// Reads words between commas, each of them once.
+    static func list<Item>(
+        _ text: String, of flag: String, _ item: (String) -> Item?, unknown: (String) -> String
+    ) throws(CommandFailure) -> [Item] {
+        let words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        var items: [Item] = []
+        for word in words {
+            guard let item = item(word) else { throw CommandFailure(.usage, unknown(word)) }
+            items.append(item)
+        }
+        for (i, word) in words.enumerated() where words[..<i].contains(word) {
+            throw CommandFailure(.usage, "\(flag) \(text) names \(word) twice")
+        }
+        return items
     }
 }
 
@@ -167,10 +182,11 @@ struct ReportPeriod {
         throw CommandFailure(
             .usage, "before \(name(range.lowerBound)) there is no period to --compare with")
     }
-    var query: RollupQuery { query(of: range) }
-    func query(of range: Range<Instant>) -> RollupQuery {
+    /// - Parameter parts: what the report tells beside the fields.
+    func query(_ parts: RollupParts) -> RollupQuery { query(of: range, parts) }
+    func query(of range: Range<Instant>, _ parts: RollupParts) -> RollupQuery {
         var query = RollupQuery()
-        (query.from, query.to) = (range.lowerBound, range.upperBound)
+        (query.from, query.to, query.parts) = (range.lowerBound, range.upperBound, parts)
         if isOpen, range == self.range { query.to = .distantFuture }
         return query
     }

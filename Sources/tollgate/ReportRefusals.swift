@@ -21,7 +21,7 @@ struct ReportRefusals: ParsableCommand {
 
     func run() throws {
         try options.refuseFocus()
-        try options.run("refusals", by: by) { RefusalReport($0, before: $1).table }
+        try options.run("refusals", by: by, of: .reasons) { RefusalReport($0, before: $1).table }
     }
 }
 

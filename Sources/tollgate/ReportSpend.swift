@@ -29,7 +29,9 @@ struct ReportSpend: ParsableCommand {
 
     func run() throws {
         guard options.format == .focus else {
-            try options.run("spend", by: by ?? "team") { SpendReport($0, before: $1).table }
+            try options.run("spend", by: by ?? "team", of: .billed) {
+                SpendReport($0, before: $1).table
+            }
             return
         }
         try writeFocus()
@@ -55,7 +57,8 @@ struct ReportSpend: ParsableCommand {
         let period = try ReportPeriod(options, now: source.now)
         let words = period.words
         let (groups, agrees) = try source.checked(
-            period.query, account: options.account, by: [time] + FocusReport.dimensions, words)
+            period.query(.billed), account: options.account, by: [time] + FocusReport.dimensions,
+            words)
         let report = FocusReport(
             groups, period: { words.time(of: $0) }, billing: { words.month(of: $0) })
         ReportPage(

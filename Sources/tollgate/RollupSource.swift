@@ -30,6 +30,8 @@ final class SocketRollups: RollupSource {
         if !query.by.isEmpty {
             words.append("by=" + query.by.map { "\($0.name)" }.joined(separator: ","))
         }
+        if query.isByDaysOfZone { words.append("zone=\(query.zone)") }
+        if query.parts != .all { words.append("with=\(query.parts.text)") }
         if let account { words.append("account=\(account)") }
         if let after = query.after { words.append("after=\(after)") }
         let json = try client.json(words)
@@ -138,6 +140,7 @@ extension RollupSource {
     ) throws(CommandFailure) -> RollupGroups {
         var query = query
         query.by = RollupGroups.asked(for: by)
+        query.zone = words.zone
         var groups = RollupGroups(by: by)
         var days: [Int64: String] = [:]
         func day(_ instant: Instant) -> String {

@@ -10,6 +10,8 @@ final class SocketLog: LogSource {
     let client: Client
     let ledgerID: LedgerID
     private(set) var lastSeq: UInt64
+    /// Why the daemon's log took no more events when it was last looked at; nil while it takes them.
+    private(set) var readOnlyReason: String?
     /// What was asked ahead and has not been received.
     private var ahead: (first: UInt64, last: UInt64)?
     /// The answer to it, where something else was asked in between.
@@ -37,7 +39,10 @@ final class SocketLog: LogSource {
     func refresh() throws(AuditFailure) {
         do throws(CommandFailure) {
             try collectAhead()
-            lastSeq = try Self.end(try client.info())
+            let info = try client.info()
+            lastSeq = try Self.end(info)
+            let isReadOnly = info.contains { $0.name == "state" && $0.value == "readonly" }
+            readOnlyReason = isReadOnly ? info.first { $0.name == "state_reason" }?.value : nil
         } catch {
             throw AuditFailure(error)
         }

@@ -287,6 +287,64 @@ private func columns(_ names: String) throws -> [ExportField.Column] {
         #expect(sum == Decimal(string: "0.0256"))
     }
 
+    @Test func `says what was billed for the charge whose place another takes`() throws {
+        let log = MemoryLog()
+        func billed(_ amount: Int64, _ currency: StaticString) -> Extras.Writer {
+            var extras = Extras.Writer()
+            extras.add(
+                Extras.Billed(
+                    amount: Nanodollars(amount), currency: Currency(Bytes(currency))!))
+            return extras
+        }
+        func terms(_ rate: Int) throws {
+            try log.document(
+                .billingSet, of: AccountNumber(0),
+                #"{"account": "acme", "currency": "CNY", "markup_ppm": 0, "rate": "\#(rate)"}"#)
+        }
+        try terms(7)
+        let (late, early) = (log.place(), log.place())
+        var lapsed = HoldLapsed(
+            header: log.next(.holdLapsed, MemoryLog.prod), hold: late, tokens: 9,
+            usd: Nanodollars(3_000_000_000))
+        let lapse = billed(21_000_000_000, "CNY")
+        lapsed.extras = lapse.extras
+        log.add { lapsed.encode(into: &$0) }
+        try terms(8)
+        for (hold, flags) in [
+            (late, HoldSettled.flags(outcome: .exact, tier: .standard, late: true)), (early, 0),
+        ] {
+            var settled = HoldSettled(
+                header: log.next(.holdSettled, MemoryLog.prod, flags: flags), hold: hold,
+                usage: TokenUsage(input: 1, output: 1), usd: Nanodollars(2_000_000_000), price: 1,
+                milliseconds: 0)
+            let bill = billed(16_000_000_000, "CNY")
+            settled.extras = bill.extras
+            log.add { settled.encode(into: &$0) }
+            try log.document(
+                .chargeCorrected, of: MemoryLog.prod,
+                """
+                {"account": "acme/ml/prod", "charge": "\(hold)", "id": "c-\(hold)", "usd": "1", "was": "2", \
+                "placed": "2026-11-22T10:00:01Z", "billed": "8", "currency": "CNY"}
+                """)
+        }
+        let names = "type,billed,currency,replaced_usd,replaced_billed,replaced_currency"
+        let text = try export(log) { $0.columns = try! columns(names) }
+        let wanted = [
+            ["hold.lapsed", "21", "CNY", "", "", ""],
+            ["hold.settled", "16", "CNY", "3", "21", "CNY"],
+            ["charge.corrected", "8", "CNY", "2", "16", "CNY"],
+            ["hold.settled", "16", "CNY", "", "", ""],
+            ["charge.corrected", "8", "CNY", "2", "16", "CNY"],
+        ]
+        #expect(rows(csv: text).filter { $0[1] != "" }.dropFirst() == wanted[...])
+        for first in 2...log.lastSeq {
+            let rest = try export(log) { job in
+                (job.range, job.columns) = (first...log.lastSeq, try! columns(names))
+            }
+            #expect(text.hasSuffix(rest.drop { $0 != "\r\n" }.dropFirst()), "from \(first)")
+        }
+    }
+
     // MARK: Persons
 
     @Test func `shows of persons what is kept, of their own org`() throws {

@@ -63,6 +63,7 @@ extension ThroughTheSocket {
             #expect(all.status == 0 && all.output.contains("leave --to out"), "\(all)")
             for (words, says) in [
                 (["--to", "0"], "events are numbered from 1"),
+                (["--to", "-5"], "events are numbered from 1"),
                 (["--to", "\(settled.seq + 99)"], "is behind the log's end"),
                 (["--to", "soon"], "is no instant: say one such as"),
                 (["--to", "2001-01-01"], "the log has no event before --to 2001-01-01"),
@@ -73,7 +74,8 @@ extension ThroughTheSocket {
                 #expect(run.status == 64 && run.errors.contains(says), "\(words): \(run)")
                 #expect(run.output == "")
             }
-            #expect(try Self.replay(["--dir", "/nowhere"]).status != 0)
+            let nowhere = try Self.replay(["--dir", "/nowhere"])
+            #expect(nowhere.status == 74 && nowhere.errors.contains("; name a data directory"))
             #expect(try daemon.stop() == 0)
         }
 

@@ -12,6 +12,8 @@ final class MachineDriver {
     private let digestBytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
     /// Every event so far, as stored.
     private(set) var log: [[UInt8]] = []
+    /// Who asks.
+    var actor = Actor.uid(0)
 
     init(calendar: ZoneCalendar = .utc) {
         machine = Machine(book: Book(), calendar: calendar)
@@ -34,6 +36,7 @@ final class MachineDriver {
     @discardableResult
     func answer(_ line: String, at nanoseconds: Int64 = 0) -> String {
         machine.advance(to: Instant(nanoseconds: nanoseconds))
+        machine.actor = actor
         defer { collect() }
         return (line + "\n").withBytes { answer($0) }
     }

@@ -146,6 +146,95 @@ import Testing
         #expect(found.first?.parts.map(\.field) == ["before it", "answer"])
     }
 
+    /// A flood in one second, as the daemon writes it, and what somebody made of it afterwards.
+    private static func flood() throws -> (log: [[UInt8]], sum: Int) {
+        let start: Int64 = 1_795_383_060_000_000_000
+        let machine = MachineDriver()
+        for line in setUp { machine.answer(line, at: start) }
+        for _ in 0..<15 { machine.answer("RESERVE acme/ml/a m/x in=2000000 out=0", at: start) }
+        machine.answer("RESERVE acme/ml/a m/x in=1 out=0", at: start + 2_000_000_000)
+        let sum = try #require(
+            machine.log.firstIndex { $0[2] == EventType.refusalsSummed.rawValue })
+        return (machine.log, sum)
+    }
+    private static let setUp = [
+        #"APPEND org.created {"account":"acme","limits":{"usd.day":"1"}}"#,
+        #"APPEND team.created {"account":"acme/ml"}"#,
+        #"APPEND key.created {"account":"acme/ml/a"}"#,
+        #"APPEND key.created {"account":"acme/ml/b"}"#,
+        #"APPEND price.set {"model":"m/x","in":"1","out":"1"}"#,
+    ]
+
+    @Test(arguments: [
+        ("nothing", []), ("reason", ["sum"]), ("account", ["sum"]), ("nobody", ["sum"]),
+        ("second", ["second"]), ("count 0", ["count"]), ("twice", ["sum"]), ("eleventh", ["event"]),
+        ("by a user", ["actor"]),
+    ])
+    func `a sum of refusals is of what was refused in its second`(
+        change: String, fields: [String]
+    ) throws {
+        var (log, sum) = try Self.flood()
+        #expect(log.count { $0[2] == EventType.holdRefused.rawValue } == 10)
+        switch change {
+        case "reason": log[sum][32] = Refusal.tokensExhausted.rawValue
+        case "account": log[sum][28] += 1
+        case "nobody": for i in 28..<32 { log[sum][i] = 255 }
+        case "second": log[sum][38] -= 1
+        case "count 0": for i in 33..<37 { log[sum][i] = 0 }
+        case "twice": log.insert(log[sum], at: sum)
+        case "eleventh": log.insert(log[sum - 1], at: sum)
+        case "by a user": log[sum][27] = 0x80
+        default: break
+        }
+        Self.renumber(&log)
+        let found = try Self.replay(log).differences
+        #expect(found.flatMap(\.parts).map(\.field) == fields, "\(found.map(\.text))")
+    }
+
+    /// Operators: 0 relays anywhere, 1 is of finance, 2 relays within acme/web, 3 develops in acme/ml, 4 is
+    /// revoked, 77 was never made.
+    @Test(arguments: [
+        (0, "RESERVE acme/ml/a m/x in=1 out=0", true),
+        (1, "RESERVE acme/ml/a m/x in=1 out=0", false),
+        (2, "RESERVE acme/ml/a m/x in=1 out=0", false),
+        (2, "RESERVE acme/ml/a m/x in=2000000 out=0", false),
+        (2, "RESERVE acme/web/c m/x in=1 out=0", true),
+        (4, "RESERVE acme/ml/a m/x in=1 out=0", false),
+        (77, "RESERVE acme/ml/a m/x in=1 out=0", false),
+        (nil, "RESERVE acme/ml/a m/x in=1 out=0", false),
+        (3, #"APPEND key.created {"account":"acme/ml/new"}"#, true),
+        (3, #"APPEND key.created {"account":"acme/web/new"}"#, false),
+        (3, #"APPEND limits.set {"account":"acme","limits":{"usd.day":"9"}}"#, false),
+        (0, #"APPEND limits.set {"account":"acme","limits":{"usd.day":"9"}}"#, false),
+        (nil, #"APPEND limits.set {"account":"acme","limits":{"usd.day":"9"}}"#, false),
+    ])
+    func `an operator may have done it, or it is found`(
+        number: UInt32?, line: String, may: Bool
+    ) throws {
+        let start: Int64 = 1_795_383_060_000_000_000
+        let machine = MachineDriver()
+        for line in Self.setUp + [
+            #"APPEND team.created {"account":"acme/web"}"#,
+            #"APPEND key.created {"account":"acme/web/c"}"#,
+            #"APPEND operator.created {"operator":"any","role":"relay"}"#,
+            #"APPEND operator.created {"operator":"fin","role":"finance"}"#,
+            #"APPEND operator.created {"operator":"web","role":"relay","account":"acme/web"}"#,
+            #"APPEND operator.created {"operator":"dev","role":"developer","account":"acme/ml"}"#,
+            #"APPEND operator.created {"operator":"old","role":"relay"}"#,
+            #"APPEND operator.revoked {"operator":"old"}"#,
+        ] {
+            let answer = machine.answer(line, at: start)
+            try #require(!answer.hasPrefix("-"), "\(answer)")
+        }
+        machine.actor = number.map { .operatorNumber($0) } ?? .daemon
+        let before = machine.log.count
+        machine.answer(line, at: start)
+        try #require(machine.log.count > before)
+        let found = try Self.replay(machine.log).differences
+        #expect(
+            found.flatMap(\.parts).map(\.field) == (may ? [] : ["actor"]), "\(found.map(\.text))")
+    }
+
     /// A start tells of an erasure whose telling a crash cut off, and does what came due in its first turn.
     @Test(arguments: [(Actor.daemon, 0), (Actor.uid(7), 1)])
     func `an erasure waits for what is due only when it was asked for`(

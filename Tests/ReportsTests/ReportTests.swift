@@ -101,8 +101,36 @@ private let dollar: Int64 = 1_000_000_000
         #expect(ReportCell.share(part, of: whole).plain == text)
     }
 
+    @Test(arguments: [([1, 1], false), ([1, 1, 1], true), ([0, 7], false), ([], false)])
+    func `says where rounded parts do not add up`(parts: [Int64], isSaid: Bool) {
+        let sums = groups(
+            [.team], parts.enumerated().map { (["a/\($0.offset)"], used(1, usd: $0.element)) })
+        #expect(SpendReport(sums).table.hasRoundedShares == isSaid)
+    }
+    @Test(arguments: [(2, [[nil], ["ada"]]), (3, [["ada"]])] as [(Int64, [[String?]])])
+    func `takes off what said nothing, page by page`(said: Int64, labels: [[String?]]) {
+        var groups = RollupGroups(by: [.user])
+        var page = RollupAnswer()
+        (page.groups, page.total) = (
+            [RollupAnswer.Group(labels: [nil], counts: used(3, usd: 30))], used(3, usd: 30)
+        )
+        groups.add(page, asked: [.user], day: { _ in "" })
+        var taken = RollupCounts()
+        taken.subtract(used(said, usd: said * 10))
+        (page.groups, page.total) = (
+            [
+                RollupAnswer.Group(labels: [nil], counts: taken),
+                RollupAnswer.Group(labels: ["ada"], counts: used(said, usd: said * 10)),
+            ], RollupCounts()
+        )
+        groups.add(page, asked: [.user], day: { _ in "" })
+        #expect(groups.disagreement == nil)
+        #expect(Set(groups.rows.keys) == Set(labels))
+        groups.add(page, asked: [.user], day: { _ in "" })
+        #expect(groups.disagreement?.contains("there are more") == true)
+    }
     @Test func `adds hours up to days, and tells pages that do not add up`() {
-        #expect(RollupGroups.asked(for: [.day, .team]) == [.hour, .team])
+        #expect(RollupGroups.asked(for: [.day, .team]) == [.day, .team])
         #expect(RollupGroups.asked(for: [.hour, .day]) == [.hour])
         #expect(RollupGroups.asked(for: [.day, .user]) == [.day, .user])
         var groups = RollupGroups(by: [.day, .team])
@@ -274,17 +302,26 @@ private let dollar: Int64 = 1_000_000_000
             .init(account: "a/b/tried", state: "active"),
             .init(account: "a/b/gone", state: "revoked"),
             .init(account: "a/b/off", state: "disabled"),
+            .init(account: "a/b/new", state: "active", created: Instant(seconds: 1_000)),
         ]
+        let end = Instant(seconds: 1_000)
         let sums = groups(
-            [.key], [(["a/b/used"], used(1, usd: 5)), (["a/b/tried"], used(0, refused: 1))])
+            [.key],
+            [
+                (["a/b/used"], used(1, usd: 5)), (["a/b/tried"], used(0, refused: 1)),
+                ([nil], used(0, refused: 3)),
+            ])
         #expect(
-            KeyReport(keys, sums, unused: true).table.rows.map { $0[0].plain } == [
+            KeyReport(keys, sums, to: end, unused: true).table.rows.map { $0[0].plain } == [
                 "a/b/idle", "a/b/off",
             ])
         #expect(
-            KeyReport(keys, sums, unused: false).table.rows.map { $0[0].plain } == [
-                "a/b/used", "a/b/gone", "a/b/idle", "a/b/off", "a/b/tried",
+            KeyReport(keys, sums, to: end, unused: false).table.rows.map { $0[0].plain } == [
+                "a/b/used", "a/b/gone", "a/b/idle", "a/b/new", "a/b/off", "a/b/tried", "",
             ])
+        // Keys that nobody knows are refused, too.
+        let all = KeyReport(keys, sums, to: end, unused: false).table
+        #expect(all.total?[all.index(of: "refused")!] == .count(4))
     }
 }
 

@@ -50,15 +50,18 @@ final class RollupLedger {
     }
     func failNextCommit() { journal.log.environment.commitFaults = [.init(code: 5, lands: false)] }
 
+    func page(_ query: RollupQuery) throws -> RollupAnswer {
+        try journal.readProjection(.rollups) { (rows, last) throws(LMDBError) in
+            var reader = RollupReader()
+            return try reader.answer(query, rows, last: last)
+        }.get()
+    }
     /// All pages of an answer.
     func ask(_ query: RollupQuery) throws -> RollupAnswer {
         var query = query
         var all = RollupAnswer()
         repeat {
-            let page = try journal.readProjection(.rollups) { (rows, last) throws(LMDBError) in
-                var reader = RollupReader()
-                return try reader.answer(query, rows, last: last)
-            }.get()
+            let page = try page(query)
             all.groups += page.groups
             all.total.add(page.total)
             all.asOf = page.asOf
@@ -182,6 +185,73 @@ final class RollupLedger {
             let all = history.hours.values.reduce(into: RollupCounts()) { $0.add($1) }
             #expect(sum.differences(from: all).isEmpty)
         }
+    }
+
+    /// How a page ends does not change what all pages come to, whatever part of it is written.
+    @Test(
+        arguments: [
+            [.user], [.day, .team, .user], [.org, .project], [.day, .env], [.team, .model],
+            [.key, .model, .tier], [.hour, .key], [.day, .key, .model, .tier], [.day], [.tier],
+        ] as [[RollupQuery.Dimension]], [1, 3, 40])
+    func `come to the same in pages of any size`(by: [RollupQuery.Dimension], size: Int) throws {
+        let history = History(seed: 11, events: 2_500)
+        // A third of it stands in no row yet.
+        let ledger = try RollupLedger(segment: 1_700)
+        ledger.commit(history.events[...])
+        var query = RollupQuery()
+        query.by = by
+        func groups(_ size: Int) throws -> (RollupGroups, pages: Int) {
+            var groups = RollupGroups(by: by)
+            query.groupsPerPage = size
+            query.after = nil
+            var pages = 0
+            repeat {
+                let page = try ledger.page(query)
+                pages += 1
+                groups.add(page, asked: by, day: { _ in "" })
+                query.after = page.next
+            } while query.after != nil
+            return (groups, pages)
+        }
+        let (whole, few) = try groups(.max)
+        let (paged, many) = try groups(size)
+        #expect(many > few || size > 1 || by == [.tier])
+        #expect(paged.disagreement == nil && whole.disagreement == nil)
+        #expect(paged.disagreement(with: whole) == nil)
+        let labels = Set(whole.rows.keys).union(paged.rows.keys)
+        for label in labels {
+            let (a, b) = (whole.rows[label] ?? RollupCounts(), paged.rows[label] ?? RollupCounts())
+            #expect(a.differences(from: b).isEmpty, "\(label)")
+        }
+        #expect(paged.spans.count == whole.spans.count)
+    }
+    @Test func `of a zone's days are of the hours that begin on them`() throws {
+        let history = History(seed: 12, events: 1_500)
+        let ledger = try RollupLedger()
+        ledger.commit(history.events[...])
+        var query = RollupQuery()
+        (query.by, query.zone) = ([.day, .key], "Pacific/Marquesas")
+        @Sendable func date(_ second: Int64) -> CivilDay {
+            CivilDay(daysSince1970: (second - 34_200) / 86_400)
+        }
+        query.dates = OrgDates(
+            date: { date($0 == "Pacific/Marquesas" ? $1.second : 0) },
+            start: { _, _ in .distantFuture })
+        let answer = try ledger.ask(query)
+        compare(
+            answer,
+            history.expected(query) { key in
+                [date(key.hour / 1_000_000_000).text, path(key.account, 3)]
+            })
+        // What is not asked for is left out, and nothing else.
+        query.parts = [.reasons]
+        let part = try ledger.ask(query)
+        for (all, some) in zip(answer.groups, part.groups) {
+            #expect(all.labels == some.labels)
+            #expect(all.counts.only(.reasons) == some.counts)
+            #expect(RollupField.allCases.allSatisfy { all.counts[$0] == some.counts[$0] })
+        }
+        #expect(part.groups.contains { !$0.counts.tagged.isEmpty })
     }
 
     @Test func `of dates are of each org's own days, and of the hours of these`() throws {
@@ -346,17 +416,32 @@ final class RollupLedger {
     }
     @Test(
         arguments: [
-            ([.key], 1 << 20, nil, "after=1048576 is no answer's next"),
+            ("0", .number(0)), ("4294967295", .number(.max)), ("r3-29", .runFrom(3, 29)),
+            ("d29", .dayRows(29)), ("t00ff", .tagRows([0, 255])), ("t", .tagRows([])),
+            ("", nil), ("-1", nil), ("4294967296", nil), ("r3", nil), ("r3-", nil), ("d", nil),
+            ("d1-2", nil), ("t0", nil), ("tzz", nil), ("x1", nil),
+            ("t" + String(repeating: "00", count: 265), nil),
+        ] as [(String, RollupCursor?)])
+    func `go on only where a page can have ended`(text: String, cursor: RollupCursor?) {
+        #expect(RollupCursor(text) == cursor)
+        if let cursor { #expect("\(cursor)" == text) }
+    }
+    @Test(
+        arguments: [
+            ([.key], "1048576", nil, "after=1048576 is no answer's next"),
+            ([.key], "d7", nil, "after=d7 is no answer's next"),
+            ([.team], "r1-7", nil, "after=r1-7 is no answer's next"),
+            ([.user], "7", nil, "after=7 is no answer's next"),
             ([.user], nil, 2, "user is counted by team, not by key"),
-        ] as [([RollupQuery.Dimension], UInt32?, UInt32?, String)])
+        ] as [([RollupQuery.Dimension], String?, UInt32?, String)])
     func `refuse what they do not count`(
-        by: [RollupQuery.Dimension], after: UInt32?, account: UInt32?, why: String
+        by: [RollupQuery.Dimension], after: String?, account: UInt32?, why: String
     ) throws {
         let ledger = try RollupLedger()
         ledger.commit(History(seed: 6, events: 100).events[...])
         var query = RollupQuery()
         query.by = by
-        query.after = after
+        query.after = after.flatMap { RollupCursor($0) }
         query.account = account.map(AccountNumber.init)
         let failure = #expect(throws: Failure.self) { try ledger.ask(query) }
         #expect(failure?.text.contains(why) == true, "\(failure?.text ?? "")")
@@ -365,7 +450,7 @@ final class RollupLedger {
     @Test(
         arguments: [
             ("team,model", nil), ("user,day", nil), ("", nil),
-            ("day", "by=day goes with user, project or env only"),
+            ("day", "by=day, without user, project or env, needs zone="),
             ("colour", "by= knows no 'colour'"), ("team,team", "by= names team twice"),
             ("user,project", "one of user, project and env at a time"),
             ("user,model", "user is counted by day, org and team, not by model"),
