@@ -151,7 +151,7 @@ extension ThroughTheSocket {
                 (
                     "orgs: {acme: {teams: {ml: {keys: {late: {limits: {requests.day: 2}}}}}}}", [],
                     ["\(late): requests.day=2 (was 1), from event \(past.from) on"],
-                    ["\(late) requests_exhausted 2"], ["\(late) requests_exhausted 1"]
+                    ["\(late) requests_exhausted 3"], ["\(late) requests_exhausted 1"]
                 ),
                 // What creation gave and the file leaves out stays, unless it is to go.
                 (
