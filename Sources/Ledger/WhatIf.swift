@@ -65,7 +65,7 @@ package struct WhatIf: ~Copyable {
         began = past.seq
         report.begin(past)
     }
-    /// Adds a rule that stands from the period's beginning to its end.
+    /// Adds a rule that stands from here, the period's beginning or behind one of its events, to its end.
     package mutating func add(_ type: EventType, _ payload: JSON) throws(Failure) {
         machine.actor = .daemon
         machine.epoch = past.epoch

@@ -16,7 +16,8 @@ struct AuditWhatIf: ParsableCommand {
 
             What the file changes stands from --from to the end, and the period's own changes
             of the same are left out. What it does not name, and what it says as it was then,
-            changes as it did.
+            changes as it did. An account that is created within the period is compared with
+            what it was created with, and what the file changes of it stands from there on.
 
             A request that was admitted then ends here as it ended then, with its actual
             usage. One that was refused then has no usage: it counts with all that it asked
@@ -44,19 +45,14 @@ struct AuditWhatIf: ParsableCommand {
 
     func run() throws {
         Interrupt.catchSignals()
-        guard range.from != nil || range.calendar.period != nil else {
-            throw CommandFailure(
-                .usage, "say --from (or --period): before the log's first event no account exists")
-        }
-        let file = try PolicyFile(of: policy)
         let source = try log.open()
         let seqs = try range.seqs(in: source)
+        var rules = WhatIfRules(try PolicyFile(of: policy), prune: prune)
         var whatIf = WhatIf(calendar: .foundation)
-        let progress = StepProgress("folding", of: Int(clamping: seqs.upperBound))
         let times: ClosedRange<Instant>
-        let rules: [PolicyPlan.Step]
         let report: WhatIfReport
         do throws(AuditFailure) {
+            let progress = StepProgress("folding", of: Int(clamping: seqs.upperBound))
             defer { progress.clear() }
             times = try AuditWhatIf.times(of: seqs, source)
             try source.readBatches(through: seqs.lowerBound - 1) { page throws(AuditFailure) in
@@ -67,26 +63,16 @@ struct AuditWhatIf: ParsableCommand {
                 }
                 return go(on: whatIf.seq, progress)
             }
+            whatIf.begin(at: times.lowerBound)
             if Interrupt.count == 0 {
-                whatIf.begin(at: times.lowerBound)
-                do throws(CommandFailure) {
-                    rules = try change(&whatIf, file, at: times.lowerBound)
-                } catch {
-                    throw AuditFailure(error)
-                }
-            } else {
-                rules = []
+                try rules.begin(&whatIf, at: times.lowerBound, source, seqs)
             }
-            try source.readBatches(from: seqs.lowerBound, through: seqs.upperBound) {
-                page throws(AuditFailure) in
-                guard Interrupt.count == 0 else { return false }
-                do throws(EventError) {
-                    try whatIf.run(page.frames, gap: EventPage.gap)
-                } catch {
-                    throw .doesNotFold(whatIf.seq + 1, error)
-                }
-                return go(on: whatIf.seq, progress)
+            // Up to each account of the file that is created, and from the last of them to the end.
+            for birth in rules.births {
+                try run(&whatIf, through: birth.seq, source, progress)
+                if Interrupt.count == 0 { try rules.apply(to: birth, &whatIf) }
             }
+            try run(&whatIf, through: seqs.upperBound, source, progress)
             report = whatIf.finish()
         } catch {
             throw CommandFailure(error)
@@ -96,9 +82,10 @@ struct AuditWhatIf: ParsableCommand {
                 .failure,
                 "interrupted at event \(whatIf.seq) of \(seqs.upperBound): nothing can be told yet")
         }
+        rules.note()
         let text = whatIf.withPast { (book) in
             WhatIfText(
-                report, policy: policy == "-" ? "stdin" : policy, rules: rules.map(\.what),
+                report, policy: policy == "-" ? "stdin" : policy, rules: rules.told,
                 seqs: seqs, times: times, book)
         }
         if format.json { text.json.print() } else { text.print() }
@@ -112,107 +99,23 @@ struct AuditWhatIf: ParsableCommand {
         let first = try source.event(seqs.lowerBound, into: &batch).header.time
         return first...max(first, try source.event(seqs.upperBound, into: &batch).header.time)
     }
+    /// Runs what follows, as far as `last`.
+    private func run(
+        _ whatIf: inout WhatIf, through last: UInt64, _ source: any LogSource,
+        _ progress: StepProgress
+    ) throws(AuditFailure) {
+        guard Interrupt.count == 0 else { return }
+        try source.readBatches(from: whatIf.seq + 1, through: last) { page throws(AuditFailure) in
+            do throws(EventError) {
+                try whatIf.run(page.frames, gap: EventPage.gap)
+            } catch {
+                throw .doesNotFold(whatIf.seq + 1, error)
+            }
+            return go(on: whatIf.seq, progress)
+        }
+    }
     private func go(on seq: UInt64, _ progress: StepProgress) -> Bool {
         progress.show(Int(clamping: seq))
         return Interrupt.count == 0
-    }
-
-    /// Makes in the book of that instant what the file says; answers what it changes.
-    private func change(
-        _ whatIf: inout WhatIf, _ file: PolicyFile, at now: Instant
-    ) throws(CommandFailure) -> [PolicyPlan.Step] {
-        let orgs = file.accounts.filter { $0.tier == .org }.map(\.entry.name)
-        let state = try whatIf.withOther { (book) throws(CommandFailure) in
-            try PolicyState(book, orgs: orgs, at: now)
-        }
-        let unknown = file.accounts.filter {
-            state.accounts[$0.entry.name] == nil && $0.entry["revoked"] != .bool(true)
-        }
-        for entry in unknown.map(\.entry).prefix(20) {
-            Console.error(file.failure(entry.line, "\(entry.name) does not exist yet").message)
-        }
-        guard unknown.isEmpty else {
-            throw CommandFailure(
-                .data,
-                "\(unknown.count) accounts of the file do not exist at \(now), when the period begins: "
-                    + "leave them out, or say a later --from")
-        }
-        let plan = PolicyPlan(file, state)
-        for problem in plan.problems.prefix(20) { Console.error(problem) }
-        guard plan.problems.isEmpty else {
-            throw CommandFailure(
-                .data, "\(plan.problems.count) of the file's wishes cannot be met at \(now)")
-        }
-        if !plan.removals.isEmpty, !prune {
-            Console.note(
-                "left out of the file, and as it was: \(LoadReport.grouped(plan.removals.count)) limits, "
-                    + "lists or accounts (--prune takes them away)")
-        }
-        // Who may look changes no answer.
-        let steps = (plan.steps + (prune ? plan.removals : [])).filter {
-            !$0.type.hasPrefix("operator.")
-        }
-        for step in steps {
-            var payload = step.payload
-            if step.type == "price.set" { payload["force"] = .bool(true) }
-            guard let type = step.type.withBytes({ EventType($0) }) else { continue }
-            do throws(Failure) {
-                try whatIf.add(type, payload.json)
-            } catch {
-                throw CommandFailure(.data, "\(step.what): \(error.text)")
-            }
-        }
-        return steps
-    }
-}
-
-extension PolicyState {
-    /// What a book in memory has.
-    ///
-    /// - Parameter orgs: only these.
-    init(_ book: borrowing Book, orgs: [String], at now: Instant) throws(CommandFailure) {
-        let kinds: [String: Listing] = [
-            "operators": .operators, "orgs": .orgs, "teams": .teams, "keys": .keys,
-            "prices": .prices, "aliases": .aliases,
-        ]
-        let authority = Authority(actor: .daemon, role: .admin)
-        var pages: [String: [JSON]] = [:]
-        for org in [nil] + orgs.map({ Optional($0) }) {
-            for (kind, listing) in kinds {
-                let isBelow = kind == "teams" || kind == "keys"
-                guard isBelow == (org != nil) else { continue }
-                if let org, org.withBytes({ (try? book.number(of: $0)) == nil }) { continue }
-                pages["\(kind) \(org ?? "")"] = try PolicyState.list(
-                    listing, under: org ?? "", authority, book, at: now)
-            }
-        }
-        try self.init(user: nil, orgs: orgs) { what, under in
-            pages["\(what) \(under ?? "")"] ?? []
-        }
-    }
-    private static func list(
-        _ listing: Listing, under: String, _ authority: Authority, _ book: borrowing Book,
-        at now: Instant
-    ) throws(CommandFailure) -> [JSON] {
-        var items: [JSON] = []
-        var after = ""
-        while true {
-            var text = ByteBuffer(capacity: 64 << 10)
-            do throws(Failure) {
-                try under.withBytes { (under) throws(Failure) in
-                    try after.withBytes { (after) throws(Failure) in
-                        try book.writeListing(
-                            listing, under: under, after: after, limit: 1_000, for: authority,
-                            at: now, into: &text)
-                    }
-                }
-            } catch {
-                throw CommandFailure(.data, error.text)
-            }
-            let page = try InputFile.json(text.string, of: "a listing of the book")
-            items += page["items"]?.array ?? []
-            guard let next = page["next"]?.string else { return items }
-            after = next
-        }
     }
 }

@@ -96,18 +96,127 @@ extension ThroughTheSocket {
             #expect(try past.daemon.stop() == 0)
         }
 
+        /// A period in which an org of everything is made, and one key more of a team that was there.
+        private static func births() throws -> Past {
+            let daemon = try ThroughTheSocket.daemon()
+            let client = try daemon.client()
+            let from = try #require(try client.events().last).seq + 1
+            func spend(_ key: String) throws {
+                let words = try client.ask("RESERVE \(key) \(model) in=10 out=10").words
+                guard words.first == "ALLOW" else { return }
+                _ = try client.ask("SETTLE \(words[1]) in=10 out=10")
+            }
+            _ = try client.append(
+                "key.created", #"{"account":"acme/ml/late","limits":{"requests.day":1}}"#)
+            for _ in 0..<2 { try spend("acme/ml/late") }
+            _ = try client.append(
+                "limits.set",
+                #"{"account":"acme/ml/late","limits":{"requests.day":9,"tokens.day":90}}"#)
+            for _ in 0..<5 { try spend("acme/ml/late") }
+            _ = try client.append("org.created", #"{"account":"new","zone":"Asia/Tokyo"}"#)
+            _ = try client.append("team.created", #"{"account":"new/team"}"#)
+            _ = try client.append(
+                "key.created", #"{"account":"new/team/key","rotate_every":90000}"#)
+            try spend("new/team/key")
+            _ = try client.append(
+                "key.rotated", #"{"account":"new/team/key","rotate_every":180000}"#)
+            try spend("new/team/key")
+            let policy = try Program.run(["export", "policy", "--socket", daemon.socketPath]).output
+            _ = try client.append("key.revoked", #"{"account":"new/team/key"}"#)
+            return Past(daemon: daemon, from: from, policy: policy)
+        }
+
+        @Test func `what is created within the period has the file's word from there on`() throws {
+            let past = try Self.births()
+            let socket = ["--socket", past.daemon.socketPath, "--json"]
+            func told(_ policy: String, _ words: [String] = []) throws -> [String: Any] {
+                let run = try Self.whatIf(["--from", "\(past.from)"] + words + socket, policy)
+                #expect(run.status == 0, "\(policy): \(run)")
+                return try Self.json(run)
+            }
+            func requests(_ told: [String: Any], _ what: String) throws -> [String] {
+                try #require(told[what] as? [[String: Any]]).map {
+                    "\($0.text("account")) \($0.text("reason")) \($0.number("requests"))"
+                }
+            }
+            // Admitted then: 1 of 2 for its requests, then 3 of 5 for its tokens; and 2 of the other key.
+            let late = "acme/ml/late", other = "new/team/key"
+            for (policy, words, changes, refused, admitted) in [
+                // What it was created with stands until the period changes it.
+                (
+                    "orgs: {acme: {teams: {ml: {keys: {late: {limits: {requests.day: 1}}}}}}}", [],
+                    [], [], []
+                ),
+                // The file's word stands over the period's later change of the same limit, not of others.
+                (
+                    "orgs: {acme: {teams: {ml: {keys: {late: {limits: {requests.day: 2}}}}}}}", [],
+                    ["\(late): requests.day=2 (was 1), from event \(past.from) on"],
+                    ["\(late) requests_exhausted 3"], ["\(late) requests_exhausted 1"]
+                ),
+                // What creation gave and the file leaves out stays, unless it is to go.
+                (
+                    "orgs: {acme: {teams: {ml: {keys: {late: {}, prod: {}}}}}}", ["--prune"],
+                    [
+                        "\(late): limits requests.day=1 are not in the file, from event \(past.from) on"
+                    ], ["\(late) tokens_exhausted 1"], ["\(late) requests_exhausted 1"]
+                ),
+                (
+                    "orgs: {new: {disabled: true}}", [], ["new disabled"],
+                    ["\(other) key_disabled 2"], []
+                ),
+                (
+                    "orgs: {new: {teams: {team: {keys: {key: {revoked: true}}}}}}", [],
+                    ["\(other) revoked"], ["\(other) key_revoked 2"], []
+                ),
+                (
+                    "orgs: {new: {teams: {team: {models: [other/*]}}}}", [],
+                    ["new/team: models [other/*] (was inherited)"],
+                    ["\(other) model_denied 2"], []
+                ),
+            ] as [(String, [String], [String], [String], [String])] {
+                let told = try told(policy, words)
+                let said = try #require(told["changes"] as? [String])
+                #expect(said.count == changes.count, "\(policy): \(said)")
+                #expect(zip(said, changes).allSatisfy { $0.hasPrefix($1) }, "\(policy): \(said)")
+                #expect(try requests(told, "refused") == refused, "\(policy): \(told)")
+                #expect(try requests(told, "admitted") == admitted, "\(policy): \(told)")
+            }
+            // What stands at the end, of a period and of the whole log, in which a key was rotated.
+            #expect(past.policy.contains("rotate_every: 180000"))
+            for words in [["--from", "\(past.from)"], []] {
+                let run = try Self.whatIf(words + socket, past.policy)
+                #expect(run.status == 0, "\(run)")
+                #expect(
+                    try requests(try Self.json(run), "admitted") == ["\(late) requests_exhausted 1"]
+                )
+            }
+            // A wish that cannot be had says where.
+            let run = try Self.whatIf(
+                ["--from", "\(past.from)"] + socket,
+                "orgs: {new: {limits: {usd.day: 1}, teams: {team: {limits: {usd.day: 2}}}}}")
+            #expect(
+                run.status == 65 && run.errors.contains("exceeds org new's limit of 1"), "\(run)")
+            #expect(run.errors.contains("creates new/team"), "\(run)")
+            #expect(try past.daemon.stop() == 0)
+        }
+
         @Test func `what cannot be asked names the fix`() throws {
             let past = try Self.past()
             let socket = ["--socket", past.daemon.socketPath]
             let from = ["--from", "\(past.from)"]
             let later = past.policy.replacing(
-                "          prod:", with: "          later: {}\n          prod:")
+                "          prod:", with: "          later: {environment: live}\n          prod:")
             #expect(later != past.policy)
             for (words, policy, status, says) in [
-                ([], past.policy, 64, "say --from (or --period)"),
-                (["--from", "1"], past.policy, 65, "acme does not exist yet"),
-                (from, later, 65, "acme/ml/later does not exist yet"),
-                (from, "orgs: {nobody: {}}", 65, "stdin:1: nobody does not exist yet"),
+                (
+                    from + ["--to", "\(past.from)"], later, 65,
+                    "acme/ml/later exists nowhere in the period"
+                ),
+                (from, "orgs: {nobody: {}}", 65, "stdin:1: nobody exists nowhere in the period"),
+                (
+                    from, later.replacing("live", with: "test"), 65,
+                    "acme/ml/later: environment is - and stays so"
+                ),
                 (from, "orgs: [", 65, "did not find expected node content"),
                 (from, "orgs: {acme: {zone: Asia/Tokyo}}", 65, "zone is UTC and stays so"),
                 (
