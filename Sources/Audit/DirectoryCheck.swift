@@ -40,9 +40,12 @@ package struct DirectoryCheck {
         package var root: TreeHash?
         /// The checkpoints whose roots are those of the events, by their names.
         package var agreed: [(name: String, size: UInt64)] = []
-        package var isSignatureChecked = false
+        /// Files whose signature says something, with whose it is, where no key at hand has made it.
+        package var unchecked: [(name: String, signer: String)] = []
         /// Of the checkpoint that was signed here; nil where none was.
         package var origin: String?
+        package var isSignatureChecked: Bool { hasSigned && unchecked.isEmpty }
+        fileprivate var hasSigned = false
         package var hasTree = true
         package var isBackup = false
         package var books = 0
@@ -127,11 +130,16 @@ package struct DirectoryCheck {
             if name == "tree.signed" || report.origin == nil { report.origin = head.origin }
             if request.keys.contains(where: { $0.name == head.origin }) {
                 _ = try TrustedKeys(logs: request.keys).head(of: text, name)
-                report.isSignatureChecked = true
-            } else if let own {
-                // What was said is the key of before a restore, say. No proof to others, but it must fit.
-                _ = try TrustedKeys(logs: [own]).head(of: text, name)
-                if request.keys.isEmpty { report.isSignatureChecked = true }
+                report.hasSigned = true
+            } else {
+                // A key that was made anew has signed nothing of before; what it has signed must fit, though
+                // it proves nothing to others, who said other keys.
+                let isOwn = try own?.hasSigned(note) ?? false
+                if isOwn, request.keys.isEmpty {
+                    report.hasSigned = true
+                } else {
+                    report.unchecked.append((name, signer(of: note, head)))
+                }
             }
             if name == "tree.cosigned" { try checkWitnesses(note) }
             return head
@@ -143,6 +151,11 @@ package struct DirectoryCheck {
                     + "it, and restore the directory from a backup")
             return nil
         }
+    }
+    /// As a verifier key begins, so that whoever has several finds the one to say.
+    private func signer(of note: SignedNote, _ head: TreeHead) -> String {
+        let own = note.signatures.filter { $0.name == head.origin }
+        return own.first.map { "\($0.name)+\(VerifierKey.hex($0.keyID))+…" } ?? head.origin
     }
     /// Some witness that this log knows has signed it, and none otherwise.
     private func checkWitnesses(_ note: SignedNote) throws(AuditFailure) {

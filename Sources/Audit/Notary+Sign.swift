@@ -24,18 +24,15 @@ extension Notary {
     private func sign(
         _ journal: Journal, _ state: inout State, _ key: SigningKey
     ) throws(AuditFailure) -> SignedNote {
-        let last = try state.signed.map { note throws(AuditFailure) in
-            try TreeHead(parsing: note.text)
-        }
         let head: TreeHead
         do throws(AuditFailure) {
-            head = try extend(last, journal, origin: key.name)
+            head = try Notary.extend(state.signed, journal, origin: key.name)
         } catch {
             if error.kind == .damaged { complain(error.message) }
             throw error
         }
         complain(nil)
-        if let note = state.signed, head == last, try key.verifier.hasSigned(note) {
+        if let note = state.signed, head.text == note.text, try key.verifier.hasSigned(note) {
             return withCosignatures(note, state)
         }
         let note = SignedNote(text: head.text, signatures: [try key.sign(head.text)])
@@ -50,11 +47,24 @@ extension Notary {
         state.signed = note
         return withCosignatures(note, state)
     }
+    /// As the next checkpoint would find it, and before anybody asks for one. It takes no more of the tree than
+    /// a proof does; a log that cannot be read now is not said to contradict anything.
+    static func check(_ state: State, against journal: Journal) throws(AuditFailure) {
+        guard let key = state.key, state.signed != nil else { return }
+        do throws(AuditFailure) {
+            _ = try extend(state.signed, journal, origin: key.name)
+        } catch {
+            guard error.kind != .damaged else { throw error }
+        }
+    }
     /// The head of the tree as it is, which begins with the one that was signed last; or a loud refusal.
-    private func extend(
-        _ last: TreeHead?, _ journal: Journal, origin: String
+    private static func extend(
+        _ signed: SignedNote?, _ journal: Journal, origin: String
     ) throws(AuditFailure) -> TreeHead {
-        try Notary.read(journal) { rows, size throws(LMDBError) in
+        let last = try signed.map { note throws(AuditFailure) in
+            try TreeHead(parsing: note.text)
+        }
+        return try Notary.read(journal) { rows, size throws(LMDBError) in
             var nodes = TreeNodes<LMDBError>()
             let root = try MerkleTree.root(rows, of: size, &nodes)
             let head = TreeHead(origin: origin, size: size, root: root)

@@ -30,14 +30,17 @@ package final class Notary: Sendable {
     private let shown: Mutex<Status>
     private let files: NotaryFiles
 
-    /// Takes up a directory's key and what was signed with it; makes a key where there is none. What is
-    /// wrong with them stops no decision: it is the status's problem, and then nothing is signed.
-    package init(directory: String, ledger: LedgerID, rig: (any DiskRig)? = nil) {
+    /// Takes up a directory's key and what was signed with it, and looks whether the log still begins with
+    /// that; makes a key where there is none. What is wrong stops no decision: it is the status's problem, and
+    /// then nothing is signed.
+    package init(directory: String, of journal: Journal, rig: (any DiskRig)? = nil) {
         files = NotaryFiles(directory: directory, rig: rig)
+        let origin = Notary.origin(of: journal.ledgerID)
         var state = State()
-        var status = Status(origin: Notary.origin(of: ledger))
+        var status = Status(origin: origin)
         do throws(AuditFailure) {
-            try files.load(into: &state, origin: Notary.origin(of: ledger))
+            try files.load(into: &state, origin: origin)
+            try Notary.check(state, against: journal)
         } catch {
             status.problem = error.message
         }

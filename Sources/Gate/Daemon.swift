@@ -40,7 +40,7 @@ package enum Daemon {
         }
         let journal = opened.journal
 
-        let notary = Notary(directory: options.dataDirectory, ledger: journal.ledgerID)
+        let notary = Notary(directory: options.dataDirectory, of: journal)
         if let problem = notary.status.problem {
             logger.critical("no checkpoint is signed: \(problem)")
         }

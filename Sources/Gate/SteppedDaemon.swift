@@ -37,7 +37,7 @@ package final class SteppedDaemon {
         }
         start.machine.isPaused = journal.state != .normal
         let notary = Notary(
-            directory: settings.directory, ledger: journal.ledgerID, rig: settings.rig)
+            directory: settings.directory, of: journal, rig: settings.rig)
         readers = try Readers(journal: journal, notary: notary, threads: 0, logger: logger)
         names = NameCache(journal: journal)
         follower = try Follower(

@@ -334,13 +334,12 @@ final class Environment: @unchecked Sendable {
     private func openError(_ code: Int32) -> JournalError {
         let path = directory + "/data.mdb"
         switch code {
-        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_NOTFOUND:
+        case MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_NOTFOUND,
+            MDB_INCOMPATIBLE:
+            // LMDB does not say where.
+            do throws(JournalError) { _ = try PageCheck(path) } catch { return error }
             return JournalError(
                 .damaged, "\(path) is no journal or is damaged; restore it from a backup")
-        case MDB_VERSION_MISMATCH:
-            return JournalError(
-                .format,
-                "\(path) was written by another LMDB format; use the tollgate that wrote it")
         case ENOMEM:
             return JournalError(
                 .io,

@@ -211,9 +211,7 @@ struct DirectoryVerification {
                 ? "\(LoadReport.grouped(report.tiles)) tiles compared"
                 : "none is kept: an older tollgate wrote last")
         facts.add("checkpoints", "\(report.books) read")
-        if !report.isSignatureChecked {
-            facts.add("signature", unchecked(report))
-        }
+        if let unchecked = unchecked(report) { facts.add("signature", unchecked) }
         if report.waiting > 0 {
             facts.add(
                 "ring",
@@ -222,13 +220,15 @@ struct DirectoryVerification {
         }
         facts.print()
     }
-    private func unchecked(_ report: DirectoryCheck.Report) -> String {
-        guard let origin = report.origin else {
-            return saved
-                ? "those of the saved checkpoints"
-                : "nothing signed is kept here: say --checkpoint with a saved one"
+    private func unchecked(_ report: DirectoryCheck.Report) -> String? {
+        if let first = report.unchecked.first {
+            let names = report.unchecked.map(\.name).joined(separator: ", ")
+            return "not checked: say the key of \(first.signer), too, with --key (\(names))"
         }
-        return "not checked: say the key of \(origin), too, with --key"
+        guard report.origin == nil else { return nil }
+        return saved
+            ? "those of the saved checkpoints"
+            : "nothing signed is kept here: say --checkpoint with a saved one"
     }
     private func json(_ report: DirectoryCheck.Report) -> JSON {
         func number(_ value: UInt64) -> JSON { .integer(Int64(clamping: value)) }

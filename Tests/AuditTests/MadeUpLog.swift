@@ -65,7 +65,7 @@ final class MadeUpLog {
         return Array(UnsafeRawBufferPointer(start: buffer.bytes.base, count: buffer.count))
     }
 
-    func notary() -> Notary { Notary(directory: directory, ledger: journal.ledgerID) }
+    func notary() -> Notary { Notary(directory: directory, of: journal) }
     func edge() throws -> TreeEdge {
         try journal.readProjection(.tree) { rows, _ throws(LMDBError) in
             try MerkleTree.edge(rows)

@@ -199,6 +199,8 @@ import Testing
             }
         try planted.write(toFile: path, atomically: false, encoding: .utf8)
         notary = log.notary()
+        let seen = notary.status.problem ?? "nothing"
+        #expect(seen.contains(says) && seen.contains("backup"), "at the start, unasked: \(seen)")
         for _ in 0..<2 {
             let told = Self.refusal(notary, log)
             #expect(told.contains(says) && told.contains("backup"), "\(what): \(told)")

@@ -191,6 +191,63 @@ extension ThroughTheSocket {
             #expect(try copy.verify().status == 0)
         }
 
+        /// Has a witness sign a checkpoint; answers the checkpoint.
+        private func cosign(_ daemon: DaemonProcess) throws -> String {
+            let note = daemon.scratch.file("note")
+            _ = try ProofCommands.works("checkpoint", "--out", note, daemon: daemon)
+            let text = try String(contentsOfFile: note, encoding: .utf8)
+            let witness = SigningKey(name: "witness.example/w", kind: .witness)
+            let line = try witness.sign(SignedNote(parsing: text).text, at: 1_800_000_000).line
+            _ = try ProofCommands.works(
+                "cosign", daemon.scratch.file("note", holding: text + line + "\n"), "--witness",
+                "\(witness.verifier)", daemon: daemon)
+            return text
+        }
+
+        /// As 'fix' advises for a damaged key: nothing of before is wrong by that.
+        @Test func `what a key signed that was made anew since is not checked, nor called wrong`()
+            throws
+        {
+            let scratch = try Scratch()
+            let first = try DaemonProcess(ThroughTheSocket.small, in: scratch)
+            let path = first.dataPath
+            try first.client().furnish()
+            let old = try #require(first.client().info()["tree_key"])
+            _ = try cosign(first)
+            #expect(try first.stop() == 0)
+            try FileManager.default.removeItem(atPath: path + "/signing.key")
+            func verify(_ keys: String..., files: String?) throws {
+                let run = try Program.run(
+                    ["audit", "verify", "--dir", path] + keys.flatMap { ["--key", $0] })
+                let said = run.output
+                #expect(run.status == 0, "\(run)")
+                #expect(
+                    said.contains("verified: ") && said.contains("tree.cosigned, of "), "\(said)")
+                let id = old.split(separator: "+")[1]
+                #expect(said.contains("not checked") == (files != nil), "\(said)")
+                if let files {
+                    #expect(said.contains("+\(id)+…, too, with --key (\(files))"), "\(said)")
+                }
+            }
+            try verify(files: "tree.signed, tree.cosigned")
+            try verify(old, files: nil)
+            let next = try DaemonProcess(ThroughTheSocket.small, in: scratch, data: path)
+            let new = try #require(next.client().info()["tree_key"])
+            #expect(old != new)
+            try verify(files: "tree.signed, tree.cosigned")
+            try ProofCommands.charge(next, 0..<20)
+            _ = try ProofCommands.works("checkpoint", daemon: next)
+            #expect(try next.stop() == 0)
+            try verify(files: "tree.cosigned")
+            try verify(old, new, files: nil)
+            // Of the new key's signature one bit.
+            let signed = URL(fileURLWithPath: path + "/tree.signed")
+            var bytes = try Data(contentsOf: signed)
+            bytes[bytes.count - 12] ^= 1
+            try bytes.write(to: signed)
+            expect(try ProofCommands.run("verify", "--dir", path), "wrong  tree.signed: ")
+        }
+
         @Test func `what is damaged beside the log is found, too`() throws {
             let scratch = try Scratch()
             let daemon = try DaemonProcess(ThroughTheSocket.small, in: scratch)
@@ -204,14 +261,7 @@ extension ThroughTheSocket {
             }
             #expect(try Program.run(["backup", older, "--data", path]).status == 0)
             try ProofCommands.charge(daemon, 0..<20)
-            let note = scratch.file("note")
-            _ = try ProofCommands.works("checkpoint", "--out", note, daemon: daemon)
-            let text = try String(contentsOfFile: note, encoding: .utf8)
-            let witness = SigningKey(name: "witness.example/w", kind: .witness)
-            let line = try witness.sign(SignedNote(parsing: text).text, at: 1_800_000_000).line
-            _ = try ProofCommands.works(
-                "cosign", scratch.file("note", holding: text + line + "\n"), "--witness",
-                "\(witness.verifier)", daemon: daemon)
+            let text = try cosign(daemon)
             #expect(try daemon.stop() == 0)
             let whole = try ProofCommands.works("verify", "--dir", path)
             #expect(whole.contains("tree.cosigned, of "), "\(whole)")

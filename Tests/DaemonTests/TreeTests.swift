@@ -122,13 +122,17 @@ extension ThroughTheSocket {
             }
             let daemon = try DaemonProcess(ThroughTheSocket.small, in: scratch)
             let client = try daemon.client()
-            let told = try client.ask("TREE checkpoint").text
             let says =
                 switch what {
                 case "mode": "chmod 600"
                 case "garbage": "holds no signing key"
                 default: "the log contradicts the checkpoint that was signed of 3 events"
                 }
+            // Before anybody asks, and in one line.
+            let status = try Program.run(["status", "--socket", daemon.socketPath])
+            #expect(status.status == 0 && status.output.contains(says), "\(status)")
+            #expect(daemon.errors.split(separator: "\n").count { $0.contains(says) } == 1)
+            let told = try client.ask("TREE checkpoint").text
             #expect(told.hasPrefix("-ERR ") && told.contains(says), "\(told)")
             #expect(try client.info()["tree_problem"]?.contains(says) == true)
             let run = try Program.run(["audit", "checkpoint", "--socket", daemon.socketPath])

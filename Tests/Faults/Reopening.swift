@@ -85,7 +85,7 @@ enum Reopening {
         do {
             for note in told { try readSide.publish(note) }
             try readSide.compare(with: opened.journal)
-            let notary = Notary(directory: data, ledger: opened.journal.ledgerID)
+            let notary = Notary(directory: data, of: opened.journal)
             try readSide.compare(with: notary.status)
             try readSide.publish(notary.checkpoint(of: opened.journal).note)
         } catch {

@@ -131,6 +131,79 @@ import Testing
         }
     }
 
+    /// A row of a leaf is a value or leads to one, and only the list of databases holds databases: a row
+    /// of another kind can be read, and the first commit that meets it fails for ever.
+    @Test func `tell of every bit that says what a row is`() throws {
+        let scratch = Scratch()
+        _ = try used(scratch)
+        let path = scratch.data + "/journal/data.mdb"
+        let whole = readFile(path)
+        let newest = u64(whole, 144) > u64(whole, 4_096 + 144) ? 0 : 4_096
+        var kinds = ["free": leaves(whole, newest + 40), "list": leaves(whole, newest + 88)]
+        for row in kinds["list"]! {
+            let count = u16(whole, row + 6)
+            let name = String(decoding: whole[row + 8..<row + 8 + count], as: UTF8.self)
+            kinds[name] = leaves(whole, row + 8 + count)
+        }
+        kinds["long events"] = kinds["events"]?.filter { whole[$0 + 4] == 1 }
+        kinds["events"]?.removeAll { whole[$0 + 4] == 1 }
+        let nodes = kinds.compactMapValues(\.last)
+        #expect(nodes.keys.contains("free") && nodes.keys.contains("list"), "\(nodes)")
+        #expect(nodes.keys.contains("long events") && nodes.count >= 4, "\(nodes)")
+        for (kind, node) in nodes {
+            for bit in 0..<16 {
+                var broken = whole
+                broken[node + 4 + bit / 8] ^= 1 << UInt8(bit % 8)
+                writeFile(path, broken)
+                let flaw = failure { () throws(JournalError) in
+                    _ = try Inspection(directory: scratch.data, everyPage: true)
+                }
+                #expect(
+                    flaw?.kind == .damaged && flaw?.message.contains("page ") == true,
+                    "bit \(bit) of \(kind): \(flaw?.message ?? "nothing")")
+            }
+        }
+    }
+    /// Where the nodes of a tree's leaves begin, whose record stands there.
+    private func leaves(_ bytes: [UInt8], _ record: Int) -> [Int] {
+        func descend(_ page: UInt64, _ depth: Int) -> [Int] {
+            let page = Int(page) * 4_096
+            let nodes = stride(from: 16, to: u16(bytes, page + 12), by: 2).map {
+                page + u16(bytes, page + $0)
+            }
+            guard depth > 1 else { return nodes }
+            return nodes.flatMap { descend(u64(bytes, $0) & 0xFFFF_FFFF_FFFF, depth - 1) }
+        }
+        let depth = u16(bytes, record + 6)
+        return depth == 0 ? [] : descend(u64(bytes, record + 40), depth)
+    }
+
+    /// LMDB itself refuses these, and does not say where.
+    @Test(arguments: [0, 4_096]) func `name the meta page that is none any more`(page: Int) throws {
+        let scratch = Scratch()
+        _ = try used(scratch)
+        let path = scratch.data + "/journal/data.mdb"
+        let whole = readFile(path)
+        func flaw(flipping places: [Int]) -> JournalError? {
+            var broken = whole
+            for at in places { broken[at] ^= 8 }
+            writeFile(path, broken)
+            return failure { () throws(JournalError) in
+                _ = try Inspection(directory: scratch.data, everyPage: false)
+            }
+        }
+        // The kind of the page, the magic and the version.
+        for at in [10, 16, 19, 20] {
+            let flaw = flaw(flipping: [page + at])
+            #expect(flaw?.kind == .damaged, "\(at): \(flaw?.message ?? "nothing")")
+            #expect(
+                flaw?.message.contains("page \(page / 4_096): it is no meta page") == true,
+                "\(at): \(flaw?.message ?? "nothing")")
+        }
+        // Both would hardly be hit in the same way.
+        #expect(flaw(flipping: [20, 4_096 + 20])?.kind == .format)
+    }
+
     @Test func `tell of a file that holds nothing`() throws {
         let scratch = Scratch()
         _ = try used(scratch)
