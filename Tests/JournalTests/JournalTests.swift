@@ -71,6 +71,18 @@ import Testing
         }
     }
 
+    @Test func `names its files without the place where they lie`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        for (told, heard) in [
+            ("cannot write \(scratch.data)/personal: no room", "cannot write personal: no room"),
+            ("\(scratch.data)/journal/data.mdb is damaged", "journal/data.mdb is damaged"),
+            ("cannot flush \(scratch.data)", "cannot flush the data directory"),
+            ("the disk is full", "the disk is full"),
+        ] { #expect(journal.withoutPlace(told) == heard) }
+        journal.shutdown()
+    }
+
     @Test func `stops a read where its reader says and names the next event`() throws {
         let scratch = Scratch()
         let journal = try scratch.open()
