@@ -51,7 +51,7 @@ final class Readers: Sendable {
     let notary: Notary
     let logger: Logger
     private let persons: PersonalIndex
-    private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
+    private let jobs = Mutex<(queue: ReaderQueue, isStopped: Bool)>((ReaderQueue(), false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
 
@@ -115,9 +115,9 @@ final class Readers: Sendable {
             if !serveNext(&names), jobs.withLock({ $0.isStopped }) { return }
         }
     }
-    /// Answers the question that waits longest; false when none waits.
+    /// Answers the question whose turn it is; false when none waits.
     func serveNext(_ names: inout NameCache) -> Bool {
-        guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
+        guard let job = jobs.withLock({ $0.queue.removeFirst() }) else {
             return false
         }
         names.begin(showing: job.mayKnowPersons ? persons : nil)
