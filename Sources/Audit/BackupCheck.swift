@@ -40,10 +40,25 @@ extension BackupMarker.File {
     /// A book can be folded anew from the log, so none is needed.
     var isCheckpoint: Bool { name.hasPrefix("checkpoints/") }
 
+    /// That it is gone, where the log can be read without it; nil when it is there.
+    ///
+    /// - Throws: when it is gone and is the log.
+    func loss(in directory: String) throws(JournalError) -> String? {
+        let path = "\(directory)/\(name)"
+        guard !BackupFiles.exists(path) else { return nil }
+        guard name != BackupFiles.journal else {
+            throw JournalError(.damaged, "\(path) is gone, and with it the log: use another backup")
+        }
+        guard name == BackupFiles.personal else { return "\(path) is gone" }
+        return byteCount <= PersonalFile.headerBytes
+            ? "\(path) is gone, which held nothing"
+            : "\(path) is gone: what the log has only commitments of cannot be told without it"
+    }
     /// What is wrong with it, though the log may be whole; nil when nothing is.
     ///
     /// - Throws: when it is needed and cannot be read.
     func flaw(in directory: String) throws(JournalError) -> String? {
+        if let loss = try loss(in: directory) { return loss }
         do throws(JournalError) {
             return try isWhole(in: directory) ? nil : changed(in: directory)
         } catch {

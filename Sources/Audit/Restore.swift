@@ -58,6 +58,10 @@ package enum Restore {
                     "\(flaw): it is left out, and the first start folds the log without it")
                 continue
             }
+            if let loss = try file.loss(in: request.backup) {
+                notes.append(loss)
+                continue
+            }
             guard let taken = try copy(file, request, { watch(.copying, before + $0, whole) })
             else { return nil }
             if taken != file { notes.append(try explain(file, in: request.backup)) }

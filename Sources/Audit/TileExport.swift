@@ -67,11 +67,13 @@ package struct TileExport: ~Copyable {
         }
         guard root(levels) == head.root else { throw differs("the checkpoint", head) }
         try writeEdge()
-        try writeSummary()
-        try files.flush()
-        try files.write(Array(checkpoint.note.utf8), to: Self.checkpointName, with: &bytes)
-        try files.flush()
-        if let old { removePartial(of: old.size) }
+        try prepareSummary()
+        bytes.removeAll()
+        bytes.append(checkpoint.note)
+        try files.prepare(bytes.bytes, of: Self.checkpointName)
+        try files.publish(Self.summaryName, Self.checkpointName)
+        // Others stay, as they must: somebody may still have an earlier checkpoint of the same edge.
+        files.removePartial(below: head.size)
         outcome.files = files.fileCount
         return outcome
     }
@@ -253,16 +255,6 @@ package struct TileExport: ~Copyable {
             try writeTile(level, head.size >> UInt64(TreeTile.height * (level + 1)))
         }
     }
-    /// The partial files of earlier checkpoints whose full ones are there now; others stay, as they must.
-    private mutating func removePartial(of size: UInt64) {
-        for level in levels.indices {
-            let index = size >> UInt64(TreeTile.height * (level + 1))
-            guard index < head.size >> UInt64(TreeTile.height * (level + 1)) else { continue }
-            files.removePartial(level: level, index: index)
-            if level == 0 { files.removePartial(level: nil, index: index) }
-        }
-    }
-
     /// Of a whole tree, from what is left over at the right edge of each level, the leaves first.
     private func root(_ levels: [[TreeHash]]) -> TreeHash {
         var carried: TreeHash?
@@ -286,7 +278,7 @@ package struct TileExport: ~Copyable {
     // MARK: The summary
 
     /// A line of what the file is of, then a line an account that has spent, held or asked for anything.
-    private mutating func writeSummary() throws(AuditFailure) {
+    private mutating func prepareSummary() throws(AuditFailure) {
         var text = ByteBuffer(capacity: 64 << 10)
         func line(_ members: [JSON.Member]) {
             text.append(canonical: .object(members))
@@ -310,17 +302,7 @@ package struct TileExport: ~Copyable {
                 JSON.Member("usd", .string(Nanodollars(totals.used).description)),
             ])
         }
-        try files.write(text.bytes, to: Self.summaryName)
-    }
-}
-
-extension TileFiles {
-    fileprivate mutating func write(
-        _ bytes: [UInt8], to name: String, with buffer: inout ByteBuffer
-    ) throws(AuditFailure) {
-        buffer.removeAll()
-        bytes.withUnsafeBytes { buffer.append(Bytes($0)) }
-        try write(buffer.bytes, to: name)
+        try files.prepare(text.bytes, of: Self.summaryName)
     }
 }
 

@@ -1,6 +1,7 @@
 import CLinux
 import Events
 import Glibc
+import Journal
 
 /// A directory of static files in the layout of c2sp.org/tlog-tiles:
 ///
@@ -40,15 +41,8 @@ struct TileFiles: ~Copyable {
 
     /// Whether an export may write there: into one of ours, or where nothing is.
     private static func isOurs(_ root: String) -> Bool {
-        guard access("\(root)/tile", F_OK) != 0, let directory = opendir(root) else { return true }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
-                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if ![".", "..", "lost+found", temporary].contains(name) { return false }
-        }
-        return true
+        guard access("\(root)/tile", F_OK) != 0 else { return true }
+        return BackupFiles.entries(root).allSatisfy { ["lost+found", temporary].contains($0) }
     }
 
     /// - Parameter level: nil for a bundle of events.
@@ -98,9 +92,25 @@ struct TileFiles: ~Copyable {
 
     /// Writes a file, which is there whole or not at all.
     mutating func write(_ bytes: Bytes, to name: String) throws(AuditFailure) {
-        let path = "\(root)/\(name)"
-        let temporary = "\(root)/\(TileFiles.temporary)"
         try makeFolder(of: name)
+        try put(bytes, TileFiles.temporary, as: name)
+        try rename(TileFiles.temporary, to: name)
+    }
+    /// Writes a file that is there only once it is published.
+    mutating func prepare(_ bytes: Bytes, of name: String) throws(AuditFailure) {
+        try put(bytes, name + TileFiles.prepared, as: name)
+    }
+    /// Replaces files that tell of each other, in this order. Whatever was written is on the disk before the
+    /// first of them gets its name, so that nothing but a kill comes between two.
+    func publish(_ names: String...) throws(AuditFailure) {
+        try flush()
+        for name in names { try rename(name + TileFiles.prepared, to: name) }
+        try flush()
+    }
+    private mutating func put(
+        _ bytes: Bytes, _ temporary: String, as name: String
+    ) throws(AuditFailure) {
+        let temporary = "\(root)/\(temporary)"
         let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw TileFiles.failure("write", temporary) }
         var done = 0
@@ -108,18 +118,22 @@ struct TileFiles: ~Copyable {
             let n = Glibc.write(file, bytes.base! + done, bytes.count - done)
             if n < 0, errno == EINTR { continue }
             guard n > 0 else {
-                let failure = TileFiles.failure("write", path)
+                let failure = TileFiles.failure("write", "\(root)/\(name)")
                 close(file)
                 unlink(temporary)
                 throw failure
             }
             done += n
         }
-        guard close(file) == 0, rename(temporary, path) == 0 else {
-            throw TileFiles.failure("write", path)
-        }
+        guard close(file) == 0 else { throw TileFiles.failure("write", "\(root)/\(name)") }
         writes += 1
     }
+    private func rename(_ temporary: String, to name: String) throws(AuditFailure) {
+        guard Glibc.rename("\(root)/\(temporary)", "\(root)/\(name)") == 0 else {
+            throw TileFiles.failure("write", "\(root)/\(name)")
+        }
+    }
+    private static let prepared = ".new"
     private static let temporary = "tile.tmp"
 
     private mutating func makeFolder(of name: String) throws(AuditFailure) {
@@ -135,15 +149,6 @@ struct TileFiles: ~Copyable {
         }
         folder = wanted
     }
-    /// Removes every partial file of a tile or bundle, and their folder.
-    mutating func removePartial(level: Int?, index: UInt64) {
-        let full = TileFiles.path(level: level, index: index, width: Int(TreeTile.width))
-        let partial = "\(root)/\(full).p"
-        for width in 1..<TreeTile.width { unlink("\(partial)/\(width)") }
-        rmdir(partial)
-        folder = ""
-    }
-    func exists(_ name: String) -> Bool { access("\(root)/\(name)", F_OK) == 0 }
     var fileCount: Int { writes }
 
     /// Puts on the disk what was written until now: one flush for any number of files.
@@ -163,5 +168,43 @@ struct TileFiles: ~Copyable {
             }
         return AuditFailure(
             .io, "cannot \(action) \(path): \(String(cString: strerror(code)))\(remedy)")
+    }
+}
+
+extension TileFiles {
+    /// Removes the partial files of every tile and bundle that is full in a log of `size` events, whoever left
+    /// them: an export that was killed before it could knew of others than the next one does.
+    mutating func removePartial(below size: UInt64) {
+        for name in BackupFiles.entries("\(root)/tile") {
+            guard let level = name == "entries" ? 0 : Int(name), (0..<8).contains(level) else {
+                continue
+            }
+            let full = size >> UInt64(TreeTile.height * (level + 1))
+            removePartial(in: "\(root)/tile/\(name)", 0, full: full)
+        }
+        folder = ""
+    }
+    /// - Parameters:
+    ///   - group: the digits that the folder stands for.
+    ///   - full: how many tiles of the level are.
+    private func removePartial(in folder: String, _ group: UInt64, full: UInt64) {
+        for name in BackupFiles.entries(folder) {
+            let isGroup = name.hasPrefix("x")
+            guard isGroup || name.hasSuffix(".p") else { continue }
+            let digits = isGroup ? name.dropFirst() : name.dropLast(2)
+            guard digits.utf8.count == 3, let number = UInt64(digits) else { continue }
+            // A group is less than what is in it.
+            let index = group * 1_000 + number
+            guard index < full else { continue }
+            let path = "\(folder)/\(name)"
+            if isGroup {
+                removePartial(in: path, index, full: full)
+            } else {
+                for width in BackupFiles.entries(path) where Int(width) != nil {
+                    unlink("\(path)/\(width)")
+                }
+                rmdir(path)
+            }
+        }
     }
 }

@@ -36,7 +36,9 @@ extension GateLoop {
         if verb.mayAppend, isReadOnly, verb != .reserve, verb != .extend {
             appendReply(session) {
                 $0.reply(
-                    Failure(.readOnly, "the log takes no events now: \(journal.stateReason)"))
+                    Failure(
+                        .readOnly, "the log takes no events now: \(journal.stateReason)",
+                        of: journal))
             }
             return true
         }
@@ -498,10 +500,10 @@ extension GateLoop {
             tree_key:\(tree.verifierKey)\r
             tree_signed_size:\(tree.signedSize)\r
             tree_cosigned_size:\(tree.cosignedSize)\r
-            tree_problem:\(tree.problem ?? "")\r
+            tree_problem:\(self.journal.withoutPlace(tree.problem ?? ""))\r
             # Journal\r
             state:\(state)\r
-            state_reason:\(self.journal.stateReason)\r
+            state_reason:\(self.journal.withoutPlace(self.journal.stateReason))\r
             commits:\(journal.commits)\r
             committed_events:\(journal.events)\r
             committed_bytes:\(journal.bytes)\r

@@ -32,7 +32,8 @@ extension GateLoop {
             try personal.prepareToErase(outbox: machine.outbox.count)
         } catch {
             throw Failure(
-                .error, "nothing erased: \(error.message); when that is mended, ask again")
+                .error, "nothing erased: \(error.message); when that is mended, ask again",
+                of: journal)
         }
         var erased: [(seq: UInt64, commitments: [Commitment])] = []
         var isMore = false
@@ -49,7 +50,8 @@ extension GateLoop {
             } catch {
                 throw Failure(
                     .error,
-                    "\(erased.count) erased, and then: \(error.message); when that is mended, ask again"
+                    "\(erased.count) erased, and then: \(error.message); when that is mended, ask again",
+                    of: journal
                 )
             }
             guard !commitments.isEmpty else { continue }

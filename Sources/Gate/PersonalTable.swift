@@ -18,6 +18,7 @@ struct PersonalTable: ~Copyable {
     private var entries: [Hash128: Entry] = [:]
     /// Further records of a text that has one: a process that was killed may have left them.
     private var doubles: [Hash128: [Entry]] = [:]
+    private let journal: Journal
     private let file: PersonalFile
     /// Random bits for salts; a simulation has its own.
     private let random: () -> UInt64
@@ -33,6 +34,7 @@ struct PersonalTable: ~Copyable {
 
     /// Takes up what a ledger's file holds.
     init(_ journal: Journal, random: (() -> UInt64)? = nil) throws(DaemonFailure) {
+        self.journal = journal
         file = journal.personal
         self.random = random ?? { UInt64.random(in: .min ... .max) }
         tentative.reserveCapacity(PersonalField.allCases.count)
@@ -131,7 +133,8 @@ struct PersonalTable: ~Copyable {
         } catch {
             forget()
             throw Failure(
-                .readOnly, "what is personal of the request cannot be kept: \(error.message)")
+                .readOnly, "what is personal of the request cannot be kept: \(error.message)",
+                of: journal)
         }
     }
     /// Settles what became of the last request: one that left no event leaves no record either. So

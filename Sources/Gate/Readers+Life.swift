@@ -124,7 +124,7 @@ extension Readers {
                 return true
             }
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
         if let failure { throw failure }
     }

@@ -105,7 +105,7 @@ extension Readers {
                 return count < limit && json.count < GateLimits.eventsAnswerBytesMax
             }
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
         if let damage = names.damage { throw Failure(.error, damage) }
         json.append(UInt8(ascii: "]"))

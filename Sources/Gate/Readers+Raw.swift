@@ -18,7 +18,7 @@ extension Readers {
                 return frames.count < WireLimits.logBytesMax
             }
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
     }
 
@@ -30,7 +30,7 @@ extension Readers {
         do throws(JournalError) {
             names = try journal.names(kind, from: from, most: WireLimits.namesLimit)
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
         json.append("{\"names\":{" as StaticString)
         for (i, entry) in names.enumerated() {

@@ -13,7 +13,7 @@ extension Readers {
                 return try reader.answer(query, rows, last: last)
             }
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
         try result.get().write(query.by, into: &json)
     }

@@ -68,7 +68,7 @@ extension Readers {
         } catch {
             // An auditor asks; whoever runs the daemon must hear of it, too.
             if let problem = notary.status.problem { logger.critical("\(problem)") }
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
     }
 }

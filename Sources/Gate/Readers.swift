@@ -51,7 +51,7 @@ final class Readers: Sendable {
     let notary: Notary
     let logger: Logger
     private let persons: PersonalIndex
-    private let jobs = Mutex<(queue: [Job], isStopped: Bool)>(([], false))
+    private let jobs = Mutex<(queue: ReaderQueue, isStopped: Bool)>((ReaderQueue(), false))
     private let results = Mutex<[Result]>([])
     private let threads = Mutex<[pthread_t]>([])
 
@@ -115,9 +115,9 @@ final class Readers: Sendable {
             if !serveNext(&names), jobs.withLock({ $0.isStopped }) { return }
         }
     }
-    /// Answers the question that waits longest; false when none waits.
+    /// Answers the question whose turn it is; false when none waits.
     func serveNext(_ names: inout NameCache) -> Bool {
-        guard let job = jobs.withLock({ $0.queue.isEmpty ? nil : $0.queue.removeFirst() }) else {
+        guard let job = jobs.withLock({ $0.queue.removeFirst() }) else {
             return false
         }
         names.begin(showing: job.mayKnowPersons ? persons : nil)
@@ -173,7 +173,7 @@ final class Readers: Sendable {
         guard seq <= journal.durableSeq else {
             throw Failure(
                 journal.state == .readOnly ? .readOnly : .unavailable,
-                "event \(seq) is not on disk yet: \(journal.stateReason); ask again")
+                "event \(seq) is not on disk yet: \(journal.stateReason); ask again", of: journal)
         }
         var copy = ByteBuffer(capacity: 1_024)
         try export(try copyEvent(seq, into: &copy), &names, into: &json)
@@ -239,7 +239,7 @@ final class Readers: Sendable {
         do throws(JournalError) {
             return try journal.read(from: from, through: through, body)
         } catch {
-            throw Failure(.error, error.message)
+            throw Failure(.error, error.message, of: journal)
         }
     }
     func export(
@@ -344,7 +344,7 @@ struct NameCache: EventNames {
                 "the name of \(what) is missing from the journal; restore the directory from a backup"
             return nil
         } catch {
-            damage = error.message
+            damage = journal.withoutPlace(error.message)
             return nil
         }
     }

@@ -158,6 +158,33 @@ final class Environment: @unchecked Sendable {
             if let handle { mdb_reader_check(handle, &dead) }
         }
     }
+    /// Who reads the journal just now.
+    func readers() -> [JournalReader] {
+        lock.shared {
+            var info = MDB_envinfo()
+            var table = ByteBuffer()
+            guard let handle, mdb_env_info(handle, &info) == 0 else { return [] }
+            _ = withUnsafeMutablePointer(to: &table) { table in
+                // A heading, and a line a reader: process, thread, transaction or `-`.
+                mdb_reader_list(
+                    handle,
+                    { line, table in
+                        guard let line, let table else { return 0 }
+                        table.assumingMemoryBound(to: ByteBuffer.self).pointee
+                            .append(String(cString: line))
+                        return 0
+                    }, table)
+            }
+            return table.string.split(separator: "\n").compactMap { line in
+                let words = line.split(separator: " ")
+                guard words.count == 3, let process = Int32(words[0]),
+                    let number = Int(words[2])
+                else { return nil }
+                return JournalReader(
+                    process: process, commits: max(0, info.me_last_txnid - number))
+            }
+        }
+    }
     /// Bytes of the map that hold pages.
     var mapUsedBytes: Int {
         lock.shared {

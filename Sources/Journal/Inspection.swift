@@ -31,6 +31,10 @@ package final class Inspection {
     }
     deinit { log.environment.close() }
 
+    /// Who else reads the journal just now.
+    package var otherReaders: [JournalReader] {
+        log.environment.readers().filter { $0.process != getpid() }
+    }
     /// What a copy takes of the disk: the journal's pages and the newest checkpoint.
     package var byteCount: Int {
         let checkpoints = Checkpoints(directory: path + "/checkpoints", ledgerID: ledgerID)
@@ -178,4 +182,11 @@ package final class Inspection {
         try Ring.walk(opened, constant.capacity, head, end, file, &recovery)
         return .whole(capacity: constant.capacity, waiting: recovery.count)
     }
+}
+
+/// A process in the middle of reading a journal.
+package struct JournalReader: Sendable, Equatable {
+    package var process: Int32
+    /// How many commits ago that was the newest which it reads.
+    package var commits: Int
 }

@@ -191,6 +191,13 @@ package final class Journal: Sendable {
     /// Why the state is not `.normal`, and what to do about it; empty when it is.
     package var stateReason: String { committer.stateReason }
     package var statistics: JournalStatistics { committer.statistics }
+    /// A text with the data directory's files by their names alone: `journal/data.mdb`.
+    package func withoutPlace(_ text: String) -> String {
+        // A relative name says nothing of the machine, and may be any word.
+        guard directory.path.hasPrefix("/"), directory.path != "/" else { return text }
+        return text.replacing(directory.path + "/", with: "")
+            .replacing(directory.path, with: "the data directory")
+    }
 
     /// Sleeps until `seq` is durable and returns true.
     ///

@@ -205,6 +205,7 @@ extension Examination {
         do throws(JournalError) {
             let inspection = try Inspection(directory: directory, everyPage: reads)
             lookAtClock(inspection)
+            lookAtReaders(inspection)
             lookAtJournal(inspection, reads: reads)
             lookAtCheckpoints(inspection)
             lookAtRing(inspection)
@@ -212,6 +213,19 @@ extension Examination {
             journalFails(error.message)
         }
     }
+    /// A backup is at it for as long as it copies; one that was suspended keeps pages for ever.
+    private mutating func lookAtReaders(_ inspection: Inspection) {
+        for reader in inspection.otherReaders where reader.commits >= Self.readerCommitsMax {
+            warn(
+                "readers",
+                "process \(reader.process) reads the journal as it was \(reader.commits) commits ago: until it "
+                    + "ends, no page that was freed since is used again, and the file grows",
+                fix:
+                    "let it come to its end if it is at work ('ps \(reader.process)'); continue it (kill -CONT) or "
+                    + "end it (kill) if it is suspended")
+        }
+    }
+    private static let readerCommitsMax = 1_000
     private mutating func journalFails(_ message: String) {
         guard access(directory + "/journal/data.mdb", R_OK) == 0 else {
             return warn(

@@ -402,7 +402,7 @@ extension ThroughTheSocket {
             try whole.dropLast(4_096).write(to: URL(fileURLWithPath: journal))
             try refused("cut short", 65, "is not byte for byte")
             try FileManager.default.removeItem(atPath: journal)
-            try refused("gone", 74, "No such file")
+            try refused("gone", 65, "is gone", "use another backup")
             for (field, other) in [
                 (#""seq":"#, #""seq":1"#), (#""epoch":1"#, #""epoch":7"#),
                 (#""root":""#, #""root":"AAAA"#), (#""ledger":""#, #""ledger":"0"#),
@@ -468,7 +468,15 @@ extension ThroughTheSocket {
             try flip("journal/data.mdb", 2 * 4_096 + 8)
             try flip("personal", 0)
             try isRestored("personal", "not byte for byte", withCheckpoint: true)
-            try flip("personal", 0)
+            try FileManager.default.removeItem(atPath: scratch.file("backup/personal"))
+            try isRestored("personal", "held nothing", withCheckpoint: true)
+            // As of one that held a text.
+            let marker = scratch.file("backup/backup.json")
+            let said = try contents(marker)
+            try replace(
+                #""bytes":32,"name":"personal""#, by: #""bytes":76,"name":"personal""#, marker)
+            try isRestored("personal", "cannot be told", withCheckpoint: true)
+            try said.write(to: URL(fileURLWithPath: marker))
             try flip(checkpoint, 100)
             try isRestored(checkpoint, "left out", withCheckpoint: false)
             try FileManager.default.removeItem(atPath: scratch.file("backup/\(checkpoint)"))

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Journal
 import TestSupport
 import Testing
 
@@ -49,6 +50,28 @@ extension ThroughTheSocket {
             return daemon
         }
 
+        @Test func `somebody who reads an old state of the journal and does not end`() throws {
+            let daemon = try ThroughTheSocket.daemon()
+            let client = try daemon.client()
+            func doctor() throws -> Report { try visit(daemon.dataPath, daemon.scratch) }
+            let inspection = try Inspection(directory: daemon.dataPath, everyPage: false)
+            let began = try client.number("commits")
+            try inspection.readProjection(.tree) { _, _ throws(LMDBError) in
+                do {
+                    #expect(try doctor().verdict("readers") == nil)
+                    for n in 0..<20_000 where try client.number("commits") - began < 1_001 {
+                        _ = try client.ask("CHARGE \(key) \(model) in=1 out=1 id=r\(n)")
+                    }
+                    let report = try doctor()
+                    #expect(report.status == 0 && report.verdict("readers") == "warn")
+                    #expect(report.text("readers").contains("process \(getpid()) reads"))
+                } catch {
+                    Issue.record(error)
+                }
+            }
+            #expect(try doctor().verdict("readers") == nil)
+            #expect(try daemon.stop() == 0)
+        }
         @Test func `a directory in order`() throws {
             let daemon = try used()
             let report = try visit(daemon.dataPath, daemon.scratch)

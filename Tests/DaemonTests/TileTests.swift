@@ -151,6 +151,34 @@ extension ThroughTheSocket {
             #expect(
                 !files.contains { $0.contains("000.p/") && !$0.contains("tile/1/") }, "\(files)")
 
+            // Nor of an export that was killed before it could remove them, even where nothing has grown.
+            for name in ["entries/000.p", "0/000.p", "entries/001.p"] {
+                let folder = out + "/tile/" + name
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true)
+                try "x".write(toFile: folder + "/7", atomically: false, encoding: .utf8)
+            }
+            #expect(try Self.export(out, daemon: daemon).status == 0)
+            #expect(try Self.files(out) == (files + ["tile/entries/001.p/7"]).sorted())
+
+            // The summary is of the checkpoint that is there: neither is replaced without the other.
+            func pair() throws -> [String] {
+                try ["summary.jsonl", "checkpoint"].map {
+                    try String(contentsOfFile: out + "/" + $0, encoding: .utf8)
+                }
+            }
+            let before = try pair()
+            try ProofCommands.charge(daemon, 300..<310)
+            let blocked = out + "/checkpoint.new"
+            try FileManager.default.createDirectory(
+                atPath: blocked, withIntermediateDirectories: false)
+            #expect(try Self.export(out, daemon: daemon).status == 74)
+            #expect(try pair() == before)
+            try FileManager.default.removeItem(atPath: blocked)
+            #expect(try Self.export(out, daemon: daemon).status == 0)
+            let after = try pair()
+            #expect(after[0] != before[0] && after[1] != before[1])
+
             // An older checkpoint is no sign that events are missing.
             let key = try #require(daemon.client().info()["tree_key"])
             let older = try Self.export(out, "--checkpoint", kept, "--key", key, daemon: daemon)

@@ -134,7 +134,14 @@ extension ThroughTheSocket {
             #expect(daemon.errors.split(separator: "\n").count { $0.contains(says) } == 1)
             let told = try client.ask("TREE checkpoint").text
             #expect(told.hasPrefix("-ERR ") && told.contains(says), "\(told)")
-            #expect(try client.info()["tree_problem"]?.contains(says) == true)
+            let problem = try #require(client.info()["tree_problem"])
+            #expect(problem.contains(says) && told.contains(problem), "\(problem)")
+            // Whoever asks hears which file it is; where it lies the log says.
+            #expect(!told.contains(daemon.dataPath), "\(told)")
+            if what != "contradiction" {
+                #expect(told.contains(": signing.key "), "\(told)")
+                #expect(daemon.errors.contains(daemon.dataPath + "/signing.key "))
+            }
             let run = try Program.run(["audit", "checkpoint", "--socket", daemon.socketPath])
             #expect(run.status == (says.hasPrefix("the log contradicts") ? 65 : 1), "\(run)")
             #expect(try client.ask("TREE inclusion 1").isError)

@@ -71,6 +71,37 @@ import Testing
         }
     }
 
+    /// What a reader sees stays on the disk as long as it looks.
+    @Test func `tells who reads it, and how far behind that is`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        try journal.startCommitter()
+        func commit(_ last: UInt64) {
+            journal.stage(through: last, urgently: true)
+            journal.waitDurable(last)
+        }
+        commit(1)
+        #expect(journal.log.environment.readers() == [])
+        try journal.log.environment.read { _ throws(JournalError) in
+            for last in 2...4 as ClosedRange<UInt64> { commit(last) }
+            let readers = journal.log.environment.readers()
+            #expect(readers == [JournalReader(process: getpid(), commits: 3)], "\(readers)")
+        }
+        #expect(journal.log.environment.readers() == [])
+        journal.shutdown()
+    }
+    @Test func `names its files without the place where they lie`() throws {
+        let scratch = Scratch()
+        let journal = try scratch.open()
+        for (told, heard) in [
+            ("cannot write \(scratch.data)/personal: no room", "cannot write personal: no room"),
+            ("\(scratch.data)/journal/data.mdb is damaged", "journal/data.mdb is damaged"),
+            ("cannot flush \(scratch.data)", "cannot flush the data directory"),
+            ("the disk is full", "the disk is full"),
+        ] { #expect(journal.withoutPlace(told) == heard) }
+        journal.shutdown()
+    }
+
     @Test func `stops a read where its reader says and names the next event`() throws {
         let scratch = Scratch()
         let journal = try scratch.open()
