@@ -140,6 +140,7 @@ let package = Package(
             dependencies: [
                 "tollgate", "Gate", "Journal", "Reports", "Audit", "Ledger", "Events", "CLinux",
                 "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],

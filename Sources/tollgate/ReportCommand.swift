@@ -34,8 +34,8 @@ struct ReportPage {
     let period: ReportPeriod
     let groups: RollupGroups
     var table: ReportTable
-    /// The period before, where it was asked for.
-    var isCompared = false
+    /// Of the period before, where it was asked for.
+    var before: RollupGroups?
     /// Whether everything that was added up in two ways came to the same; nil where the log went on
     /// between the two, or they cannot be compared.
     var agrees: Bool?
@@ -45,26 +45,28 @@ struct ReportPage {
         case .table:
             table.print()
             Console.print("")
-            Console.print(period.text(period.range) + ", " + asOf)
-            if isCompared { Console.print("before: " + period.text(period.before)) }
+            Console.print(period.text(period.range) + ", " + asOf(groups))
+            if let before {
+                Console.print("before: " + period.text(period.before) + ", " + asOf(before))
+            }
             if table.hasRoundedShares { Console.print("shares are rounded, each by itself") }
             Console.print(sums)
         case .csv, .focus:
             var csv = ByteBuffer(capacity: 4_096)
             table.writeCSV(into: &csv)
             Console.print(raw: csv.bytes)
-            Console.note(period.text(period.range) + ", " + asOf + "; " + sums)
+            Console.note(period.text(period.range) + ", " + asOf(groups) + "; " + sums)
         case .json: json.print()
         }
     }
-    private var asOf: String {
+    private func asOf(_ groups: RollupGroups) -> String {
         let (first, last) = (groups.asOf.lowerBound, groups.asOf.upperBound)
         return first == last
             ? "as of event \(last)" : "as of events \(first) to \(last), page by page"
     }
     private var sums: String {
         let usd = Money.rounded(.money(Nanodollars(groups.sum[.usd])))
-        guard groups.spans.allSatisfy(\.isExact) else {
+        guard (groups.spans + (before?.spans ?? [])).allSatisfy(\.isExact) else {
             return "not compared with hours: a day was opened by other rules than its zone has now"
         }
         return agrees == true
@@ -84,13 +86,14 @@ struct ReportPage {
             JSON.Member("rows", table.json),
             JSON.Member("total", table.totalJSON),
         ]
-        if isCompared {
+        if let before {
             members.insert(
                 JSON.Member(
                     "before",
                     .object([
                         JSON.Member("from", .string(period.name(period.before.lowerBound))),
                         JSON.Member("to", .string(period.name(period.before.upperBound))),
+                        JSON.Member("as_of", .integer(Int64(clamping: before.asOf.upperBound))),
                     ])), at: 3)
         }
         return .object(members)
@@ -108,16 +111,19 @@ extension ReportOptions {
         let tag = by.first { $0.tag != nil }
         try checkAccount(of: tag)
         let period = try ReportPeriod(self, now: source.now, of: tag)
-        let (groups, agrees) = try source.checked(
-            period.query(parts), account: account, by: by, period.words)
+        func checked(_ range: Range<Instant>) throws(CommandFailure) -> (RollupGroups, Bool?) {
+            try source.checked(
+                period.query(of: range, parts), account: account, by: by, period.words)
+        }
+        var (groups, agrees) = try checked(period.range)
         var before: RollupGroups?
         if compare {
-            before = try source.groups(
-                period.query(of: period.before, parts), account: account, by: by, period.words)
+            let (earlier, agreesToo) = try checked(period.before)
+            (before, agrees) = (earlier, agreesToo == nil ? nil : agrees)
         }
         ReportPage(
             name: name, period: period, groups: groups, table: make(groups, before),
-            isCompared: compare, agrees: agrees
+            before: before, agrees: agrees
         ).print(format)
     }
 }

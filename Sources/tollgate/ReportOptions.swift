@@ -23,7 +23,10 @@ struct ReportOptions: ParsableArguments {
     @Option(
         help: "How it is written: table, csv (RFC 4180), json; spend also as focus (FOCUS 1.2).")
     var format: ReportFormat = .table
-    @Flag(help: "Beside it, the period before: the month before, or as long a time.")
+    @Flag(
+        help:
+            "Beside it, the period before: the month before, or as many hours or days as have begun."
+    )
     var compare = false
 
     func source() throws(CommandFailure) -> any RollupSource {
@@ -143,6 +146,8 @@ struct ReportPeriod {
             let name = String(zoned.date(of: now).prefix(7))
             range = try words.period(name, "--period")
             before = words.period(before: range, named: name)
+            // Where an org's clock is ahead of the caller's, its today may be of the next month.
+            isOpen = isOfDates
             return
         }
         let from = try options.from.map { (text) throws(CommandFailure) in
@@ -173,8 +178,16 @@ struct ReportPeriod {
             )
         }
         range = first..<end
-        let length = end.nanoseconds - first.nanoseconds
-        before = Instant(nanoseconds: max(0, first.nanoseconds - length))..<first
+        // Of an open end as long as what has come by now: whole days of the caller's calendar, or whole hours.
+        let today = zoned.day(of: now).daysSince1970
+        let passed =
+            isOpen
+            ? max(
+                words.start(of: CivilDay(daysSince1970: today + 1)), first.later(bySeconds: 86_400))
+            : end
+        let hour: Int64 = 3_600_000_000_000
+        let hours = (passed.nanoseconds - first.nanoseconds - 1) / hour + 1
+        before = Instant(nanoseconds: max(0, first.nanoseconds - hours * hour))..<first
         try checkBefore(options)
     }
     private func checkBefore(_ options: ReportOptions) throws(CommandFailure) {
