@@ -21,7 +21,8 @@ struct AuditVerify: ParsableCommand {
             --dir reads a data directory, a backup or a copy of one, beside its daemon or
             without one: every page, the checksum, number and order of every event, every
             name, every tile of the tree that is kept, what was signed, the checkpoints and
-            the ring. What is wrong is located, with what to do about it.
+            the ring. What is wrong is located, with what to do about it; whose signature no
+            key at hand has made, 'not checked' says.
 
             --proof checks what 'tollgate audit prove' wrote, with no daemon and no log.
 

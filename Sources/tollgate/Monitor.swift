@@ -14,7 +14,8 @@ struct Monitor: ParsableCommand {
             Shows what is allowed, refused, extended, settled, released and lapsed, and
             charges, once it is on disk; times are UTC. It ends with Ctrl-C. When the
             daemon is lost, or has dropped this reader for being too slow, it goes on
-            where it was.
+            where it was. A request with a key that nobody knows is of no team, so --team
+            does not show it.
             """
     )
     @OptionGroup var connection: ConnectionOptions
