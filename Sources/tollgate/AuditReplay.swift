@@ -18,8 +18,10 @@ struct AuditReplay: ParsableCommand {
 
             Whether an operator who asked had the role for it is derived; who of the
             machine's users was an admin is not, nor what is an input: a tier, an outcome, an
-            admin's amounts, how many refusals were only counted. That these were not
-            changed since is what 'tollgate audit verify' proves.
+            admin's amounts, how many refusals were only counted. Nor is it derived how late
+            a hold lapsed, as a busy daemon does it when it can, and that a text which was
+            erased had been in use: that would take every commitment of the log in memory.
+            That none of it was changed since is what 'tollgate audit verify' proves.
 
             Ends at the first difference and shows both sides, with exit code 65. --diff
             goes on and lists them all.

@@ -114,6 +114,55 @@ import Testing
             ])
     }
 
+    /// What an admin said, as somebody changed it in the log, and what is derived instead.
+    private static let documents: [(type: EventType, from: String, to: String, found: String)] = [
+        (
+            .limitsSet, #""usd.day":"0.5""#, #""usd.day":"5.5""#,
+            "derived is an error: usd.day 5.5 exceeds org acme's limit of 1"
+        ),
+        (.teamCreated, "acme/ml", "acne/ml", "derived is an error: no org \"acne\""),
+        (.keyCreated, "acme/ml/a", "acme/mm/a", "derived is an error: no team \"acme/mm\""),
+        (.keyCreated, "acme/ml/b", "acme/ml/a", "\"acme/ml/a\" exists already"),
+        (.permissionsSet, "m/*", "*x*", "models [*x*] are neither"),
+        (.aliasSet, "m/x", "m/y", "model \"m/y\" has no price"),
+        (.overrideGranted, #""for":60"#, #""for":61"#, #""until":"2026-11-22T21:32:01Z""#),
+        (.chargeCorrected, "1-16", "1-17", "no charge 1-17 has been recorded"),
+        (.accountDisabled, "acme/ml/a", "acme/ml/c", "no account \"acme/ml/c\""),
+    ]
+    @Test(arguments: documents.indices)
+    func `what an admin could not have said is found`(i: Int) throws {
+        let machine = MachineDriver()
+        for line in [
+            #"APPEND org.created {"account":"acme","limits":{"usd.day":"1"}}"#,
+            #"APPEND team.created {"account":"acme/ml"}"#,
+            #"APPEND limits.set {"account":"acme/ml","limits":{"usd.day":"0.5"}}"#,
+            #"APPEND key.created {"account":"acme/ml/a"}"#,
+            #"APPEND key.created {"account":"acme/ml/b"}"#,
+            #"APPEND permissions.set {"account":"acme/ml","models":["m/*"]}"#,
+            #"APPEND price.set {"model":"m/x","in":"1","out":"1"}"#,
+            #"APPEND alias.set {"alias":"best","model":"m/x"}"#,
+            #"APPEND override.granted {"account":"acme","limit":"usd.day","amount":"2","for":60,"reason":"l"}"#,
+            "CHARGE acme/ml/a m/x in=300000 out=0 id=c",
+            #"APPEND charge.corrected {"account":"acme/ml/a","charge":"1-16","usd":"0.2","id":"k"}"#,
+            #"APPEND account.disabled {"account":"acme/ml/a"}"#,
+        ] {
+            machine.answer(line, at: 1_795_383_060_000_000_000)
+        }
+        var log = machine.log
+        #expect(try Self.replay(log).differences.isEmpty)
+        let document = Self.documents[i]
+        let (at, changed) = try #require(
+            log.indices.lazy.filter { log[$0][2] == document.type.rawValue }
+                .compactMap { at in
+                    Self.replacing(document.from, document.to, in: log[at]).map { (at, $0) }
+                }.first)
+        log[at] = changed
+        let found = try Self.replay(log, goesOn: false).differences
+        #expect(found.first?.seq == UInt64(at + 1) && found.first?.type == document.type)
+        let text = found.first?.text ?? "nothing"
+        #expect(text.contains(document.found), "\(text)")
+    }
+
     @Test func `what the daemon has to do by itself, and did not, is found`() throws {
         let second: Int64 = 1_000_000_000
         let start: Int64 = 1_795_383_060 * second
