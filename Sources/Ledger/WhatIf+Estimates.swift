@@ -2,7 +2,7 @@ import Events
 
 // Requests that were refused then and are admitted here. Nobody knows what they would have used or how long
 // they would have taken; so they hold all that they asked for, and their slot, for as long as the key's
-// requests took, and then count with all of it.
+// requests had taken until then, and then count with all of it.
 
 extension WhatIf {
     /// Admits a request for which there is room; false where it cannot be placed.
@@ -13,7 +13,9 @@ extension WhatIf {
             return false
         }
         report.admit(cause, usd: usd.raw)
-        let end = machine.now.nanoseconds + usualDuration(cause.key.raw)
+        let usual = durations.mean(cause.key.raw)
+        if usual == nil { report.untimed += 1 }
+        let end = machine.now.nanoseconds + (usual ?? Bounds.holdSecondsDefault * 1_000_000_000)
         runs.add(EstimateRuns.Run(end: end, hold: hold))
         remember(Estimate(hold: hold, cause: cause, usd: usd.raw), id)
         return true
@@ -80,15 +82,27 @@ extension WhatIf {
 
     // MARK: How long
 
+    /// Notes how long a hold has been open that an event before the period ends.
+    mutating func noteDuration(_ bytes: Bytes) throws(EventError) {
+        switch EventType(rawValue: bytes.base.unsafelyUnwrapped.field(UInt8.self, 2)) {
+        case .holdSettled:
+            let event = try HoldSettled(StoredEvent(bytes))
+            noteDuration(of: event.hold, event.header)
+        case .holdReleased:
+            let event = try HoldReleased(StoredEvent(bytes))
+            noteDuration(of: event.hold, event.header)
+        case .holdLapsed:
+            let event = try HoldLapsed(StoredEvent(bytes))
+            noteDuration(of: event.hold, event.header)
+        default: break
+        }
+    }
     /// Notes how long a hold of the log has been open that ends.
     mutating func noteDuration(of hold: HoldName, _ header: EventHeader) {
         guard let slot = past.holds.find(hold) else { return }
         let row = past.holds.row(slot)
         guard row.pointee.state == .open else { return }
         durations.add(row.pointee.key, header.time.nanoseconds - row.pointee.placedAt)
-    }
-    private func usualDuration(_ key: UInt32) -> Int64 {
-        durations.mean(key) ?? Bounds.holdSecondsDefault * 1_000_000_000
     }
 }
 
@@ -119,7 +133,7 @@ struct EstimateRuns {
     }
 }
 
-/// How long requests of a period were open, so far.
+/// How long requests were open, so far.
 struct Durations {
     private var byKey: [UInt32: (count: Int64, sum: Int128)] = [:]  // unordered: never iterated
     private var all: (count: Int64, sum: Int128) = (0, 0)

@@ -53,10 +53,16 @@ package struct WhatIf: ~Copyable {
     /// The last event that both books hold.
     package var seq: UInt64 { past.seq }
 
-    /// Folds events before the period into both books.
+    /// Folds events before the period into both books, and learns from them how long requests take.
     package mutating func skip(_ run: Bytes, gap: Int) throws(EventError) {
-        try past.fold(run, gap: gap)
         try machine.book.fold(run, gap: gap)
+        var at = 0
+        while at < run.count {
+            guard let bytes = Book.event(run, at, gap) else { throw .truncated }
+            try noteDuration(bytes)
+            try past.fold(bytes, id: .none)
+            at &+= gap &+ bytes.count
+        }
     }
     /// Begins the period; what comes next is asked anew.
     package mutating func begin(at now: Instant) {

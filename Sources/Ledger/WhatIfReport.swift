@@ -52,6 +52,8 @@ package struct WhatIfReport: Sendable {
     package internal(set) var retries: UInt64 = 0
     /// Changes of the period that say something else of what the other rules decide.
     package internal(set) var leftOut: UInt64 = 0
+    /// Estimates of which nobody knows how long they take, as nothing had ended before them.
+    package internal(set) var untimed: UInt64 = 0
     /// Ends and corrections that find nothing here any more.
     package internal(set) var unmatched: UInt64 = 0
 

@@ -22,8 +22,8 @@ struct AuditWhatIf: ParsableCommand {
             A request that was admitted then ends here as it ended then, with its actual
             usage. One that was refused then has no usage: it counts with all that it asked
             for, which is the most that it can have cost, and is marked as an estimate. It
-            takes a slot of a concurrency limit for as long as the key's requests of the
-            period had taken until then, on average.
+            takes a slot of a concurrency limit for as long as the key's requests had taken
+            until then, on average, from the log's first event on; else as all keys' had.
 
             What no log can tell: what callers would have done after another answer (asked
             again, or not at all), what refusals asked that were only counted, which model

@@ -55,7 +55,14 @@ struct EventLog: ParsableCommand {
         let end = try durableSeq(client)
         let next = from ?? last.map { max(end - $0 + 1, 1) } ?? 1
         guard next <= end else { return Console.note("the log ends with event \(end)") }
-        _ = try show(next...min(end, max(next, to ?? end)), atMost: limit ?? .max, client, end: end)
+        let stop = min(end, to ?? end)
+        guard next <= stop else {
+            throw CommandFailure(
+                .usage,
+                "--last \(last ?? 0) starts with event \(next), behind --to \(stop): say --from, or a larger --last"
+            )
+        }
+        _ = try show(next...stop, atMost: limit ?? .max, client, end: end)
     }
 
     /// The daemon sends what comes; when it is lost, another connection goes on behind the last event.

@@ -214,6 +214,10 @@ struct WhatIfText {
             ("routed", report.routed, "requests ask for the model that rules had chosen then"),
             ("retries", report.retries, "were retries of a request that is admitted at once here"),
             (
+                "untimed", report.untimed,
+                "estimates took their slot for \(Bounds.holdSecondsDefault) s, as no request had ended yet"
+            ),
+            (
                 "left_out", report.leftOut,
                 "changes of the period are left out: the policy decides the same"
             ),

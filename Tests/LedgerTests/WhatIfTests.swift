@@ -91,6 +91,8 @@ import Testing
 
     struct Case: CustomTestStringConvertible, Sendable {
         var testDescription: String
+        /// What was asked before it.
+        var history: [(Int64, String)] = []
         /// Seconds after the start, and what was asked then.
         var period: [(Int64, String)]
         var rules: [(String, String)]
@@ -159,6 +161,36 @@ import Testing
             causes: ["admits acme/ml/a concurrency acme/ml concurrency 2× 0.002"],
             spent: ("0.001", "0.003", "0.002"),
             also: { $0.refusedThen == 5 && $0.openHere == 1 && $0.leftOut == 2 }),
+        Case(
+            testDescription: "how long a key's requests take is known from before the period",
+            history: [
+                (1, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                (1, "RESERVE acme/ml/b m/x in=1000 out=0"),
+                // The other key's request is the longer one.
+                (3, "SETTLE \(hold(1)) in=1000 out=0"), (50, "RELEASE \(hold(2))"),
+                (60, #"APPEND limits.set {"account":"acme/ml","limits":{"concurrency":1}}"#),
+            ],
+            period: [
+                (61, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                (62, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                (63, "RESERVE acme/ml/a m/x in=1000 out=0"),
+            ],
+            rules: [("limits.set", #"{"account":"acme/ml","limits":{"concurrency":2}}"#)],
+            causes: ["admits acme/ml/a concurrency acme/ml concurrency 2× 0.002"],
+            spent: ("0", "0.002", "0.002"), also: { $0.untimed == 0 }),
+        Case(
+            testDescription: "where no request has ended yet, that is said",
+            history: [
+                (1, #"APPEND limits.set {"account":"acme/ml","limits":{"concurrency":1}}"#)
+            ],
+            period: [
+                (2, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                (601, "RESERVE acme/ml/a m/x in=1000 out=0"),
+                (602, "RESERVE acme/ml/a m/x in=1000 out=0"),
+            ],
+            rules: [("limits.set", #"{"account":"acme/ml","limits":{"concurrency":2}}"#)],
+            causes: ["admits acme/ml/a concurrency acme/ml concurrency 2× 0.002"],
+            spent: ("0", "0.002", "0.002"), also: { $0.untimed == 2 }),
         Case(
             testDescription: "another price is paid by those that ask from then on",
             period: [
@@ -275,6 +307,9 @@ import Testing
     @Test(arguments: cases) func `in words`(_ row: Case) throws {
         let machine = MachineDriver()
         for line in Self.setUp { machine.answer(line, at: Self.start) }
+        for (time, line) in row.history {
+            machine.answer(line, at: Self.start + time * Self.second)
+        }
         let first = machine.log.count
         for (time, line) in row.period {
             machine.answer(line, at: Self.start + time * Self.second)
