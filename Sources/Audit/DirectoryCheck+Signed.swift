@@ -49,8 +49,9 @@ extension DirectoryCheck {
         } catch {
             found(
                 name, error.message,
-                fix:
-                    "nothing was signed so, or the file was changed: get the last checkpoint from whoever saved "
+                fix: (request.keys.isEmpty
+                    ? "" : "if the log has had another key, say that, too, with --key; else ")
+                    + "nothing was signed so, or the file was changed: get the last checkpoint from whoever saved "
                     + "it, and restore the directory from a backup")
             return nil
         }

@@ -301,7 +301,7 @@ final class Committer: @unchecked Sendable {
                 accept(batch.count, appended.end, appended.count, began)
                 return true
             } catch {
-                failure = error.text
+                failure = error.writing
                 counts.failures.add(1, ordering: .relaxed)
                 switch reopen(looking: batch) {
                 case .landed(let bytes, let end):

@@ -10,6 +10,12 @@ package struct LMDBError: Error {
     let action: StaticString
     var text: String { "\(action): \(String(cString: mdb_strerror(code)))" }
     var isMapFull: Bool { code == MDB_MAP_FULL }
+    /// The same for whoever writes. What is not the system's errors comes of a page that LMDB has met.
+    var writing: String {
+        code < 0 && !isMapFull
+            ? "\(text): a page of the journal may be damaged, and 'tollgate doctor' says which"
+            : text
+    }
 
     /// For a table's rows that are not what was once written.
     package static func damagedRows(_ action: StaticString) -> LMDBError {

@@ -1,4 +1,5 @@
 import Events
+import Foundation
 import Glibc
 import Journal
 import TestSupport
@@ -91,6 +92,27 @@ import Testing
             [0], Array(UnsafeRawBufferPointer(start: row.bytes.base, count: row.count)))
         let error = #expect(throws: JournalError.self) { try log.reopen() }
         #expect(error?.message.contains("tree is ahead of its events") == true, "\(error!)")
+    }
+
+    /// LMDB reads a row of a kind that it then refuses to write. A start does not look at every page.
+    @Test func `on a page that LMDB cannot write says who finds it`() throws {
+        let log = try MadeUpLog(through: 5)
+        var row = ByteBuffer()
+        try log.edge().encode(into: &row)
+        let path = log.directory + "/journal/data.mdb"
+        log.journal.shutdown()
+        var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        // The row's length, flags and key's length, and the key.
+        let node = [UInt8(row.count), 0, 0, 0, 0, 0, 1, 0, 0]
+        for at in 0..<bytes.count - node.count where bytes[at..<at + node.count].elementsEqual(node)
+        {
+            bytes[at + 4] = 2
+        }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        try log.reopen()
+        MadeUpLog.event(6).withUnsafeBytes { log.journal.stage(Bytes($0)) }
+        #expect(log.journal.commitOnce() == .failed)
+        #expect(log.journal.stateReason.contains("tollgate doctor"), "\(log.journal.stateReason)")
     }
 
     /// A wrong row proves nothing, and whoever asks is told so rather than handed a proof of something else.

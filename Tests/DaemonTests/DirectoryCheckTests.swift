@@ -240,6 +240,9 @@ extension ThroughTheSocket {
             #expect(try next.stop() == 0)
             try verify(files: "tree.cosigned")
             try verify(old, new, files: nil)
+            expect(
+                try ProofCommands.run("verify", "--dir", path, "--key", new),
+                "wrong  tree.cosigned: ", "if the log has had another key, say that, too")
             // Of the new key's signature one bit.
             let signed = URL(fileURLWithPath: path + "/tree.signed")
             var bytes = try Data(contentsOf: signed)
