@@ -152,10 +152,14 @@ package struct ExportNote {
 struct NamedLines {
     private let lines: [Substring]
 
-    init(_ text: String) { lines = text.split(separator: "\n") }
+    // By bytes: a combining mark that a name begins with is one character with the blank before it.
+    init(_ text: String) {
+        lines = text.utf8.split(separator: UInt8(ascii: "\n")).map { Substring($0) }
+    }
 
     subscript(_ name: String) -> Substring? {
-        lines.first { $0.hasPrefix(name + " ") }?.dropFirst(name.count + 1)
+        lines.first { $0.utf8.starts(with: "\(name) ".utf8) }
+            .map { Substring($0.utf8.dropFirst(name.utf8.count + 1)) }
     }
     func number(_ name: String) -> UInt64? { self[name]?.treeSize }
 }

@@ -63,7 +63,7 @@ package struct VerifierKey: Hashable, Sendable, CustomStringConvertible {
     static func bytes(_ id: UInt32) -> [UInt8] {
         [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: id >> $0) }
     }
-    static func hex(_ id: UInt32) -> String {
+    package static func hex(_ id: UInt32) -> String {
         let digits = String(id, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits
     }

@@ -31,6 +31,9 @@ struct AuditCheckpoint: ParsableCommand {
         // A place that cannot be written says nothing of the log, so its exit code is another.
         let out = out == "-" ? nil : out
         let file = try out.map { (path) throws(CommandFailure) in try OutputPlace.file(path) }
+        // Of two runs the later would put the older checkpoint in the place of the newer.
+        let turn = file.flatMap { OutputPlace.turn(at: $0) }
+        defer { withExtendedLifetime(turn) {} }
         let old = try file.flatMap { (path) throws(CommandFailure) in
             FileManager.default.fileExists(atPath: path) ? try ProofFile.read(path) : nil
         }

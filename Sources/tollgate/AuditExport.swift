@@ -57,8 +57,8 @@ struct AuditExport: ParsableCommand {
     var check: String?
     @Option(
         help: ArgumentHelp(
-            "With --check: the key that must have signed; the running daemon's by default.",
-            valueName: "name+id+key"))
+            "With --check: the key that must have signed, or its file; the running daemon's by default.",
+            valueName: "vkey"))
     var verifier: String?
     @Flag(help: "With --check: be content with what nobody has signed, as of a copy's export.")
     var unsigned = false
@@ -79,8 +79,7 @@ struct AuditExport: ParsableCommand {
             job.range = try range.seqs(in: source)
             var run = try begin(source, job)
             try run.write()
-            let signer = source is SocketLog ? try log.connection.connect() : nil
-            try run.finish(signer: signer)
+            try run.finish(signer: source is SocketLog ? log.connection : nil)
         } catch {
             guard error.status == .noPermission else { throw error }
             throw CommandFailure(
@@ -95,7 +94,9 @@ struct AuditExport: ParsableCommand {
     ) throws(CommandFailure) -> ExportRun {
         guard let out else { return ExportRun(source, job, ExportFile()) }
         guard resume, let note = try ExportFile.note(of: out) else {
-            return ExportRun(source, job, try ExportFile(creating: out, replaces: force))
+            let file = try ExportFile(
+                creating: out, replaces: force, canResume: job.level == nil)
+            return ExportRun(source, job, file)
         }
         let job = try rest(of: note, source, job)
         let progress = StepProgress("checking", of: note.mark.bytes)
@@ -189,7 +190,8 @@ struct AuditExport: ParsableCommand {
         guard let name = accounts.first(where: unknown.contains) else { return }
         throw CommandFailure(
             .usage,
-            "no account \"\(name)\" is in the log: 'tollgate export policy' shows those there are"
+            "no account \"\(name)\" was ever created, so no event is of it: 'tollgate usage' shows those there "
+                + "are, and --type hold.refused what keys asked that nobody knows"
         )
     }
     private func level(_ format: ExportFormat) throws(CommandFailure) -> ExportTotals.Level? {

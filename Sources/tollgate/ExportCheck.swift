@@ -7,7 +7,7 @@ import Glibc
 /// has signed that, and whether the log still begins with what the manifest saw of it.
 struct ExportCheck {
     private let path: String
-    private let verifier: String?
+    private let verifier: VerifierKey?
     private let takesUnsigned: Bool
     private let log: LogOptions
 
@@ -25,7 +25,10 @@ struct ExportCheck {
                 .usage, "--check asks a daemon for its key, or takes one with --verifier, not --dir"
             )
         }
-        (self.path, self.verifier, self.log) = (path, verifier, log)
+        self.verifier = try verifier.map { (text) throws(CommandFailure) in
+            try KeyOptions.parse(text)
+        }
+        (self.path, self.log) = (path, log)
         takesUnsigned = unsigned
     }
 
@@ -110,19 +113,21 @@ struct ExportCheck {
         }
     }
     private func checkSignature(_ manifest: WrittenManifest) throws(AuditFailure) {
-        let text = if let verifier { verifier } else { try daemonsKey() }
-        let key = try VerifierKey(parsing: text)
+        let key = if let verifier { verifier } else { try tree().verifierKey }
         guard try key.hasSigned(manifest.note) else {
+            let signers = manifest.note.signatures.map {
+                "\($0.name)+\(VerifierKey.hex($0.keyID))"
+            }
             throw AuditFailure(
                 .damaged,
-                "the manifest is not signed by \(key.name): it is of \(manifest.origin), so give that "
-                    + "ledger's key with --verifier")
+                "the manifest is not signed with \(key.name)+\(VerifierKey.hex(key.keyID)), but with "
+                    + signers.joined(separator: " and ")
+                    + ": give the key that its ledger had then with --verifier")
         }
     }
-    private func daemonsKey() throws(AuditFailure) -> String {
+    private func tree() throws(AuditFailure) -> SocketTree {
         do throws(CommandFailure) {
-            let info = try log.connection.connect().info()
-            return info.first { $0.name == "tree_key" }?.value ?? ""
+            return try SocketTree(try log.connection.connect())
         } catch {
             throw AuditFailure(error)
         }
@@ -130,13 +135,7 @@ struct ExportCheck {
     /// That the log as it is now begins with the one that the manifest saw.
     private func checkHead(_ manifest: WrittenManifest) throws(AuditFailure) -> String {
         guard let old = manifest.head else { return "" }
-        let proof: ProofText.Consistency
-        do throws(CommandFailure) {
-            let answer = try log.connection.connect().call(["TREE", "consistency", "\(old.size)"])
-            proof = try Self.proof(try answer.orFailure().text ?? "")
-        } catch {
-            throw AuditFailure(error)
-        }
+        let proof = try tree().consistency(from: old.size)
         let head = try TreeHead(parsing: try SignedNote(parsing: proof.checkpoint).text)
         guard
             MerkleProof.extends(
@@ -149,10 +148,5 @@ struct ExportCheck {
         }
         return
             "; the log still begins with the \(LoadReport.grouped(Int(clamping: old.size))) events it saw"
-    }
-    private static func proof(_ text: String) throws(CommandFailure) -> ProofText.Consistency {
-        do throws(AuditFailure) { return try ProofText.Consistency(parsing: text) } catch {
-            throw CommandFailure(error)
-        }
     }
 }

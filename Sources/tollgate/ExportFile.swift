@@ -22,11 +22,15 @@ final class ExportFile {
         part = WholeWriter(descriptor: STDOUT_FILENO, "stdout")
     }
     /// Begins a file.
-    init(creating path: String, replaces: Bool) throws(CommandFailure) {
-        try Self.check(path, replaces: replaces)
+    ///
+    /// - Parameter canResume: whether what is left of it would be any use.
+    init(creating path: String, replaces: Bool, canResume: Bool = true) throws(CommandFailure) {
+        // What is there without a note cannot go on.
+        let takesPart = !canResume && access(path + Self.noteSuffix, F_OK) != 0
+        try Self.check(path, replaces: replaces, takesPart: takesPart, canResume: canResume)
         self.path = path
         part = try WholeWriter(
-            path + Self.partSuffix, O_RDWR | O_CREAT | (replaces ? 0 : O_EXCL))
+            path + Self.partSuffix, O_RDWR | O_CREAT | (replaces || takesPart ? 0 : O_EXCL))
         try part.lock()
         unlink(path + Self.noteSuffix)
         try part.cut(to: 0)
@@ -111,7 +115,9 @@ final class ExportFile {
         WholeWriter.flushDirectory(of: path)
     }
 
-    private static func check(_ path: String, replaces: Bool) throws(CommandFailure) {
+    private static func check(
+        _ path: String, replaces: Bool, takesPart: Bool, canResume: Bool
+    ) throws(CommandFailure) {
         // Its note and its manifest stand beside it, so behind a symlink nobody would find them.
         guard try OutputPlace.file(path) == path else {
             throw CommandFailure(.usage, "--out \(path) is a symbolic link: name the file itself")
@@ -119,10 +125,10 @@ final class ExportFile {
         guard !replaces else { return }
         // One that was killed at its very end has its manifest, and not yet its name.
         for there in [path, path + partSuffix, path + manifestSuffix]
-        where access(there, F_OK) == 0 {
+        where access(there, F_OK) == 0 && !(takesPart && there == path + partSuffix) {
             throw CommandFailure(
                 .cannotCreate,
-                there == path + partSuffix
+                there == path + partSuffix && canResume
                     ? "\(there) is an export that did not come to its end: --resume goes on with it, "
                         + "--force begins anew"
                     : "\(there) is there already: say another --out, or --force")

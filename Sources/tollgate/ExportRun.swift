@@ -87,8 +87,8 @@ struct ExportRun: ~Copyable {
 
     /// Gives the file its name and its manifest, and says so.
     ///
-    /// - Parameter signer: a connection to the daemon; nil for a copy, which has no key.
-    func finish(signer: Client?) throws(CommandFailure) {
+    /// - Parameter signer: the daemon; nil for a copy, which has no key.
+    func finish(signer: ConnectionOptions?) throws(CommandFailure) {
         guard let path = file.path else {
             if mark.rows == 0 { Console.note("no event of \(events) is asked for") }
             return
@@ -99,7 +99,7 @@ struct ExportRun: ~Copyable {
                 mark: mark, head: nil)
             let text: String
             if let signer {
-                text = try sign(&manifest, signer)
+                text = try sign(&manifest, try SocketTree(try signer.connect()))
             } else {
                 text = try unsigned(&manifest)
             }
@@ -120,15 +120,14 @@ struct ExportRun: ~Copyable {
             + LoadReport.grouped(Int(clamping: job.range.upperBound))
     }
     private func sign(
-        _ manifest: inout ExportManifest, _ client: Client
+        _ manifest: inout ExportManifest, _ tree: SocketTree
     ) throws(CommandFailure) -> String {
-        let checkpoint = try client.call(["TREE", "checkpoint"]).orFailure().text ?? ""
         do throws(AuditFailure) {
-            manifest.head = try TreeHead(parsing: try SignedNote(parsing: checkpoint).text)
+            manifest.head = try TreeHead(parsing: try tree.checkpoint().text)
+            return try tree.signed(manifest)
         } catch {
             throw CommandFailure(error)
         }
-        return try client.call(["TREE", "manifest", manifest.lines]).orFailure().text ?? ""
     }
     private func unsigned(_ manifest: inout ExportManifest) throws(CommandFailure) -> String {
         do throws(AuditFailure) {

@@ -9,7 +9,7 @@ enum OutputPlace {
         var status = stat()
         guard lstat(path, &status) == 0 else { return path }
         // What stands there leads to what the process has open, whatever that is.
-        let isOpen = path.hasPrefix("/dev/") || path.hasPrefix("/proc/")
+        let isOpen = ["/dev/fd/", "/dev/std", "/proc/"].contains { path.hasPrefix($0) }
         guard status.st_mode & S_IFMT == S_IFLNK, !isOpen else {
             guard status.st_mode & S_IFMT == S_IFREG, !isOpen else { throw noFile(path) }
             return path
@@ -27,6 +27,13 @@ enum OutputPlace {
             throw noFile(path)
         }
         return real
+    }
+    /// Waits until no other run replaces a file in that directory, and keeps others waiting as long as the
+    /// returned writer lives. Where a filesystem has no such locks there is none.
+    static func turn(at file: String) -> WholeWriter? {
+        let writer = try? WholeWriter(WholeWriter.directory(of: file), O_RDONLY | O_DIRECTORY)
+        writer?.wait()
+        return writer
     }
     private static func noFile(_ path: String) -> CommandFailure {
         CommandFailure(

@@ -98,6 +98,14 @@ final class SocketTree: TreeSource {
     ) throws(AuditFailure) -> ProofText.Consistency {
         try ProofText.Consistency(parsing: ask(["consistency", "\(old)", "\(new)"]))
     }
+    /// From there to where the log ends now.
+    func consistency(from old: UInt64) throws(AuditFailure) -> ProofText.Consistency {
+        try ProofText.Consistency(parsing: ask(["consistency", "\(old)"]))
+    }
+    /// An export's manifest as the daemon has signed it.
+    func signed(_ manifest: ExportManifest) throws(AuditFailure) -> String {
+        try ask(["manifest", manifest.lines])
+    }
     func cosign(_ note: String, witness: VerifierKey?) throws(AuditFailure) -> SignedNote {
         try SignedNote(parsing: ask(["cosign", note] + (witness.map { ["\($0)"] } ?? [])))
     }

@@ -26,6 +26,10 @@ final class WholeWriter {
                 .tryAgain, "another export is writing \(name): wait for it, or say another --out")
         }
     }
+    /// Waits for its turn; where the filesystem has no locks there are no turns.
+    func wait() {
+        while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
+    }
     func write(_ bytes: Bytes) throws(CommandFailure) {
         var sent = 0
         while sent < bytes.count {
@@ -83,10 +87,12 @@ final class WholeWriter {
             throw error
         }
     }
-    static func flushDirectory(of path: String) {
+    static func directory(of path: String) -> String {
         let slash = path.lastIndex(of: "/")
-        let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        return slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    }
+    static func flushDirectory(of path: String) {
+        let descriptor = open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Audit
 import Events
 import Foundation
@@ -50,6 +51,13 @@ extension ThroughTheSocket {
             let child = try ChildProcess(words, in: scratch)
             let status = try child.wait()
             return (status, child.standardOutput, child.standardError)
+        }
+        private static func connection(
+            _ socket: String
+        ) throws(CommandFailure) -> ConnectionOptions {
+            do { return try ConnectionOptions.parse(["--socket", socket]) } catch {
+                throw CommandFailure(.software, "\(error)")
+            }
         }
         private static func text(_ path: String) throws -> String {
             try String(contentsOfFile: path, encoding: .utf8)
@@ -187,8 +195,8 @@ extension ThroughTheSocket {
                 try tollgate.Client(.unix(stranger.socketPath)).info()
                     .first { $0.name == "tree_key" }?.value)
             let foreign = try check("--verifier", key)
-            #expect(foreign.status == 65 && foreign.errors.contains("not signed by tollgate/"))
-            #expect(try check("--verifier", "nonsense").status == 64)
+            #expect(foreign.status == 65 && foreign.errors.contains("not signed with tollgate/"))
+            #expect(try check("--verifier", "nonsense").status == 66)
             // Without the signature anything could stand above it.
             let end = try #require(manifest.range(of: "\n\n")).lowerBound
             try (manifest[..<end] + "\n").write(
@@ -318,7 +326,15 @@ extension ThroughTheSocket {
                     try Self.tear(path)
                     continue
                 }
-                try run.finish(signer: try tollgate.Client(.unix(daemon.socketPath)))
+                // The daemon that is lost between the last row and the signature.
+                do throws(CommandFailure) {
+                    let nowhere = daemon.scratch.file("nowhere")
+                    try run.finish(signer: try Self.connection(nowhere))
+                    Issue.record("nobody has signed that")
+                } catch {
+                    #expect(error.message.contains("with --resume goes on with \(path) at event "))
+                }
+                try run.finish(signer: try Self.connection(daemon.socketPath))
                 break
             }
             #expect(rounds > 3 && rounds < 50)
@@ -378,6 +394,27 @@ extension ThroughTheSocket {
             #expect(
                 try Self.export(daemon, "--out", daemon.scratch.file("cut"), "--force").status == 0)
             #expect(!Self.exists(part))
+            // Sums that were killed have nothing to go on with; events that were have.
+            for (name, note, status) in [("sums", nil, 0), ("events", "x", 73)]
+                as [(String, String?, Int32)]
+            {
+                let file = daemon.scratch.file(name)
+                _ = try daemon.scratch.file(name + ".part", holding: "seq\r\n")
+                if let note { _ = try daemon.scratch.file(name + ".part.note", holding: note) }
+                let sums = try Self.export(daemon, "--aggregate", "key", "--out", file)
+                #expect(sums.status == status, "\(sums)")
+                #expect(!sums.errors.contains("--resume"), "\(sums)")
+                #expect(Self.exists(file + ".part") == (status != 0))
+            }
+        }
+
+        /// A combining mark is one character with the blank before it in the manifest.
+        @Test func `may have any name`() throws {
+            let daemon = try Self.daemon()
+            let file = daemon.scratch.file("\u{301}x.csv")
+            #expect(try Self.export(daemon, "--out", file).status == 0)
+            let check = try Self.export(daemon, "--check", file)
+            #expect(check.status == 0 && !check.errors.contains("made as"), "\(check)")
         }
 
         @Test func `says so when there is no room, and goes on when there is`() throws {
@@ -489,9 +526,9 @@ extension ThroughTheSocket {
                     "--from 2026-11-02 is after --to 2026-11-01: exchange them"
                 ),
                 (["--from", "2026-11-02", "--to", "2026-11-02"], "say a later --to"),
-                (["--team", "acme/nobody"], "no account \"acme/nobody\" is in the log"),
-                (["--key", "acme/ml/nobody"], "no account \"acme/ml/nobody\" is in the log"),
-                (["--account", "nobody"], "no account \"nobody\" is in the log"),
+                (["--team", "acme/nobody"], "no account \"acme/nobody\" was ever created"),
+                (["--key", "acme/ml/nobody"], "no account \"acme/ml/nobody\" was ever created"),
+                (["--account", "nobody"], "no account \"nobody\" was ever created"),
                 (["--from", "1000000"], "the log has no event from event 1000000"),
                 (["--period", "1999-11"], "the log has no event"),
                 (["--from", "soon"], "is no instant"),

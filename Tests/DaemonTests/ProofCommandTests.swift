@@ -200,6 +200,14 @@ extension ThroughTheSocket {
                     #expect(run.errors.split(separator: "\n").count == 1, "\(run)")
                 }
             }
+            // Shared memory is a device's neighbour, and its files are files.
+            if access("/dev/shm", W_OK) == 0 {
+                let shared = "/dev/shm/tollgate-\(getpid())-checkpoint"
+                defer { unlink(shared) }
+                for _ in 0..<2 {
+                    _ = try Self.works("checkpoint", "--out", shared, daemon: daemon)
+                }
+            }
             // A key that was mistaken for another is not shown to whoever looks on.
             let secret = daemon.dataPath + "/signing.key"
             for words in [["--key", secret], ["--witness", secret]] {

@@ -108,7 +108,13 @@ extension ThroughTheSocket {
         /// A wrong key, or a checkpoint that does not fit: nothing is signed, all say why, and decisions go on.
         @Test(arguments: ["mode", "garbage", "contradiction"])
         func `what is wrong with the signing stops no decision`(what: String) throws {
-            let scratch = try ThroughTheSocket.daemon().stopped()
+            let before = try ThroughTheSocket.daemon()
+            let exported = before.scratch.file("exported.csv")
+            #expect(
+                try Program.run(
+                    ["audit", "export", "--out", exported, "--socket", before.socketPath]
+                ).status == 0)
+            let scratch = try before.stopped()
             let (key, signed) = ("data/signing.key", "data/tree.signed")
             switch what {
             case "mode": chmod(scratch.file(key), 0o644)
@@ -142,8 +148,14 @@ extension ThroughTheSocket {
                 #expect(told.contains(": signing.key "), "\(told)")
                 #expect(daemon.errors.contains(daemon.dataPath + "/signing.key "))
             }
-            let run = try Program.run(["audit", "checkpoint", "--socket", daemon.socketPath])
-            #expect(run.status == (says.hasPrefix("the log contradicts") ? 65 : 1), "\(run)")
+            for words in [
+                ["checkpoint"], ["export", "--out", scratch.file("more.csv")],
+                ["export", "--check", exported],
+            ] {
+                let run = try Program.run(["audit"] + words + ["--socket", daemon.socketPath])
+                #expect(run.status == (what == "contradiction" ? 65 : 1), "\(words): \(run)")
+                #expect(run.errors.contains(says), "\(words): \(run)")
+            }
             #expect(try client.ask("TREE inclusion 1").isError)
             #expect(try client.reserve().contains("-"))
             // What needs no signature can be had.

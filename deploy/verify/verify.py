@@ -23,16 +23,16 @@ def root_of(hashes):  # one or more nodes of one level; the last may be of fewer
 
 def root_over(levels):  # of a whole tree: what is left over at the right edge of each level, from the leaves up
     carried = []
-    for hashes in levels:
-        carried = [root_of(hashes + carried)] if hashes or carried else []
+    for hashes in levels: carried = [root_of(hashes + carried)] if hashes or carried else []
     return carried[0] if carried else hashlib.sha256(b"").digest()
 
 def from_base64(text):  # in the one form that it has
     data = base64.b64decode(text, validate=True)
-    require(base64.b64encode(data).decode() == text, f"{text} is no base 64")
+    require(base64.b64encode(data).decode() == text, "base 64 in another form than its one")
     return data
 
-def verifier(text, kind):  # name+id+base64 → (name, id, kind, key); kind 1 is a log, 4 a witness
+def verifier(text, kind):  # name+id+base64, or its file → (name, id, kind, key); kind 1 is a log, 4 a witness
+    if os.path.isfile(text): text = open(text, encoding="utf-8").read()
     name, _, rest = text.strip().partition("+")
     key_id, raw = rest[:8], from_base64(rest[9:])
     digest = hashlib.sha256(name.encode() + b"\n" + raw).digest()
@@ -45,12 +45,12 @@ def read_checkpoint(path, logs, witnesses):  # (origin, size, root), once its lo
         text, gap, lines = file.read().rpartition("\n\n")
     fields = text.split("\n")
     require(gap and len(fields) >= 3 and lines.endswith("\n"), f"{path} is no checkpoint")
-    logs = [log for log in logs if log[0] == fields[0]]
-    require(logs, f"{path} is of {fields[0]}, and --key is not: another log, or one from before a restore")
-    for name, key_id, kind, key in logs[:1] + witnesses:
-        start = f"— {name} "
-        given = (from_base64(line[len(start):]) for line in lines.split("\n") if line.startswith(start))
-        given = [raw[4:] for raw in given if raw[:4] == key_id]
+    signed = [line[2:].rpartition(" ") for line in lines.split("\n") if line.startswith("— ")]
+    signed = [(name, raw[:4], raw[4:]) for name, raw in ((name, from_base64(text)) for name, _, text in signed)]
+    logs = [log for log in logs if log[0] == fields[0] and log[:2] in (by[:2] for by in signed)]
+    require(logs, f"{path} of {fields[0]} is not signed with a --key: another log, or before a restore or a new key?")
+    for name, key_id, kind, key in logs + witnesses:
+        given = [signature for *by, signature in signed if by == [name, key_id]]
         require(given, f"{path} is not signed by {name} with that key")
         for signature in given:
             time, signature = (signature[:8], signature[8:]) if kind == 4 else (b"", signature)
@@ -66,8 +66,7 @@ def read_file(folder, level, index, width):
     parts[0] = parts[0].zfill(3)
     parts[-1] += "" if width == 256 else f".p/{width}"
     path = os.path.join(folder, "tile", str(level), *("x" + part for part in parts[:-1]), parts[-1])
-    with open(path, "rb") as file:
-        return file.read(), path
+    with open(path, "rb") as file: return file.read(), path
 
 def read_hashes(folder, level, index, width):
     data, path = read_file(folder, level, index, width)
@@ -83,7 +82,6 @@ def read_entries(folder, index, width):
     return entries
 
 nano = lambda dollars: int(Decimal(dollars) * 10**9)
-
 class Sums:  # of each account: [nano-dollars spent, nano-dollars held, requests, open holds]
     def __init__(self):
         self.names, self.sums, self.open, self.ended, self.before = {}, {}, {}, {}, (0, -1 << 63)
@@ -129,18 +127,18 @@ class Sums:  # of each account: [nano-dollars spent, nano-dollars held, requests
         ours = [{"origin": origin, "root": base64.b64encode(root).decode(), "size": size}]
         ours += [dict(account=account, usd=usd(sums[0]), held=usd(sums[1]), requests=sums[2], open_holds=sums[3])
                  for account in map(self.names.get, sorted(self.names)) if any(sums := self.sums.get(account, []))]
-        with open(path, encoding="utf-8") as file:
-            theirs = list(map(json.loads, file))
+        ours = [json.dumps(row, ensure_ascii=False, separators=(",", ":"), sort_keys=True) for row in ours] + [""]
+        with open(path, encoding="utf-8", newline="") as file:
+            theirs = file.read().split("\n")
         for row, said in zip(ours, theirs):
-            require(row == said, f"the sums differ: {row} by the events, {said} by {path}")
-        require(len(ours) == len(theirs), f"{path} has {len(theirs)} lines, not {len(ours)}")
+            require(row == said, f"the sums differ: {row or 'none'} by the events, {said[:200] or 'none'} by {path}")
+        require(len(ours) == len(theirs), f"{path} has {len(theirs) - 1} lines, not {len(ours) - 1}")
 
 def check_all(folder, origin, size, root, olds):
     levels, sums = [[]], Sums()
     for index in range(-(-size // 256)):
         entries = read_entries(folder, index, min(256, size - 256 * index))
-        for i, entry in enumerate(entries):
-            sums.event(entry, 256 * index + i + 1)
+        for i, entry in enumerate(entries): sums.event(entry, 256 * index + i + 1)
         level, levels[0] = 0, [hashlib.sha256(b"\0" + entry).digest() for entry in entries]
         for path, (old, old_root) in olds.items():
             if 256 * index < old <= 256 * index + len(entries):
@@ -188,13 +186,15 @@ def main():
     if words.event is not None and words.old: parser.error("--event looks at one event alone: ask for --old without")
     try:
         logs, witnesses = [verifier(text, 1) for text in words.key], [verifier(text, 4) for text in words.witness]
+    except (OSError, ValueError) as error: parser.error(error)
+    try:
         origin, size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), logs, witnesses)
         olds = {path: read_checkpoint(path, logs, [])[1:] for path in words.old}
-        for path, (old, _) in olds.items(): require(old <= size, f"{path} is of {old} events, the log only of {size}")
+        for path, (old, old_root) in olds.items():
+            require(old <= size and (old or old_root == root_over([])), f"{path} is of {old} events, the log of {size}")
         print("ok:", check_all(words.folder, origin, size, root, olds) if words.event is None
               else check_one(words.folder, size, root, words.event))
-    except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error) as error:
+    except Exception as error:
         sys.exit(f"WRONG: {error if isinstance(error, (OSError, ValueError)) else repr(error)}")
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__": main()
