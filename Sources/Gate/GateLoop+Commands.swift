@@ -136,9 +136,11 @@ extension GateLoop {
         var request = ReserveRequest()
         try request.read(arguments, verb: verb, acknowledgement: &acknowledgement)
         resolve(&request.key)
+        var decided: Int?
         if !machine.book.personal.isEmpty, verb == .reserve, !machine.isPaused {
-            try protect(&request.text, of: request.key)
+            decided = try protect(&request.text, of: request.key)
         }
+        defer { if let decided { settlePersons(from: decided) } }
         if request.wait > 0 { return reserveOrPark(session, request, acknowledgement) }
         let answer = verb == .reserve ? machine.reserve(request) : machine.check(request)
         count(answer)
@@ -186,8 +188,13 @@ extension GateLoop {
         var acknowledgement = Acknowledgement.disk
         var request = try ChargeRequest(arguments, acknowledgement: &acknowledgement)
         resolve(&request.key)
-        if !machine.book.personal.isEmpty { try protect(&request.text, of: request.key) }
-        reply(session, machine.charge(request), acknowledgement)
+        var decided: Int?
+        if !machine.book.personal.isEmpty {
+            decided = try protect(&request.text, of: request.key)
+        }
+        let answer = machine.charge(request)
+        if let decided { settlePersons(from: decided) }
+        reply(session, answer, acknowledgement)
     }
 
     mutating func reply(

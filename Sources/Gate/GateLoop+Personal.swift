@@ -4,12 +4,23 @@ import Ledger
 import Wire
 
 extension GateLoop {
-    /// Puts commitments in the place of what is personal of a request, where its org chose so.
+    /// Puts commitments in the place of what is personal of a request, where its org chose so. What comes
+    /// next is its decision, and then `settlePersons`.
+    ///
+    /// - Returns: where in the outbox the events of its decision begin.
     // Out of line: where no org has chosen, nobody comes here.
     @inline(never)
-    mutating func protect(_ text: inout RequestText, of key: KeyReference) throws(Failure) {
-        try personal.protect(
-            &text, machine.book.privacy(of: key), outbox: machine.outbox.count)
+    mutating func protect(
+        _ text: inout RequestText, of key: KeyReference
+    ) throws(Failure) -> Int {
+        try personal.protect(&text, machine.book.privacy(of: key))
+        return machine.outbox.count
+    }
+    /// - Parameter start: what `protect` returned.
+    @inline(never)
+    mutating func settlePersons(from start: Int) {
+        guard personal.isTentative else { return }
+        personal.settle(machine.outbox.bytes.slice(start, machine.outbox.count))
     }
 
     /// `ERASE`: overwrites a text where it stands, and tells the log that it is gone. The answer waits
@@ -29,7 +40,7 @@ extension GateLoop {
             orgs = [try machine.book.org(request.account)]
         }
         do throws(JournalError) {
-            try personal.prepareToErase(outbox: machine.outbox.count)
+            try personal.prepareToErase()
         } catch {
             throw Failure(
                 .error, "nothing erased: \(error.message); when that is mended, ask again",

@@ -136,6 +136,8 @@ extension GateLoop {
         var acknowledgement = Acknowledgement.ring
         var request = ReserveRequest()
         let answer: Answer
+        var decided: Int?
+        defer { if let decided { settlePersons(from: decided) } }
         do throws(Failure) {
             try request.read(parser.arguments, verb: .reserve, acknowledgement: &acknowledgement)
             if let failure = forbidden(session, .reserve) { throw failure }
@@ -144,7 +146,7 @@ extension GateLoop {
             }
             resolve(&request.key)
             if !machine.book.personal.isEmpty, !machine.isPaused {
-                try protect(&request.text, of: request.key)
+                decided = try protect(&request.text, of: request.key)
             }
             if !isLast, let accounts = machine.book.lineage(request.key),
                 let ahead = parking.account(

@@ -206,7 +206,6 @@ struct GateLoop<System: GateSystem>: ~Copyable {
     /// - Returns: whether there was anything; the committer has not been told of it yet.
     mutating func stageOutbox() -> Bool {
         let isAny = !machine.outbox.isEmpty
-        if personal.isTentative { personal.settle(outbox: machine.outbox.count) }
         personal.dropUnkept()
         journal.stage(machine.outbox.bytes, announcing: false)
         machine.outbox.removeAll()

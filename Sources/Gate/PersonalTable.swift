@@ -23,11 +23,10 @@ struct PersonalTable: ~Copyable {
     /// Random bits for salts; a simulation has its own.
     private let random: () -> UInt64
 
-    /// Of the last request, which may come to nothing: the records, and what their texts are known by.
+    /// Of a request that is not decided and may come to nothing: the records, and what their texts are
+    /// known by.
     private var fresh = ByteBuffer(capacity: 1_024)
     private var tentative: [Hash128] = []
-    /// The machine's outbox when they were made.
-    private var outboxCount = 0
     /// The texts that the last request has now.
     private let texts = UnsafeMutableRawPointer.allocate(
         byteCount: PersonalField.allCases.count * Commitment.textBytes, alignment: 1)
@@ -79,23 +78,19 @@ struct PersonalTable: ~Copyable {
     private(set) var untold: [Untold] = []
     /// Texts that can still be told.
     var count: Int { entries.count }
-    /// Whether it is still open if the last request became an event.
+    /// Whether a request has brought new texts and is not decided.
     var isTentative: Bool { !tentative.isEmpty }
 
     // MARK: Requests
 
-    /// Replaces what is personal of a request; the texts are good until the next call.
+    /// Replaces what is personal of a request; the texts are good until the next call. Right behind the
+    /// decision comes `settle`.
     ///
-    /// - Parameters:
-    ///   - choice: whose people they are, and which fields of them are protected.
-    ///   - outbox: how many bytes of events have been decided, which tells later whether this request
-    ///     became one.
+    /// - Parameter choice: whose people they are, and which fields of them are protected.
     mutating func protect(
-        _ text: inout RequestText, _ choice: (org: AccountNumber, fields: PersonalFields),
-        outbox: Int
+        _ text: inout RequestText, _ choice: (org: AccountNumber, fields: PersonalFields)
     ) throws(Failure) {
-        if isTentative { settle(outbox: outbox) }
-        outboxCount = outbox
+        precondition(!isTentative, "what became of the last request is known")
         guard !choice.fields.isEmpty else { return }
         for field in PersonalField.allCases where choice.fields.contains(field) {
             #if TOLLGATE_PLANTED_BUGS
@@ -137,15 +132,27 @@ struct PersonalTable: ~Copyable {
                 of: journal)
         }
     }
-    /// Settles what became of the last request: one that left no event leaves no record either. So
-    /// neither who is asked to wait nor a flood of refusals that are only counted fills the disk.
+    /// Settles what became of the request: one that left no event leaves no record either. So neither who is
+    /// asked to wait nor a flood of refusals that are only counted fills the disk.
     ///
-    /// - Parameter outbox: as for `protect`.
-    mutating func settle(outbox: Int) {
-        guard outbox > outboxCount else { return forget() }
+    /// - Parameter events: those of its decision.
+    mutating func settle(_ events: Bytes) {
+        guard PersonalTable.names(events) else { return forget() }
         file.keep(fresh.count)
         fresh.removeAll()
         tentative.removeAll(keepingCapacity: true)
+    }
+    /// Whether one of the events is of a request. A window, or a second's sums, names nobody.
+    private static func names(_ events: Bytes) -> Bool {
+        var at = 0
+        while at < events.count {
+            let event = events.base.unsafelyUnwrapped + at
+            switch EventType(rawValue: event.field(UInt8.self, 2)) {
+            case .holdPlaced, .holdRefused, .chargeRecorded: return true
+            default: at += Int(event.field(UInt16.self, 0))
+            }
+        }
+        return false
     }
     private mutating func forget() {
         for name in tentative { entries[name] = nil }
@@ -161,10 +168,9 @@ struct PersonalTable: ~Copyable {
         var field: PersonalField
         var commitment: Commitment
     }
-    /// Before an erasure: settles what became of the last request, and cuts off what nobody has kept, which may
-    /// be the same text; also from the disk, for where nothing else is found no event is waited for.
-    mutating func prepareToErase(outbox: Int) throws(JournalError) {
-        if isTentative { settle(outbox: outbox) }
+    /// Before an erasure: cuts off what nobody has kept, which may be the same text; also from the disk, for
+    /// where nothing else is found no event is waited for.
+    func prepareToErase() throws(JournalError) {
         #if TOLLGATE_PLANTED_BUGS
         if PlantedBug.current == .keepsUnkeptTexts { return }
         #endif

@@ -64,7 +64,7 @@ final class Checker {
             do { try append(event) } catch { failure = error }
         }
         if let failure { throw failure }
-        try persons.learn(daemon.journal.personal)
+        try persons.learn(daemon.journal.personal) { oracle.commitments[$0] != nil }
         guard daemon.stagedSeq == count else {
             throw Violation(text: "staged up to \(daemon.stagedSeq), seen up to \(count)")
         }
@@ -188,7 +188,7 @@ final class Checker {
             throw Violation(text: "\(commitment.text) was erased and is still there")
         }
         isTorn = false
-        persons.noteStart()
+        persons.noteStart(end: daemon.journal.personal.end)
     }
     func noteTornPersons() { isTorn = true }
 

@@ -42,6 +42,8 @@ final class Persons {
     /// What commitments were made of, as far as it ever stood in the file.
     private var known: [Commitment: Known] = [:]
     private var seen = PersonalFile.headerBytes
+    /// Where this process began to add.
+    private var birth = PersonalFile.headerBytes
     /// Erasures that were asked of this process and not answered well.
     private var pending: [Int: Erasure] = [:]
     private var serial = 0
@@ -82,8 +84,11 @@ final class Persons {
         gone.insert(person)
     }
     /// Another process has begun.
-    func noteStart() {
+    ///
+    /// - Parameter end: of the file, as it is taken up.
+    func noteStart(end: Int) {
         life += 1
+        birth = end
         pending = [:]
         unheard = [:]
         seen = PersonalFile.headerBytes
@@ -91,9 +96,15 @@ final class Persons {
 
     // MARK: The file
 
-    func learn(_ file: PersonalFile) throws {
+    /// - Parameter isNamed: whether an event names it. What a process keeps itself one must name; where one was
+    ///   killed it may have left more.
+    func learn(_ file: PersonalFile, isNamed: (Commitment) -> Bool) throws {
         guard seen < file.end else { return }
+        var unnamed: Commitment?
         seen = try file.forEach(from: seen) { record in
+            if record.offset >= birth, record.state == .kept, !isNamed(record.commitment) {
+                unnamed = record.commitment
+            }
             let isWhole = record.state == .kept
             if known[record.commitment]?.isWhole != true {
                 known[record.commitment] = Known(
@@ -101,6 +112,9 @@ final class Persons {
                     isWhole: isWhole)
             }
             return true
+        }
+        if let unnamed {
+            throw Violation(text: "\(unnamed.text) is kept, and no event names it")
         }
     }
     func text(of commitment: Commitment) -> Person? {

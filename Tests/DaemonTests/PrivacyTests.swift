@@ -192,6 +192,24 @@ extension ThroughTheSocket {
             let canaries = ["CANARY-", "192.0.2.8"]
             #expect(try files(of: daemon, with: canaries, but: []) == [])
             #expect(try erase(client, "user", "CANARY-same").number("erased") == 0)
+            // Nor do they where something else of the same write leaves one.
+            let before = try client.number("personal_texts")
+            func refusals() throws -> Int {
+                try client.events().count { $0.type == "hold.refused" }
+            }
+            let refused = try refusals()
+            var mixed = "RESERVE \(key) \(model) in=1 id=x user=CANARY-same\r\n"
+            for i in 0..<40 {
+                let limits = #"{"account":"acme","limits":{"requests.day":\#(1_000_000 + i)}}"#
+                mixed += "APPEND limits.set '\(limits)'\r\n"
+                mixed += "RESERVE \(key) nobody/knows in=1 user=flood-\(i)\r\n"
+            }
+            try client.send(mixed)
+            let answers = try (0..<81).map { _ in try client.reply() }
+            #expect(answers.count { $0.text.contains("limits.set") } == 40)
+            let named = try refusals() - refused
+            #expect(named < 40)
+            #expect(try client.number("personal_texts") == before + named)
             let kept = try client.number("personal_texts")
             patient.close()
             #expect(try daemon.stop() == 0)
