@@ -229,18 +229,7 @@ package final class PersonalFile: Sendable {
             return found == nil
         }
         guard found == nil, next < end else { return found }
-        // With its length damaged, nothing behind it is in its place.
-        var rest = ByteBuffer(capacity: 256 << 10)
-        try file.read(into: &rest, count: min(end - next, 256 << 10), at: next)
-        for at in 1..<max(rest.count, 2) {
-            let bytes = rest.bytes.slice(min(at, rest.count), rest.count)
-            if let length = PersonalRecord.length(bytes),
-                PersonalRecord(bytes.slice(0, length), at: next + at) != nil
-            {
-                return next
-            }
-        }
-        return nil
+        return try Self.next(file, behind: next, end) == nil ? nil : next
     }
     /// The record at an offset, which lives as long as `bytes`; nil when it cannot be read any more.
     package func read(
@@ -274,7 +263,7 @@ package final class PersonalFile: Sendable {
         buffer.append(uint32: DiskBytes.checksum(body.bytes))
         buffer.append(body.bytes)
     }
-    private static func erased(
+    static func erased(
         _ commitment: Commitment, _ field: PersonalField, _ org: AccountNumber, _ length: Int,
         _ epoch: UInt32, _ seq: UInt64
     ) -> ByteBuffer {
@@ -328,95 +317,5 @@ package final class PersonalFile: Sendable {
                 "\(file.path) belongs to ledger \(found.ledger), not to \(ledger): put this ledger's "
                     + "own back from its backup")
         }
-    }
-
-    /// Cuts off what a power cut left half written at the end, and wipes a record that cannot be read
-    /// between others: what nobody finds, nobody could have erased.
-    ///
-    /// - Returns: where the file ends.
-    private static func mend(
-        _ file: borrowing File, _ size: Int, _ notes: inout [String]
-    ) throws(JournalError) -> Int {
-        var at = headerBytes
-        var bytes = ByteBuffer(capacity: 1 << 20)
-        var base = headerBytes
-        func slice(_ at: Int) -> Bytes {
-            bytes.bytes.slice(min(at - base, bytes.count), bytes.count)
-        }
-        while at < size {
-            if at - base + 3 * recordBytesMax > bytes.count, base + bytes.count < size {
-                base = at
-                bytes.removeAll()
-                try file.read(into: &bytes, count: min(size - at, 1 << 20), at: at)
-            }
-            guard let length = PersonalRecord.length(slice(at)) else { break }
-            if PersonalRecord(slice(at).slice(0, length), at: at) == nil {
-                // Its length is right if another record follows it, be it one that cannot be read either:
-                // two that lay side by side may have been erased at once.
-                var next = at + length
-                var isFollowed = false
-                while !isFollowed, let after = PersonalRecord.length(slice(next)),
-                    next - at <= 2 * recordBytesMax
-                {
-                    isFollowed = PersonalRecord(slice(next).slice(0, after), at: next) != nil
-                    next += after
-                }
-                guard isFollowed else { break }
-                let blank = erased(
-                    Commitment(low: 0, high: 0), .user, .none, length, 0, 0)
-                try file.write(blank.bytes, at: at)
-                notes.append(
-                    "\(file.path): the record at byte \(at) could not be read and was wiped; its "
-                        + "commitment cannot be told any more")
-            }
-            at += length
-        }
-        if at < size {
-            try file.truncate(to: at)
-            notes.append("\(file.path): \(size - at) bytes of a torn end were cut off")
-        }
-        return at
-    }
-}
-
-/// One personal text and its commitment, borrowed.
-package struct PersonalRecord {
-    package enum State: UInt8, Sendable {
-        case kept = 1
-        case erased = 2
-    }
-    package let offset: Int
-    package let state: State
-    package let field: PersonalField
-    /// None for requests of keys that nobody knows.
-    package let org: AccountNumber
-    package let commitment: Commitment
-    package let text: Bytes
-    /// Of an erased one: the event that tells of it.
-    package let erasedBy: (epoch: UInt32, seq: UInt64)
-
-    /// The length of the record at the front of `bytes`; nil when they are too few or begin with none.
-    static func length(_ bytes: Bytes) -> Int? {
-        guard bytes.count >= PersonalFile.recordBytesMin else { return nil }
-        let length = Int(bytes.base!.field(UInt16.self, 4))
-        guard length >= PersonalFile.recordBytesMin, length <= PersonalFile.recordBytesMax,
-            length <= bytes.count
-        else { return nil }
-        return length
-    }
-    /// - Parameter bytes: as many as the record's length says.
-    init?(_ bytes: Bytes, at offset: Int) {
-        let at = bytes.base!
-        guard at.field(UInt32.self, 0) == DiskBytes.checksum(bytes.slice(4, bytes.count)),
-            let state = State(rawValue: at.field(UInt8.self, 6)),
-            let field = PersonalField(rawValue: at.field(UInt8.self, 7))
-        else { return nil }
-        self.offset = offset
-        self.state = state
-        self.field = field
-        org = AccountNumber(at.field(UInt32.self, 8))
-        commitment = Commitment(low: at.field(UInt64.self, 12), high: at.field(UInt64.self, 20))
-        text = bytes.slice(PersonalFile.recordBytesMin, bytes.count)
-        erasedBy = (at.field(UInt32.self, 28), at.field(UInt64.self, 32))
     }
 }

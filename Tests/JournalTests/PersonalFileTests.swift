@@ -169,8 +169,8 @@ import Testing
         for i in [1, 2] { damaged[PersonalFile.headerBytes + i * length + 44] ^= 0x10 }
         try put(damaged)
         let (file, notes) = try open()
-        #expect(notes.count == 2)
-        #expect(try texts(file) == ["text-0", "erased by 0", "erased by 0", "text-3"])
+        #expect(notes.count == 1)
+        #expect(try texts(file) == ["text-0", "erased by 0", "text-3"])
     }
     /// Whatever length the power leaves, all whole records before it are there, and more can be added.
     @Test func `loses only a torn end`() throws {
@@ -194,8 +194,8 @@ import Testing
         try add(0..<3, to: open().file)
         let whole = try bytes()
         let length = (whole.count - PersonalFile.headerBytes) / 3
-        // Each byte but the two of the length, which says where the next begins.
-        for at in 0..<length where at != 4 && at != 5 {
+        // Those of its length, which says where the next begins, too.
+        for at in 0..<length {
             var damaged = whole
             damaged[PersonalFile.headerBytes + length + at] ^= 0x10
             try put(damaged)
@@ -207,6 +207,29 @@ import Testing
             #expect(!after.indices.contains { after[$0...].starts(with: text) })
             #expect(try open().notes == [])
         }
+    }
+    /// One of many, or what is longer than any record.
+    @Test(arguments: [1, 8, 2_000]) func `wipes what lies between others, whatever its length`(
+        count: Int
+    ) throws {
+        try add(0..<3_000, to: open().file)
+        var damaged = try bytes()
+        let (first, next) = try {
+            let file = try #require(try PersonalFile(reading: scratch.path, ledger: ledger))
+            return (try offset(of: 500, in: file), try offset(of: 500 + count, in: file))
+        }()
+        for at in first..<next { damaged[at] ^= 0xA5 }
+        try put(damaged)
+        let reading = try #require(try PersonalFile(reading: scratch.path, ledger: ledger))
+        #expect(try reading.firstUnreadable() == first)
+        let (file, notes) = try open()
+        #expect(notes.count == 1 && notes.first?.contains("\(next - first) bytes") == true)
+        let left = try texts(file)
+        #expect(
+            left.filter { $0 != "erased by 0" }
+                == ((0..<500).map { "text-\($0)" } + (500 + count..<3_000).map { "text-\($0)" }))
+        #expect(left.contains("erased by 0"))
+        #expect(try open().notes == [])
     }
     @Test func `is refused when its front is damaged or another ledger's`() throws {
         try add(0..<1, to: open().file)
