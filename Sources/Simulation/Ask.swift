@@ -12,6 +12,9 @@ struct Ask {
         case charge(key: String, TokenUsage, id: String)
         case append(EventType, creates: String?)
         case events(from: UInt64)
+        case log(from: UInt64)
+        case personal
+        case rollups
         case tree(TreeAsk)
         /// Of one org's people, or of all.
         case erase(Person, org: String?)
@@ -64,10 +67,13 @@ enum Reply {
     /// With its first character.
     case line(String)
     case bulk(String)
+    /// The same, of what is no text.
+    case bytes([UInt8])
 
     var text: String {
         switch self {
         case .line(let line): line
+        case .bytes(let bytes): "$\(bytes.count) bytes"
         case .bulk(let text): "$" + (text.utf8.count > 100 ? String(text.prefix(90)) + "…" : text)
         }
     }

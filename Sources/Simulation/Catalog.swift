@@ -533,9 +533,15 @@ final class Catalog {
     }
     private func events(_ client: SimulatedClient, _ random: inout SeededRandom) -> Ask? {
         let from = UInt64(random.between(1...max(1, Int(client.world.checker.count) + 3)))
-        return Ask(
-            words: ["EVENTS", "from=\(from)", "limit=\(random.between(1...20))"],
-            kind: .events(from: from))
+        let limit = random.between(1...20)
+        return switch limit % 5 {
+        case 1:
+            Ask(words: ["LOG", "from=\(from)", "limit=\(limit)"], kind: .log(from: from))
+        case 2: Ask(words: ["PERSONAL", "limit=\(limit)"], kind: .personal)
+        case 3: Ask(words: ["ROLLUPS", "by=team"], kind: .rollups)
+        default:
+            Ask(words: ["EVENTS", "from=\(from)", "limit=\(limit)"], kind: .events(from: from))
+        }
     }
     private func reading(_ random: inout SeededRandom) -> Ask? {
         let words = random.pick(

@@ -6,7 +6,7 @@ struct Judge {
     let world: World
     let ask: Ask
     let mark: Pipe.Mark
-    private var checker: Checker { world.checker }
+    var checker: Checker { world.checker }
     private var oracle: Oracle { world.checker.oracle }
 
     init(world: World, ask: Ask, mark: Pipe.Mark) {
@@ -20,11 +20,14 @@ struct Judge {
         switch (ask.kind, reply) {
         case (.other, _), (.check, _): return
         case (.events(let from), .bulk(let text)): return try events(from, text)
+        case (.log(let from), .bytes(let bytes)): return try log(from, bytes)
+        case (.personal, .bulk(let text)): return try personal(text)
+        case (.rollups, .bulk(let text)): return try rollups(text)
         case (.tree(let what), .bulk(let text)): return try proven(what, text)
         case (.erase(let person, _), .bulk(let text)): return try erased(person, text)
         case (.append(let type, let creates), .bulk(let text)):
             return try appended(type, creates, text)
-        case (_, .bulk): throw wrong(reply)
+        case (_, .bulk), (_, .bytes): throw wrong(reply)
         case (_, .line(let line)):
             if line.hasPrefix("-") { return try failure(line) }
             let words = line.split(separator: " ").map(String.init)
@@ -47,7 +50,7 @@ struct Judge {
             }
         }
     }
-    private func wrong(_ reply: Reply) -> Violation {
+    func wrong(_ reply: Reply) -> Violation {
         Violation(text: "\(ask.text) → \(reply.text): no answer to that")
     }
     private func field(_ words: [String], _ name: String) -> String? {
@@ -190,20 +193,6 @@ struct Judge {
         checker.persons.note(erased: person, ask)
         try world.requireErased()
     }
-    private func events(_ from: UInt64, _ text: String) throws {
-        guard let events = try? JSON(text: text).array else {
-            throw Violation(text: "EVENTS answers what is no array: \(text.prefix(200))")
-        }
-        for (i, event) in events.enumerated() {
-            guard event["seq"]?.integer == Int64(from) + Int64(i) else {
-                throw Violation(text: "EVENTS from \(from) has a gap at \(i)")
-            }
-        }
-        guard events.isEmpty || from + UInt64(events.count) - 1 <= mark.durable else {
-            throw Violation(text: "EVENTS tells of what is not durable")
-        }
-    }
-
     private func proven(_ what: Ask.TreeAsk, _ text: String) throws {
         let (note, told, derived): (String, [TreeHash], (Int) -> [NaiveTree.Hash])
         switch what {

@@ -7,6 +7,12 @@ struct NaiveSums {
         var requests: Int64 = 0
         var usd: Int64 = 0
         var refusals: [Refusal: Int64] = [:]
+
+        mutating func add(_ other: Sum) {
+            requests += other.requests
+            usd += other.usd
+            refusals.merge(other.refusals, uniquingKeysWith: +)
+        }
     }
     /// By the account's path; nil is whoever no account is known of.
     private(set) var byAccount: [String?: Sum] = [:]

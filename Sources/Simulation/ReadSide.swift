@@ -39,6 +39,32 @@ package final class ReadSide {
     /// Of the book that the replay has made.
     package var digest: Hash128 { replay.digest() }
 
+    // MARK: What readers are told
+
+    /// - Parameter seq: of an event that there is.
+    func event(_ seq: UInt64) -> [UInt8] {
+        Array(frames[start(Int(seq) - 1) + EventPage.gap..<ends[Int(seq) - 1]])
+    }
+    func exported(_ seq: UInt64) throws -> JSON {
+        var text = ByteBuffer(capacity: 1_024)
+        try event(seq).withUnsafeBytes { raw throws in
+            try replay.withBook { (book) throws(EventError) in
+                try text.append(exported: StoredEvent(Bytes(raw)), names: book)
+            }
+        }
+        return try JSON(parsing: text.bytes)
+    }
+    /// As they were when that was the last event.
+    func sums(through seq: UInt64) throws -> NaiveSums {
+        var sums = NaiveSums()
+        for i in 0..<Int(seq) {
+            try frames[start(i) + EventPage.gap..<ends[i]].withUnsafeBytes {
+                try sums.add(Bytes($0))
+            }
+        }
+        return sums
+    }
+
     // MARK: The log
 
     /// Takes the log's next event, whose answer must be the one that is derived from those before it.

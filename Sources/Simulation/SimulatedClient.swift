@@ -156,10 +156,9 @@ final class SimulatedClient {
         }
         let start = end + 1
         guard unread.count >= start + length + 2 else { return nil }
-        return (
-            .bulk(String(decoding: unread[start..<start + length], as: UTF8.self)),
-            start + length + 2
-        )
+        let bytes = unread[start..<start + length]
+        if case .log = asked.first?.kind { return (.bytes(Array(bytes)), start + length + 2) }
+        return (.bulk(String(decoding: bytes, as: UTF8.self)), start + length + 2)
     }
     private func hear(_ reply: Reply, _ mark: Pipe.Mark) {
         if case .line(let line) = reply,
