@@ -59,5 +59,38 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     /// The one that is planted now. Set before anything runs.
     nonisolated(unsafe) package static var current: PlantedBug?
+
+    /// What finds it says one of these: something else went wrong otherwise, and was found by that.
+    package var signs: [String] {
+        switch self {
+        case .answersBeforeStaging: ["answered before it was staged", "which is not in the log"]
+        case .answersBeforeCommit: ["acknowledged before it was on disk"]
+        case .recoverySkipsLastRecord: ["had to survive is lost"]
+        case .recoveryTrustsTornRecords: ["it does not start: event"]
+        case .settlesTwice: ["is settled twice"]
+        case .orgKeepsItsHolds: ["USAGE says"]
+        case .checkpointForgetsHolds: ["of the log disagree at"]
+        case .windowEndsLate: ["USAGE says", Self.trap]
+        case .admitsOneMore: [" over "]
+        case .failedCommitLanded: ["is missing from the journal"]
+        case .wakesNobody: ["is never answered"]
+        case .forgetsCountedRefusals: ["were answered, "]
+        case .holdsAgain: ["id: the log says a new hold", " holds "]
+        case .projectionsKeepFailedCommits, .treeSkipsEvents: ["the tree has "]
+        case .treeLosesTiles: ["of the tree is wrong"]
+        case .rollupsLoseRows: ["do not add up", "roll-ups of", "ROLLUPS"]
+        case .rollupsSkipCountedRefusals, .rollupsKeepOldBills, .reindexKeepsRows:
+            ["roll-ups of", "ROLLUPS"]
+        case .logsAnotherReason: ["answer: the log says refused"]
+        case .signsBeforeKeeping: ["were signed for"]
+        case .hidesUsersOnly: ["?"]
+        case .answersErasuresEarly: ["?"]
+        case .erasesNothing: ["?"]
+        case .keepsUnkeptTexts: ["?"]
+        case .leavesPersonsUnsynced: ["?"]
+        }
+    }
+    /// As a finding, where one of the daemon's own preconditions ends the process.
+    package static let trap = "a trap"
 }
 #endif

@@ -3,8 +3,8 @@ import ArgumentParser
 import Events
 import Glibc
 
-/// Plants one mistake after the other and says how many seeds each took to be found. Every mistake
-/// gets a process of its own, because some are found by a trap.
+/// Plants one mistake after the other and says how many seeds each took to be found, and whether by what it
+/// is. Every mistake gets a process of its own, because some are found by a trap.
 enum PlantedTrials {
     static func run(seeds: UInt64, steps: Int) throws {
         print("| planted bug | found by seed | how |\n|---|---|---|")
@@ -22,8 +22,11 @@ enum PlantedTrials {
                 continue
             }
             let seed = line.dropFirst("FOUND by seed ".count).prefix { $0.isNumber }
-            let how = line.drop { $0 != ":" }.dropFirst(2).prefix(90)
-            print("| \(bug.rawValue) | \(seed) | \(how) |")
+            let how = line.drop { $0 != ":" }.dropFirst(2)
+            let isIt = bug.signs.contains { how.contains($0) }
+            if !isIt { missed += 1 }
+            let other = isIt ? "" : "by something else: "
+            print("| \(bug.rawValue) | \(seed) | \(other)\(how.prefix(90)) |")
         }
         if missed > 0 { throw ExitCode(1) }
     }
