@@ -76,6 +76,12 @@ extension ThroughTheSocket {
                 try client.ask("RESERVE \(key) \(model) in=1 out=1").text.hasPrefix(
                     "DENY 503 paused"))
             #expect(try client.ask("USAGE acme").text.hasPrefix("{"), "reading goes on")
+            // USAGE counts what the disk has not taken: nothing to replay it from, and no difference.
+            let replay = try Program.run(["audit", "replay", "--socket", daemon.socketPath])
+            #expect(replay.status == 75, "\(replay)")
+            #expect(replay.errors.contains("which the daemon cannot write: "), "\(replay)")
+            #expect(replay.errors.contains("or leave balances out with --to "))
+            #expect(!replay.output.contains("differs"))
             #expect(try client.ask("PING").text == "PONG")
 
             try FileManager.default.removeItem(atPath: ballast)
