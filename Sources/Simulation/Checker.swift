@@ -49,7 +49,7 @@ final class Checker {
     // MARK: The log
 
     /// Takes what has been staged since the last look.
-    func absorb(_ daemon: SteppedDaemon) throws {
+    func absorb(_ daemon: SteppedDaemon, isDying: Bool) throws {
         var failure: (any Error)?
         if daemon.durableSeq > count {
             // Staged and committed in one go, as at the end of a drain.
@@ -64,7 +64,8 @@ final class Checker {
             do { try append(event) } catch { failure = error }
         }
         if let failure { throw failure }
-        try persons.learn(daemon.journal.personal) { oracle.commitments[$0] != nil }
+        // Of a turn that does not come to its end the texts may be kept, and the events be lost.
+        try persons.learn(daemon.journal.personal) { isDying || oracle.commitments[$0] != nil }
         guard daemon.stagedSeq == count else {
             throw Violation(text: "staged up to \(daemon.stagedSeq), seen up to \(count)")
         }

@@ -279,9 +279,11 @@ final class World {
     }
 
     /// Shows the checker what was staged.
-    private func absorb() {
+    ///
+    /// - Parameter isDying: whether the process ends here, in the middle of whatever it does.
+    private func absorb(isDying: Bool = false) {
         guard let daemon else { return }
-        check { try checker.absorb(daemon) }
+        check { try checker.absorb(daemon, isDying: isDying) }
     }
 
     // MARK: Life and death
@@ -306,7 +308,7 @@ final class World {
         guard !isDead else { return }
         fuse = nil
         story.tell("\(dyingIsPowerCut ? "power cut" : "kill -9") \(how)")
-        absorb()
+        absorb(isDying: true)
         if daemon != nil { checker.noteEnd(durable: durableSeq) }
         wreck = disk.crashImage(powerCut: dyingIsPowerCut)
     }
