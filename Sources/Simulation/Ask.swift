@@ -11,8 +11,8 @@ struct Ask {
         case release(HoldName)
         case charge(key: String, TokenUsage, id: String)
         case append(EventType, creates: String?)
-        case events(from: UInt64)
-        case log(from: UInt64)
+        case events(from: UInt64, limit: Int)
+        case log(from: UInt64, limit: Int)
         case personal
         case rollups
         case tree(TreeAsk)
@@ -45,6 +45,8 @@ struct Ask {
     /// answered; nil while some were not.
     var erasure = 0
     var sent: Int?
+    /// Texts that nobody may be shown, unless somebody brings them once more.
+    var gone: Set<Person> = []
 
     /// Plain lines, or a frame as Redis clients send it.
     func encoded(asFrame: Bool) -> [UInt8] {

@@ -536,11 +536,15 @@ final class Catalog {
         let limit = random.between(1...20)
         return switch limit % 5 {
         case 1:
-            Ask(words: ["LOG", "from=\(from)", "limit=\(limit)"], kind: .log(from: from))
+            Ask(
+                words: ["LOG", "from=\(from)", "limit=\(limit)"],
+                kind: .log(from: from, limit: limit))
         case 2: Ask(words: ["PERSONAL", "limit=\(limit)"], kind: .personal)
         case 3: Ask(words: ["ROLLUPS", "by=team"], kind: .rollups)
         default:
-            Ask(words: ["EVENTS", "from=\(from)", "limit=\(limit)"], kind: .events(from: from))
+            Ask(
+                words: ["EVENTS", "from=\(from)", "limit=\(limit)"],
+                kind: .events(from: from, limit: limit))
         }
     }
     private func reading(_ random: inout SeededRandom) -> Ask? {

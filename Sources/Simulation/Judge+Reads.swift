@@ -7,11 +7,11 @@ import Ledger
 extension Judge {
     /// Each event in its exported form, word for word; of people an admin may be shown what a commitment was
     /// made of.
-    func events(_ from: UInt64, _ text: String) throws {
+    func events(_ from: UInt64, _ limit: Int, _ text: String) throws {
         guard let events = try? JSON(text: text).array else {
             throw Violation(text: "EVENTS answers what is no array: \(text.prefix(200))")
         }
-        try require(events.count, from)
+        try require(events.count, from, limit)
         for (i, event) in events.enumerated() {
             let seq = from + UInt64(i)
             var told = event
@@ -21,10 +21,11 @@ extension Judge {
                     let commitment = kept.withBytes({ Commitment($0) }),
                     let shown = event[field]?.string, shown != kept
                 else { continue }
-                guard checker.persons.text(of: commitment)?.text == shown else {
+                guard let known = checker.persons.text(of: commitment), known.text == shown else {
                     throw Violation(
                         text: "event \(seq) shows \(shown) for \(kept), which is another's")
                 }
+                try require(mayShow: known)
                 told = told.setting(field, .string(kept))
             }
             guard told == expected else {
@@ -35,7 +36,7 @@ extension Judge {
         }
     }
     /// Each event as it is stored, behind its checksum.
-    func log(_ from: UInt64, _ bytes: [UInt8]) throws {
+    func log(_ from: UInt64, _ limit: Int, _ bytes: [UInt8]) throws {
         var seq = from
         try bytes.withUnsafeBytes { raw throws in
             let all = Bytes(raw)
@@ -55,15 +56,26 @@ extension Judge {
                 at += 4 + length
             }
         }
-        try require(Int(seq - from), from)
+        try require(Int(seq - from), from, limit)
     }
-    private func require(_ count: Int, _ from: UInt64) throws {
+    /// As many as were asked for, or all that were there.
+    private func require(_ count: Int, _ from: UInt64, _ limit: Int) throws {
+        let there = ask.durable < from ? 0 : Int(clamping: ask.durable - from + 1)
+        guard count <= limit, count >= min(limit, there) else {
+            throw Violation(
+                text: "\(ask.text) → \(count) events, and \(there) of them were durable before")
+        }
         guard count == 0 || from + UInt64(count) - 1 <= min(mark.durable, checker.count) else {
             throw Violation(
                 text: "\(ask.text) → \(count) events, of which not all are durable")
         }
     }
 
+    /// What was erased before this was asked, and nobody has brought since, is told nobody.
+    private func require(mayShow person: Person) throws {
+        guard ask.gone.contains(person), checker.persons.gone.contains(person) else { return }
+        throw Violation(text: "\(ask.text) → \(person.text), which was erased before")
+    }
     /// A text belongs to its commitment for ever, and stands under it as long as it is kept.
     func personal(_ text: String) throws {
         guard let values = (try? JSON(text: text))?["values"]?.array else {
@@ -75,6 +87,7 @@ extension Judge {
                 value["text"]?.string == known.text,
                 value["field"]?.string == "\(known.field.name)"
             else { throw Violation(text: "PERSONAL tells \(value.compact), which is another's") }
+            try require(mayShow: known)
         }
     }
 

@@ -19,8 +19,9 @@ struct Judge {
         checker.noteAnswer()
         switch (ask.kind, reply) {
         case (.other, _), (.check, _): return
-        case (.events(let from), .bulk(let text)): return try events(from, text)
-        case (.log(let from), .bytes(let bytes)): return try log(from, bytes)
+        case (.events(let from, let limit), .bulk(let text)):
+            return try events(from, limit, text)
+        case (.log(let from, let limit), .bytes(let bytes)): return try log(from, limit, bytes)
         case (.personal, .bulk(let text)): return try personal(text)
         case (.rollups, .bulk(let text)): return try rollups(text)
         case (.tree(let what), .bulk(let text)): return try proven(what, text)

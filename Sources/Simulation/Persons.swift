@@ -59,6 +59,7 @@ final class Persons {
 
     func note(asking ask: inout Ask) {
         ask.life = life
+        ask.gone = gone
         if case .erase(let person, let org) = ask.kind {
             serial += 1
             pending[serial] = Erasure(person: person, org: org)

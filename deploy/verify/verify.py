@@ -186,7 +186,7 @@ def main():
     if words.event is not None and words.old: parser.error("--event looks at one event alone: ask for --old without")
     try:
         logs, witnesses = [verifier(text, 1) for text in words.key], [verifier(text, 4) for text in words.witness]
-    except (OSError, ValueError) as error: parser.error(error)
+    except (OSError, ValueError) as error: parser.error(f"--key or --witness: {error}")
     try:
         origin, size, root = read_checkpoint(os.path.join(words.folder, "checkpoint"), logs, witnesses)
         olds = {path: read_checkpoint(path, logs, [])[1:] for path in words.old}
