@@ -13,6 +13,8 @@ struct Ask {
         case append(EventType, creates: String?)
         case events(from: UInt64, limit: Int)
         case log(from: UInt64, limit: Int)
+        /// Events, one after the other, until something else is sent.
+        case tail(from: UInt64)
         case personal
         case rollups
         case tree(TreeAsk)

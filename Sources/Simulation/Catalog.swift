@@ -540,6 +540,7 @@ final class Catalog {
                 words: ["LOG", "from=\(from)", "limit=\(limit)"],
                 kind: .log(from: from, limit: limit))
         case 2: Ask(words: ["PERSONAL", "limit=\(limit)"], kind: .personal)
+        case 4: Ask(words: ["TAIL", "from=\(from)"], kind: .tail(from: from))
         case 3: Ask(words: ["ROLLUPS", "by=team"], kind: .rollups)
         default:
             Ask(

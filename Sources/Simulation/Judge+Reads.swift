@@ -12,27 +12,34 @@ extension Judge {
             throw Violation(text: "EVENTS answers what is no array: \(text.prefix(200))")
         }
         try require(events.count, from, limit)
-        for (i, event) in events.enumerated() {
-            let seq = from + UInt64(i)
-            var told = event
-            let expected = try checker.readSide.exported(seq)
-            for field in PersonalField.allCases.map({ "\($0.name)" }) {
-                guard let kept = expected[field]?.string,
-                    let commitment = kept.withBytes({ Commitment($0) }),
-                    let shown = event[field]?.string, shown != kept
-                else { continue }
-                guard let known = checker.persons.text(of: commitment), known.text == shown else {
-                    throw Violation(
-                        text: "event \(seq) shows \(shown) for \(kept), which is another's")
-                }
-                try require(mayShow: known)
-                told = told.setting(field, .string(kept))
-            }
-            guard told == expected else {
+        for (i, event) in events.enumerated() { try require(event, is: from + UInt64(i)) }
+    }
+    /// What TAIL sends next.
+    func followed(_ seq: UInt64, _ text: String) throws {
+        guard seq <= min(mark.durable, checker.count) else {
+            throw Violation(text: "\(ask.text) → event \(seq), and \(mark.durable) are durable")
+        }
+        try require(JSON(text: text), is: seq)
+    }
+    private func require(_ event: JSON, is seq: UInt64) throws {
+        var told = event
+        let expected = try checker.readSide.exported(seq)
+        for field in PersonalField.allCases.map({ "\($0.name)" }) {
+            guard let kept = expected[field]?.string,
+                let commitment = kept.withBytes({ Commitment($0) }),
+                let shown = event[field]?.string, shown != kept
+            else { continue }
+            guard let known = checker.persons.text(of: commitment), known.text == shown else {
                 throw Violation(
-                    text: "EVENTS tells \(event.compact) of event \(seq), which is "
-                        + expected.compact)
+                    text: "event \(seq) shows \(shown) for \(kept), which is another's")
             }
+            try require(mayShow: known)
+            told = told.setting(field, .string(kept))
+        }
+        guard told == expected else {
+            throw Violation(
+                text: "\(ask.text) tells \(event.compact) of event \(seq), which is "
+                    + expected.compact)
         }
     }
     /// Each event as it is stored, behind its checksum.

@@ -228,6 +228,11 @@ struct Judge {
         let code = line.prefix { $0 != " " }
         switch (code, ask.kind) {
         case ("-READONLY", _): return try requireTrouble(line)
+        case ("-UNAVAILABLE", .tail):
+            if world.stoppedAt >= ask.step { return }
+        case ("-ERR", .tail(let from)):
+            // Further than what comes next.
+            if from > ask.durable + 1 { return }
         case ("-ERR", .tree(let what)):
             // Of events that were not there yet.
             switch what {

@@ -20,6 +20,8 @@ final class SimulatedClient {
     /// What it was told is charged or settled, the last few.
     private var charged: [HoldName] = []
     private var unread: [UInt8] = []
+    /// The event that TAIL sends next, once it has said so.
+    private var follows: UInt64?
     /// After nonsense or an error about the connection, answers can no longer be told apart.
     private var isSpoiled = false
     /// Asks nothing new.
@@ -54,8 +56,11 @@ final class SimulatedClient {
         guard let pipe else { return true }
         return !pipe.toClient.isEmpty || pipe.serverClosed
             || !unwritten.isEmpty && !pipe.clientEnded
-            || asked.count < world.plan.depth && !isSpoiled && !pipe.clientEnded
+            || mayAsk && !isSpoiled && !pipe.clientEnded
     }
+    private var mayAsk: Bool { asked.count < world.plan.depth || isFollowing }
+    /// Whatever is sent next ends a TAIL.
+    private var isFollowing: Bool { if case .tail = asked.last?.kind { true } else { false } }
     func move() {
         guard let pipe else { return reconnect() }
         let plan = world.plan
@@ -69,12 +74,14 @@ final class SimulatedClient {
         default:
             read(pipe)
             for _ in 0..<world.random.between(1...plan.depth)
-            where asked.count < plan.depth && !isSpoiled && self.pipe != nil && !pipe.clientEnded {
+            where mayAsk && !isSpoiled && self.pipe != nil && !pipe.clientEnded {
                 ask()
             }
             write(pipe)
         }
         if isTired {
+            // Who has ended writing can end a TAIL only so.
+            if isFollowing, pipe.clientEnded { return close(pipe) }
             write(pipe)
             read(pipe)
             // Others wait for the place.
@@ -85,12 +92,16 @@ final class SimulatedClient {
     // MARK: Asking
 
     private func ask() {
+        let isFollowing = isFollowing
+        if isFollowing, !isTired, !world.random.chance(30) { return }
         var next: Ask?
         if !unsure.isEmpty {
             // In any order: what was asked last may be the first to be heard of again.
             next = unsure.remove(at: world.random.below(unsure.count))
         } else if !isTired {
             next = world.catalog.ask(self, &world.random)
+        } else if isFollowing {
+            next = Ask(words: ["PING"], kind: .other)
         }
         guard var ask = next else { return }
         ask.step = world.step
@@ -172,6 +183,7 @@ final class SimulatedClient {
         guard !asked.isEmpty else {
             return world.fail("client \(number) hears \(reply.text) and asked nothing")
         }
+        if case .tail = asked[0].kind, follow(reply, mark) { return }
         let ask = asked.removeFirst()
         world.checker.persons.note(hearing: ask)
         if case .tree = ask.kind, case .bulk = reply {
@@ -198,6 +210,36 @@ final class SimulatedClient {
         }
     }
 
+    /// Takes what TAIL sends; false for what is no part of it.
+    private func follow(_ reply: Reply, _ mark: Pipe.Mark) -> Bool {
+        let ask = asked[0]
+        switch reply {
+        case .bulk(let text):
+            guard let seq = follows else { return false }
+            world.check { try Judge(world: world, ask: ask, mark: mark).followed(seq, text) }
+            follows = seq + 1
+            return true
+        case .line(let line):
+            world.story.tell("client \(number) hears \(Story.withoutPaths(line))")
+            func place(behind word: String) -> UInt64? {
+                line.firstRange(of: word).flatMap { UInt64(line[$0.upperBound...]) }
+            }
+            if follows == nil, case .tail(let from) = ask.kind, line == "+TAIL from=\(from)" {
+                follows = from
+                return true
+            }
+            guard let next = follows,
+                place(behind: "next=") ?? place(behind: "with TAIL from=") == next
+            else {
+                return false
+            }
+            follows = nil
+            asked.removeFirst()
+            return true
+        case .bytes: return false
+        }
+    }
+
     // MARK: Coming and going
 
     private func reconnect() {
@@ -219,6 +261,9 @@ final class SimulatedClient {
     private func forgetConnection() {
         unwritten = []
         unread = []
+        follows = nil
+        // Nobody follows for ever.
+        if isTired, isFollowing { asked.removeLast() }
         // What may or may not have been done is asked once more, or given up.
         for ask in asked where isTired || world.random.chance(800) { unsure.append(ask) }
         asked = []

@@ -32,6 +32,8 @@ final class World {
     private(set) var step = 0
     /// The last step at which the daemon was down or did not take everything.
     private(set) var troubledAt = 0
+    /// The step of the last SIGTERM.
+    private(set) var stoppedAt = -1
     /// The last step at which answers that were counted and not written may have been lost.
     private(set) var isDraining = false
     private(set) var violation: Violation?
@@ -373,6 +375,7 @@ final class World {
     private func stop() {
         guard let daemon else { return }
         story.tell("SIGTERM")
+        stoppedAt = step
         checker.hurry.isForAll = true
         isDraining = true
         do throws(DaemonFailure) {
