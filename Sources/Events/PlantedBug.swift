@@ -73,7 +73,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
         case .windowEndsLate: ["USAGE says", "before it: the log says nothing", Self.trap]
         case .admitsOneMore: [" over "]
         case .failedCommitLanded: ["is missing from the journal"]
-        case .wakesNobody: ["is never answered"]
+        case .wakesNobody: ["is never answered", "never lapse"]
         case .forgetsCountedRefusals: ["were answered, "]
         case .holdsAgain: ["id: the log says a new hold", " holds "]
         case .projectionsKeepFailedCommits: ["the tree has ", "the events behind a projection"]
